@@ -1,0 +1,92 @@
+"""Engines: one painted frame from one frame, on whatever this machine has."""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from engines.base import MIN_SIDE, NO_STYLE, Engine, Frames, Style
+from engines.card import ModelCard, StyleCard, read_card
+from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem
+from engines.errors import EngineError
+
+__all__ = [
+    "BACKENDS",
+    "MIN_SIDE",
+    "NO_STYLE",
+    "PRECISIONS",
+    "ZOO",
+    "Engine",
+    "EngineError",
+    "Frames",
+    "ModelCard",
+    "Style",
+    "StyleCard",
+    "open_engine",
+    "read_card",
+]
+
+ZOO = Path(__file__).parent / "zoo"
+"""The models that ship."""
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+
+class Backend(NamedTuple):
+    """Where a backend's class is, to be imported only when it is used."""
+
+    module: str
+    engine: str
+    problem: Callable[[], Problem | None]
+    """Why it can't be imported here, if so."""
+
+    def open(self, card: ModelCard, device: str, precision: str) -> Engine:
+        if (problem := self.problem()) is not None:
+            raise EngineError(str(problem))
+        engine: Engine = getattr(import_module(self.module), self.engine)(card, device, precision)
+        return engine
+
+
+BACKENDS = {
+    "openvino": Backend("engines.openvino_backend", "OpenVinoEngine", openvino_problem),
+    "onnxruntime": Backend("engines.onnxruntime_backend", "OnnxRuntimeEngine", onnxruntime_problem),
+    "tensorrt": Backend("engines.onnxruntime_backend", "TensorRtEngine", onnxruntime_problem),
+}
+
+
+def open_engine(
+    model: Path, backend: str = "auto", device: str = "auto", precision: str = "auto"
+) -> Engine:
+    """Open the ONNX file `model` on a backend of `BACKENDS` and one of its devices.
+
+    `auto` takes the fastest that really works here: an accelerator through onnxruntime, else
+    OpenVINO, else onnxruntime on the CPU. What is asked for by name is what runs: EngineError
+    says why it can't and what to do.
+    """
+    if precision not in (*PRECISIONS, "auto"):
+        raise EngineError(f"no precision {precision}; there is {', '.join(PRECISIONS)}")
+    if backend not in (*BACKENDS, "auto"):
+        raise EngineError(f"no engine {backend}; there is {', '.join(BACKENDS)}")
+    card = read_card(model)
+    if backend != "auto":
+        return BACKENDS[backend].open(card, device, precision)
+    reasons = []
+    for name, wanted in _in_order_of_speed(device):
+        try:
+            return BACKENDS[name].open(card, wanted, precision)
+        except EngineError as error:
+            reasons.append(f"{name}: {error}")
+    raise EngineError(f"no engine runs here with that device and precision ({'; '.join(reasons)})")
+
+
+def _in_order_of_speed(device: str) -> Iterator[tuple[str, str]]:
+    """Backends and devices to try, given the device asked for."""
+    if device != "auto":
+        yield from ((name, device) for name in ("openvino", "onnxruntime"))
+        return
+    if onnxruntime_problem() is None:
+        from engines.onnxruntime_backend import devices
+
+        yield from (("onnxruntime", name) for name in devices() if name != "cpu")
+    yield "openvino", "cpu"
+    yield "onnxruntime", "cpu"

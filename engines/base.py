@@ -1,0 +1,94 @@
+"""The engine contract: one painted frame from one frame.
+
+A model is one ONNX file. It takes `frame`, uint8 (N, H, W, 3), RGB as a screen shows it, of any
+height and width from 16 up, and gives `stylized`, uint8, of the same shape. Its further inputs, if
+any, are the style: named float32 arrays. Everything before and after the network is in the graph,
+so that every backend computes the same picture.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.card import ModelCard
+from engines.errors import EngineError
+
+MIN_SIDE = 16  # pixels; four of these are one cell of the networks' coarsest layer
+
+Frames = NDArray[np.uint8]
+"""(N, H, W, 3), RGB."""
+
+Style = Mapping[str, NDArray[np.float32]]
+"""The model's style inputs by name; empty for a model of one style."""
+
+NO_STYLE: Style = {}
+
+
+class Engine(Protocol):
+    """A model opened on a device. One thread paints at a time; another may prepare meanwhile."""
+
+    card: ModelCard
+    backend: str
+    """As --engine names it."""
+    device: str
+    """The hardware really used, in the backend's words."""
+    precision: str
+    """The precision really used: fp32, fp16 or bf16."""
+
+    def prepare(self, height: int, width: int, batch: int = 1) -> None:
+        """Do ahead what the first frame of a size would have to wait for."""
+
+    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+        """Paint (N, H, W, 3). `frames` is only read and not kept; the result is the caller's, and
+        no later call touches it. Raises EngineError on arrays outside the contract."""
+
+    def close(self) -> None:
+        """Free the device. Closing twice is harmless; painting after it raises EngineError."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class Closing:
+    """`with engine:` for every backend."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_inputs(frames: Frames, style: Style, style_inputs: frozenset[str]) -> None:
+    """Raise EngineError where `frames` or `style` are not what the contract says."""
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise EngineError(
+            f"an engine paints uint8 frames of shape (N, H, W, 3), got {frames.dtype} "
+            f"{frames.shape}"
+        )
+    if min(frames.shape[1:3]) < MIN_SIDE:
+        raise EngineError(
+            f"a frame of {frames.shape[2]}x{frames.shape[1]} is too small to paint: "
+            f"both sides need at least {MIN_SIDE} pixels"
+        )
+    if style.keys() != style_inputs:
+        raise EngineError(
+            f"this model's style inputs are {sorted(style_inputs) or 'none'}, got {sorted(style)}"
+        )

@@ -1,0 +1,79 @@
+"""The card of a model: what its ONNX file says of itself."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engines.errors import EngineError
+
+FORMAT = "1"
+"""`streamstyle_format` in the metadata. It moves when a reader of today would misread the file."""
+
+
+@dataclass(frozen=True)
+class StyleCard:
+    """One style that a model paints in."""
+
+    name: str
+    title: str
+    artist: str
+    year: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The metadata_props of an ONNX file that keeps the engine contract."""
+
+    path: Path
+    sha256: str
+    family: str
+    """The architecture, such as johnson."""
+    styles: tuple[StyleCard, ...]
+    training: dict[str, Any]
+    """The command, steps, data and losses the weights came from."""
+    verification: dict[str, Any]
+    """The error against PyTorch, measured when the file was written."""
+
+    def __repr__(self) -> str:
+        names = ", ".join(style.name for style in self.styles)
+        return f"ModelCard({self.path.name}: {self.family}, {names})"
+
+
+@cache
+def _read(path: Path, _modified_ns: int) -> ModelCard:
+    import onnx  # a quarter of a second that a program without a model need not wait for
+    from google.protobuf.message import DecodeError
+
+    data = path.read_bytes()
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise EngineError(f"{path} is not an ONNX file") from error
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    written_as = properties.get("streamstyle_format")
+    if written_as != FORMAT:
+        reason = "has no card" if written_as is None else f"has a card of format {written_as}"
+        raise EngineError(
+            f"{path} {reason}, so it is not a model for this version; "
+            "export it with streamstyle-export"
+        )
+    return ModelCard(
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        family=properties["family"],
+        styles=tuple(StyleCard(**style) for style in json.loads(properties["styles"])),
+        training=json.loads(properties["training"]),
+        verification=json.loads(properties["verification"]),
+    )
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card of the model at `path`. Raises EngineError if there is none to be read."""
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise EngineError(f"cannot read the model {path}: {error.strerror}") from error

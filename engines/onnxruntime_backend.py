@@ -1,0 +1,141 @@
+"""onnxruntime: GPUs by CUDA, TensorRT, CoreML or DirectML, and any CPU."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from engines.base import NO_STYLE, Closing, Frames, Style, check_inputs
+from engines.card import ModelCard
+from engines.diagnosis import cuda_problem, preload_cuda, preload_tensorrt, tensorrt_problem
+from engines.errors import EngineError
+
+NAME = "onnxruntime"
+TENSORRT = "tensorrt"
+
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""By device, the fastest first."""
+
+_TENSORRT_PROVIDER = "TensorrtExecutionProvider"
+_TENSORRT_PRECISIONS = {"fp32": {}, "fp16": {"trt_fp16_enable": True}}
+_TENSORRT_CACHE = Path.home() / ".cache" / "streamstyle" / "tensorrt"
+
+
+def devices() -> list[str]:
+    """The devices this build of onnxruntime was made for; whether they start is another matter."""
+    available = ort.get_available_providers()
+    return [device for device, provider in PROVIDERS.items() if provider in available]
+
+
+class OnnxRuntimeEngine(Closing):
+    """A model on one of onnxruntime's devices; see `engines.base.Engine`."""
+
+    backend = NAME
+
+    def __init__(self, card: ModelCard, device: str, precision: str) -> None:
+        if precision not in ("auto", "fp32"):
+            raise EngineError(f"onnxruntime computes in fp32 here, not in {precision}")
+        self.card = card
+        self.precision = "fp32"
+        if device == "auto":
+            self.device, self._session = _first_that_starts(card)
+        else:
+            self.device, self._session = device, _start(card, device)
+        self._style_inputs = _style_inputs(self._session)
+
+    def prepare(self, height: int, width: int, batch: int = 1) -> None:
+        """Every size runs on one session; only a GPU sets something up with the first frame."""
+        if self.device == "cpu":
+            return
+        style = {
+            argument.name: np.zeros(
+                [size if isinstance(size, int) else batch for size in argument.shape], np.float32
+            )
+            for argument in self._session.get_inputs()
+            if argument.name in self._style_inputs
+        }
+        self.paint(np.zeros((batch, height, width, 3), np.uint8), style)
+
+    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+        if self._session is None:
+            raise EngineError("this engine is closed")
+        check_inputs(frames, style, self._style_inputs)
+        painted: Frames = self._session.run(["stylized"], {"frame": frames, **style})[0]
+        return painted
+
+    def close(self) -> None:
+        self._session = None
+
+
+class TensorRtEngine(OnnxRuntimeEngine):
+    """TensorRT by way of onnxruntime, which builds and keeps a plan for each size it meets."""
+
+    backend = TENSORRT
+
+    def __init__(self, card: ModelCard, device: str, precision: str) -> None:
+        if device not in ("auto", "cuda"):
+            raise EngineError(f"TensorRT runs on cuda, not on {device}")
+        self.precision = "fp32" if precision == "auto" else precision
+        if self.precision not in _TENSORRT_PRECISIONS:
+            raise EngineError(
+                f"TensorRT runs in {' or '.join(_TENSORRT_PRECISIONS)} here, not in {precision}"
+            )
+        if (problem := tensorrt_problem()) is not None:
+            raise EngineError(str(problem))
+        self.card = card
+        self.device = "cuda"
+        preload_cuda()
+        preload_tensorrt()
+        # onnxruntime names the plans by size, GPU and its own version, not by what is in the model.
+        cache = _TENSORRT_CACHE / card.sha256[:16] / self.precision
+        options = {
+            "trt_engine_cache_enable": True,
+            "trt_engine_cache_path": str(cache),
+            **_TENSORRT_PRECISIONS[self.precision],
+        }
+        self._session = _session(card, [(_TENSORRT_PROVIDER, options), PROVIDERS["cuda"]])
+        if _TENSORRT_PROVIDER not in self._session.get_providers():
+            raise EngineError("onnxruntime could not start TensorRT and does not say why")
+        self._style_inputs = _style_inputs(self._session)
+
+
+def _first_that_starts(card: ModelCard) -> tuple[str, ort.InferenceSession]:
+    for device in devices():
+        with contextlib.suppress(EngineError):
+            return device, _start(card, device)
+    raise EngineError("onnxruntime starts on no device here, not even on the CPU")
+
+
+def _start(card: ModelCard, device: str) -> ort.InferenceSession:
+    """A session that really runs on `device`: onnxruntime itself would fall back in silence."""
+    if device == "cuda" and (problem := cuda_problem()) is not None:
+        raise EngineError(str(problem))
+    if device not in devices():
+        raise EngineError(f"this onnxruntime has no device {device}; it has {', '.join(devices())}")
+    session = _session(card, [PROVIDERS[device]])
+    if session.get_providers()[0] != PROVIDERS[device]:
+        raise EngineError(
+            f"onnxruntime could not start {device} and would run on the CPU; "
+            "streamstyle doctor says more, --device cpu accepts it"
+        )
+    return session
+
+
+def _session(card: ModelCard, providers: list[Any]) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors; its warnings are about placement of tiny nodes
+    # What does not start is reported above in one sentence, so not on stdout as well.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return ort.InferenceSession(card.path, options, providers=providers)
+
+
+def _style_inputs(session: ort.InferenceSession) -> frozenset[str]:
+    return frozenset(i.name for i in session.get_inputs() if i.name != "frame")

@@ -1,0 +1,115 @@
+"""OpenVINO: the engine for CPUs, and for Intel's GPUs and NPUs when asked for by name."""
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import openvino as ov
+
+from engines.base import NO_STYLE, Closing, Frames, Style, check_inputs
+from engines.card import ModelCard
+from engines.errors import EngineError
+
+NAME = "openvino"
+
+KEPT_SIZES = 4
+"""Compiled sizes kept: a graph of fixed size is a third faster than one of dynamic size and
+compiles in about 0.2 s, and a folder of photos alternates between a few sizes."""
+
+PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+_CAPABILITIES = {"fp32": "FP32", "fp16": "FP16", "bf16": "BF16"}
+
+
+def devices() -> list[str]:
+    """The devices that OpenVINO sees here, such as ["CPU", "GPU.0"]."""
+    return list(ov.Core().available_devices)
+
+
+class OpenVinoEngine(Closing):
+    """A model on one of OpenVINO's devices; see `engines.base.Engine`."""
+
+    backend = NAME
+
+    def __init__(self, card: ModelCard, device: str, precision: str) -> None:
+        self.card = card
+        self._core = ov.Core()
+        self.device = _known_device(self._core, "cpu" if device == "auto" else device)
+        self._config = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision != "auto":
+            _check_precision(self._core, self.device, precision)
+            self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
+        self._model = self._core.read_model(card.path)
+        self._style_inputs = frozenset(
+            port.any_name for port in self._model.inputs if port.any_name != "frame"
+        )
+        self._requests: OrderedDict[tuple[int, ...], ov.InferRequest] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+        request = self._request((1, 64, 64, 3))
+        used = str(
+            request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string()
+        )
+        self.precision = {ours: name for name, ours in PRECISIONS.items()}[used]
+
+    def prepare(self, height: int, width: int, batch: int = 1) -> None:
+        self._request((batch, height, width, 3))
+
+    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+        check_inputs(frames, style, self._style_inputs)
+        request = self._request(frames.shape)
+        # The device writes straight into an array of its own for each call: nothing is copied,
+        # and nothing that the caller holds is overwritten by the next frame.
+        painted = np.empty(frames.shape, np.uint8)
+        # OpenVINO takes only arrays that could be written to, and does not keep them alive.
+        inputs = {
+            name: np.require(array, requirements=["C", "W"])
+            for name, array in {"frame": frames, **style}.items()
+        }
+        for name, array in {**inputs, "stylized": painted}.items():
+            request.set_tensor(name, ov.Tensor(array, shared_memory=True))
+        request.infer()
+        return painted
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._requests.clear()
+
+    def _request(self, shape: tuple[int, ...]) -> ov.InferRequest:
+        """The request compiled for this shape of `frame`, the least recently used one dropped."""
+        with self._lock:
+            if self._closed:
+                raise EngineError("this engine is closed")
+            request = self._requests.get(shape)
+            if request is not None:
+                self._requests.move_to_end(shape)
+                return request
+        # Outside the lock, so that preparing another size does not hold up the painting.
+        model = self._model.clone()
+        model.reshape({"frame": list(shape)})
+        request = self._core.compile_model(model, self.device, self._config).create_infer_request()
+        with self._lock:
+            self._requests[shape] = request
+            if len(self._requests) > KEPT_SIZES:
+                self._requests.popitem(last=False)
+            return request
+
+
+def _known_device(core: ov.Core, device: str) -> str:
+    name = device.upper()
+    if name not in core.available_devices:
+        raise EngineError(
+            f"OpenVINO sees no device {device} here; it sees "
+            f"{', '.join(d.lower() for d in core.available_devices)}"
+        )
+    return name
+
+
+def _check_precision(core: ov.Core, device: str, precision: str) -> None:
+    """OpenVINO would take another precision in silence."""
+    capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    able = [name for name, capability in _CAPABILITIES.items() if capability in capabilities]
+    if precision not in able:
+        raise EngineError(
+            f"this {device} does not compute in {precision}; it can do {' and '.join(able)}"
+        )

@@ -1,0 +1,1 @@
+"""Training of nets and export of engines; needs the extra `export`."""

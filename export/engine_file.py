@@ -1,0 +1,195 @@
+"""Writing an engine: one ONNX file that keeps the contract of engines/base.py."""
+
+import json
+import logging
+import math
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from engines import MIN_SIDE, StyleCard, open_engine, read_card
+from engines.card import FORMAT
+from export.errors import ExportError
+from export.photos import list_photos, load_picture
+
+OPSET = 20
+
+SIZES = ((480, 640), (359, 641), (MIN_SIDE, MIN_SIDE), (320, 180))
+"""(height, width) that a new file is checked at: usual, odd, smallest, portrait."""
+
+MIN_PSNR_DB = 40.0
+"""Below this, the file is not what was trained: half-precision weights alone cost about 50 dB."""
+
+_HALVED = "_half"
+"""Behind the name of a weight that is stored in half precision."""
+
+SMALLEST_HALVED = 1024
+"""Numbers in a tensor from which storing it in half precision is worth its cast."""
+
+
+class FrameGraph(nn.Module):
+    """uint8 (N, H, W, 3) to the same, around a net that maps RGB (N, 3, H, W), 0..1."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, frame: Tensor) -> Tensor:
+        rgb = frame.permute(0, 3, 1, 2).to(torch.float32) / 255
+        painted = self.net(rgb).clamp(0, 1) * 255
+        stylized: Tensor = painted.round().to(torch.uint8).permute(0, 2, 3, 1)
+        return stylized
+
+
+def write_engine(
+    net: nn.Module,
+    out: Path,
+    family: str,
+    styles: Sequence[StyleCard],
+    training: dict[str, Any],
+    photos: Path,
+) -> dict[str, Any]:
+    """Export `net`, check the file against it on photos, and write it under `out` if it agrees.
+
+    Returns what was measured, which is in the file as well. Raises ExportError, and writes
+    nothing, if any painted photo is below MIN_PSNR_DB.
+    """
+    graph = FrameGraph(net).eval()
+    model = _export(graph)
+    _halve_weights(model)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        trial = Path(folder) / out.name
+        card = {
+            "streamstyle_format": FORMAT,
+            "family": family,
+            "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
+            "training": json.dumps(training, ensure_ascii=False),
+            "verification": "{}",
+        }
+        _save(model, card, trial)
+        verification = _verify(graph, trial, photos)
+        card["verification"] = json.dumps(verification)
+        _save(model, card, trial)
+        trial.replace(out)
+    return verification
+
+
+def _export(graph: FrameGraph) -> onnx.ModelProto:
+    sizes = {
+        0: torch.export.Dim("batch"),
+        1: torch.export.Dim("height", min=MIN_SIDE),
+        2: torch.export.Dim("width", min=MIN_SIDE),
+    }
+    example = torch.zeros(2, 37, 50, 3, dtype=torch.uint8)  # no size that might be taken as fixed
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about torch's own code
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamic_shapes=(sizes,),
+            input_names=["frame"],
+            output_names=["stylized"],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    output = model.graph.output[0].type.tensor_type
+    output.CopyFrom(model.graph.input[0].type.tensor_type)  # exactly the same height and width
+    for owner in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
+        del owner.metadata_props[:]  # the exporter's notes, paths of this machine among them
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+    return model
+
+
+def _halve_weights(model: onnx.ModelProto) -> None:
+    """Store large weights as float16 with a cast behind them: half the file, computed as before."""
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
+            continue
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name = tensor.name
+        halved = numpy_helper.from_array(values.astype(np.float16), name + _HALVED)
+        tensor.CopyFrom(halved)
+        cast = helper.make_node("Cast", [halved.name], [name], to=onnx.TensorProto.FLOAT)
+        casts.append(cast)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
+    del model.metadata_props[:]
+    helper.set_model_props(model, card)
+    model.producer_name, model.producer_version = "streamstyle", version("streamstyle")
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def load_weights(net: nn.Module, engine: Path) -> None:
+    """Fill `net` with the weights of an engine file of the same architecture, to half precision."""
+    read_card(engine)
+    stored = {
+        tensor.name.removeprefix("net.").removesuffix(_HALVED): numpy_helper.to_array(tensor)
+        for tensor in onnx.load(engine).graph.initializer
+        if tensor.name.startswith("net.")
+    }
+    weights = {name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()}
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ExportError(
+            f"{engine} is of another architecture, so its weights can't be taken over"
+        ) from error
+
+
+def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
+    """Paint photos of each size by PyTorch and by the file; raises ExportError if they differ."""
+    candidates = list_photos(photos)
+    chosen = candidates[:: max(1, len(candidates) // len(SIZES))][: len(SIZES)]
+    worst = math.inf
+    largest = 0
+    with open_engine(path, "openvino", "cpu", "fp32") as engine:
+        for index, size in enumerate(SIZES):
+            photo = load_picture(chosen[index % len(chosen)])
+            rgb = nn.functional.interpolate(photo, size, mode="area")
+            frame = (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+            with torch.no_grad():
+                expected = graph(frame).numpy()
+            painted = engine.paint(frame.numpy())
+            difference = np.abs(painted.astype(int) - expected.astype(int))
+            largest = max(largest, int(difference.max()))
+            worst = min(worst, psnr(painted, expected))
+    if worst < MIN_PSNR_DB:
+        raise ExportError(
+            f"the exported file paints differently from PyTorch: {worst:.1f} dB where "
+            f"{MIN_PSNR_DB:.0f} are needed; nothing was written"
+        )
+    return {
+        "against": "PyTorch float32",
+        "sizes": [f"{width}x{height}" for height, width in SIZES],
+        "worst_psnr_db": round(min(worst, 99.0), 1),
+        "largest_difference_of_255": largest,
+    }
+
+
+def psnr(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+    """Peak signal-to-noise ratio of two uint8 pictures in dB; infinite if they are equal."""
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)

@@ -1,0 +1,105 @@
+"""VGG as a loss network: the features that content and style are measured in."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.errors import ExportError
+
+TORCHVISION = ("vgg16", "vgg19")
+
+_IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])
+_IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])
+
+
+class LossNetwork(nn.Module):
+    """A frozen VGG from RGB (N, 3, H, W), 0..1, to {"relu1_1": (N, C, H, W), ...}.
+
+    Built from weights named conv0 (the 1x1 convolution that normalises RGB), conv1_1, conv1_2, ...;
+    a 2x2 maximum is taken between blocks. Only what `layers` needs is kept and computed.
+    """
+
+    def __init__(self, weights: dict[str, Tensor], layers: Sequence[str], padding: str) -> None:
+        """`padding` is "reflect" or "constant" (zeros), as the weights were trained."""
+        super().__init__()
+        known = [name.removesuffix(".weight") for name in weights if _is_layer(name)]
+        available = ["relu" + name.removeprefix("conv") for name in sorted(known)]
+        unknown = [layer for layer in layers if layer not in available]
+        if unknown:
+            raise ExportError(
+                f"this loss network has no layer {', '.join(unknown)}; "
+                f"it has {', '.join(available)}"
+            )
+        self.layers = tuple(layers)
+        self.padding = padding
+        deepest = max(available.index(layer) for layer in layers)
+        self.convolutions = nn.ModuleDict()
+        for name in ["conv0", *sorted(known)[: deepest + 1]]:
+            weight = weights[f"{name}.weight"]
+            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[-1])
+            convolution.load_state_dict({"weight": weight, "bias": weights[f"{name}.bias"]})
+            self.convolutions[name] = convolution
+        self.requires_grad_(False)
+
+    def forward(self, rgb: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The features at `layers`, or at all that it was built for; nothing deeper is computed."""
+        wanted = set(self.layers if layers is None else layers)
+        # The dtype of the weights: see train.py, which converts them as a whole.
+        x = self.convolutions["conv0"](rgb.to(next(self.parameters()).dtype))
+        features = {}
+        block = "1"
+        for name, convolution in list(self.convolutions.items())[1:]:
+            if name[4] != block:
+                block = name[4]
+                x = functional.max_pool2d(x, 2)
+            x = functional.relu(convolution(functional.pad(x, (1, 1, 1, 1), self.padding)))
+            layer = "relu" + name.removeprefix("conv")
+            if layer in wanted:
+                features[layer] = x
+                wanted.remove(layer)
+            if not wanted:
+                break
+        return features
+
+
+def load_loss_network(source: str, layers: Sequence[str]) -> LossNetwork:
+    """`source` is "vgg16" or "vgg19" (torchvision's, which it downloads) or a safetensors file
+    with weights named as `LossNetwork` says, trained with reflection padding."""
+    if source in TORCHVISION:
+        return LossNetwork(_torchvision_weights(source), layers, padding="constant")
+    path = Path(source)
+    if not path.is_file():
+        raise ExportError(
+            f"no loss network {source}: give {' or '.join(TORCHVISION)}, "
+            "which torchvision downloads, or a safetensors file"
+        )
+    return LossNetwork(load_file(path), layers, padding="reflect")
+
+
+def _is_layer(name: str) -> bool:
+    return re.fullmatch(r"conv[1-5]_[1-4]\.weight", name) is not None
+
+
+def _torchvision_weights(name: str) -> dict[str, Tensor]:
+    """torchvision's numbered layers under the names of the paper."""
+    from torchvision.models import get_model
+
+    weights = {
+        # (rgb - mean) / std as a 1x1 convolution
+        "conv0.weight": torch.diag(1 / _IMAGENET_STD).reshape(3, 3, 1, 1),
+        "conv0.bias": -_IMAGENET_MEAN / _IMAGENET_STD,
+    }
+    block, index = 1, 0
+    for layer in get_model(name, weights="IMAGENET1K_V1").features:
+        if isinstance(layer, nn.MaxPool2d):
+            block, index = block + 1, 0
+        elif isinstance(layer, nn.Conv2d) and layer.bias is not None:
+            index += 1
+            weights[f"conv{block}_{index}.weight"] = layer.weight.detach()
+            weights[f"conv{block}_{index}.bias"] = layer.bias.detach()
+    return weights

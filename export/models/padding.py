@@ -1,0 +1,32 @@
+"""Reflection padding by index, which works at every size and exports as a Gather.
+
+`torch.nn.functional.pad` needs the padding to be smaller than the picture, and so does ONNX's
+`Pad`. The 40 pixels of Johnson's table around a 16 pixel frame are not, hence this module.
+"""
+
+import torch
+from torch import Tensor
+
+
+def reflected_index(size: int, before: int, after: int) -> Tensor:
+    """The index of the source pixel of each padded pixel, (before + size + after,) int64.
+
+    The triangular wave of period 2 * (size - 1) that reflection without repeating the edge is.
+    `size` is at least 2.
+    """
+    index = torch.arange(-before, size + after).abs()
+    # A tensor, as the exporter has no remainder by a size that is known only at run time.
+    period = torch.full_like(index, 2 * (size - 1))
+    index = index % period
+    return torch.minimum(index, period - index)
+
+
+def reflect_pad(x: Tensor, border: int, multiple: int) -> Tensor:
+    """Reflect (N, C, H, W) by `border` on all sides, then on to a multiple at bottom and right.
+
+    Without the borders the result is the smallest size from (H, W) up that `multiple` divides.
+    """
+    height, width = x.shape[-2], x.shape[-1]
+    rows = reflected_index(height, border, border + (-height) % multiple)
+    columns = reflected_index(width, border, border + (-width) % multiple)
+    return x.index_select(-2, rows.to(x.device)).index_select(-1, columns.to(x.device))

@@ -1,0 +1,78 @@
+"""Training crops from a folder of photographs."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from export.errors import ExportError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+def list_photos(folder: Path) -> list[Path]:
+    photos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not photos:
+        raise ExportError(f"no photographs ({', '.join(sorted(SUFFIXES))}) in {folder}")
+    return photos
+
+
+def load_picture(path: Path, short_side: int | None = None) -> Tensor:
+    """A picture as (1, 3, H, W), float32 RGB, 0..1, scaled to `short_side` pixels if given."""
+    try:
+        picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ExportError(f"cannot read the picture {path}: {error}") from error
+    if short_side is not None:
+        scale = short_side / min(picture.size)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    return _to_tensor(picture)[None]
+
+
+class PhotoCrops(Dataset[Tensor]):
+    """Sample `i` is a random square crop, (3, crop, crop), RGB, 0..1.
+
+    Everything random about it comes from `seed` and `i` alone: a training that resumes at sample
+    `i` sees what it would have seen without the pause.
+    """
+
+    def __init__(self, photos: list[Path], crop: int, samples: int, seed: int) -> None:
+        self.photos = photos
+        self.crop = crop
+        self.samples = samples
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, index: int) -> Tensor:
+        random = np.random.default_rng((self.seed, index))
+        photo = Image.open(self.photos[random.integers(len(self.photos))]).convert("RGB")
+        # From half the photo to all of it: small crops stand in for the smooth, blurred pixels of
+        # large frames, which photographs of a few hundred pixels do not have.
+        side = min(photo.size) * random.uniform(0.5, 1.0)
+        left = random.uniform(0, photo.width - side)
+        top = random.uniform(0, photo.height - side)
+        crop = photo.resize(
+            (self.crop, self.crop),
+            Image.Resampling.BICUBIC,
+            box=(left, top, left + side, top + side),
+        )
+        if random.random() < 0.5:
+            crop = ImageOps.mirror(crop)
+        return _to_tensor(crop)
+
+
+def _to_tensor(picture: Image.Image) -> Tensor:
+    pixels = torch.from_numpy(np.array(picture))
+    return pixels.permute(2, 0, 1).float() / 255
+
+
+def to_image(rgb: Tensor) -> Image.Image:
+    """(3, H, W), RGB, 0..1 and clamped to it, as a picture."""
+    pixels = (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
+    return Image.fromarray(pixels.cpu().numpy())

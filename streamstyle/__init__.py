@@ -1,0 +1,22 @@
+"""Paint live video in the style of a picture."""
+
+from engines import Engine, EngineError
+from streamstyle.errors import UserError
+from streamstyle.paint import Report, paint_image, paint_video
+from streamstyle.painter import Look
+from streamstyle.sinks import Encoding
+from streamstyle.sources import Clip
+from streamstyle.styles import open_engine
+
+__all__ = [
+    "Clip",
+    "Encoding",
+    "Engine",
+    "EngineError",
+    "Look",
+    "Report",
+    "UserError",
+    "open_engine",
+    "paint_image",
+    "paint_video",
+]

@@ -1,0 +1,250 @@
+"""The command line."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from engines import BACKENDS, PRECISIONS, Engine, EngineError
+from streamstyle.bench import bench
+from streamstyle.doctor import examine
+from streamstyle.errors import UserError
+from streamstyle.paint import paint_image, paint_video
+from streamstyle.painter import Look
+from streamstyle.progress import ProgressBar, print_report
+from streamstyle.sheet import write_sheet
+from streamstyle.sinks import Encoding
+from streamstyle.sources import Clip
+from streamstyle.sources.pattern import PATTERNS, PREFIX
+from streamstyle.styles import DEFAULT_STYLE, find_model, models_by_style, open_engine
+
+DEMO_FILE = "streamstyle-demo.mp4"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, _as_ctrl_c)
+    try:
+        command: Callable[[argparse.Namespace], None] = options.command
+        command(options)
+    except (UserError, EngineError) as error:
+        _complain(f"streamstyle: {error}", error)
+        return 2
+    except KeyboardInterrupt as error:
+        _complain("streamstyle: stopped", error)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _complain(message: str, error: BaseException) -> None:
+    print("; ".join([message, *getattr(error, "__notes__", [])]), file=sys.stderr)
+
+
+def _as_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _video(options: argparse.Namespace) -> None:
+    with _engine(options) as engine, ProgressBar() as progress:
+        report = paint_video(
+            options.source,
+            options.target,
+            engine=engine,
+            look=_look(options),
+            clip=Clip(options.start, options.duration, options.tonemap),
+            encoding=Encoding(options.codec, options.crf, options.preset),
+            overwrite=options.overwrite,
+            on_progress=progress,
+        )
+    print_report(report)
+
+
+def _image(options: argparse.Namespace) -> None:
+    with _engine(options) as engine, ProgressBar() as progress:
+        report = paint_image(
+            options.source,
+            options.target,
+            engine=engine,
+            look=_look(options),
+            overwrite=options.overwrite,
+            on_progress=progress,
+        )
+    print_report(report)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    with _engine(options) as engine, ProgressBar() as progress:
+        report = paint_video(
+            f"{PREFIX}mandelbrot",
+            DEMO_FILE,
+            engine=engine,
+            overwrite=options.overwrite,
+            on_progress=progress,
+        )
+    print_report(report)
+
+
+def _styles(options: argparse.Namespace) -> None:
+    if options.style is not None:
+        _print_card(options.style)
+        return
+    for name, card in models_by_style().items():
+        style = next(s for s in card.styles if s.name == name)
+        print(f"{name:18} {style.title}, {style.artist}, {style.year} ({style.licence})")
+    if options.sheet is not None:
+        write_sheet(options.sheet, options.photo, options.overwrite)
+        print(f"wrote {options.sheet}")
+
+
+def _print_card(style: str) -> None:
+    card = find_model(style)
+    for shown in card.styles:
+        print(f"{shown.name}: {shown.title}, {shown.artist}, {shown.year} ({shown.licence})")
+    print(f"model: {card.path.name}, {card.family}, sha256 {card.sha256}")
+    for title, values in (("training", card.training), ("verification", card.verification)):
+        print(f"{title}:")
+        for key, value in values.items():
+            print(f"  {key}: {value}")
+
+
+def _doctor(_options: argparse.Namespace) -> None:
+    for line in examine():
+        print(line)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    bench(options.style, options.size, options.seconds)
+
+
+def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
+    return open_engine(options.style, options.engine, options.device, options.precision)
+
+
+def _look(options: argparse.Namespace) -> Look:
+    return Look(
+        strength=options.strength,
+        width=options.width,
+        height=options.height,
+        scale=options.scale,
+        resize=options.resize,
+        side_by_side=options.side_by_side,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="streamstyle", description="Paint video in the style of a picture, in real time."
+    )
+    parser.add_argument("--version", action="version", version=version("streamstyle"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    video = _command(commands, "video", _video, "paint a video file, an address or a pattern")
+    video.add_argument("source", help=f"file, address, or {PREFIX}NAME of {', '.join(PATTERNS)}")
+    video.add_argument("target", help="video file to write, or a folder for PNG images")
+    _add_look(video)
+    part = video.add_argument_group("the part to paint")
+    part.add_argument("--start", type=_time, metavar="TIME", help="seconds or H:MM:SS")
+    part.add_argument("--duration", type=_time, metavar="TIME", help="seconds or H:MM:SS")
+    part.add_argument("--tonemap", action="store_true", help="take HDR, into standard range")
+    file = video.add_argument_group("the file")
+    file.add_argument("--codec", help="h264, hevc, vp9, av1, gif, or an encoder of FFmpeg")
+    file.add_argument("--crf", type=int, help="constant rate factor: smaller is better, larger")
+    file.add_argument("--preset", help="the encoder's preset, such as slow for h264")
+    _add_overwrite(file)
+    _add_engine(video)
+
+    image = _command(commands, "image", _image, "paint an image, or all images of a folder")
+    image.add_argument("source", type=Path, help="image or folder")
+    image.add_argument("target", type=Path, help="image or folder to write")
+    _add_look(image)
+    _add_overwrite(image)
+    _add_engine(image)
+
+    demo = _command(commands, "demo", _demo, f"paint a moving pattern into {DEMO_FILE}")
+    _add_style(demo)
+    _add_overwrite(demo)
+    _add_engine(demo)
+
+    styles = _command(commands, "styles", _styles, "list the styles, or one style's card")
+    styles.add_argument("style", nargs="?", help="a style's name, or a .onnx file")
+    styles.add_argument("--sheet", type=Path, help="write a picture of all styles here")
+    styles.add_argument("--photo", type=Path, nargs="+", default=[], help="what to paint in it")
+    _add_overwrite(styles)
+
+    _command(commands, "doctor", _doctor, "say what runs here, what does not, and the fix")
+
+    timing = _command(commands, "bench", _bench, "measure frames per second on this machine")
+    _add_style(timing)
+    timing.add_argument("--size", type=_size, default=(640, 480), help="such as 1280x720")
+    timing.add_argument("--seconds", type=float, default=5.0, help="for each engine")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    function: Callable[[argparse.Namespace], None],
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_style(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--style",
+        default=DEFAULT_STYLE,
+        help="a name from `streamstyle styles`, or a .onnx file (default %(default)s)",
+    )
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
+    look = parser.add_argument_group("the look")
+    _add_style(look)  # type: ignore[arg-type]  # a group adds arguments as a parser does
+    look.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
+    look.add_argument("--width", type=int, help="at which the network works, in pixels")
+    look.add_argument("--height", type=int, help="at which the network works, in pixels")
+    look.add_argument("--scale", type=float, help="at which the network works, such as 0.5")
+    look.add_argument("--resize", action="store_true", help="write that size, not the input's")
+    look.add_argument("--side-by-side", action="store_true", help="the original on the left")
+
+
+def _add_overwrite(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    engine = parser.add_argument_group("the engine")
+    engine.add_argument("--engine", default="auto", choices=["auto", *BACKENDS])
+    engine.add_argument("--device", default="auto", help="such as cpu, cuda, gpu, npu")
+    engine.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
+
+
+def _time(text: str) -> Fraction:
+    """1.5, 1:30 or 0:01:30.5, in seconds."""
+    seconds = Fraction(0)
+    try:
+        for part in text.split(":"):
+            seconds = seconds * 60 + Fraction(part)
+    except ValueError as error:
+        message = f"a time is seconds or H:MM:SS, such as 1.5 or 0:01:30, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from error
+    return seconds
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = map(int, text.lower().split("x"))
+    except ValueError as error:
+        message = f"a size is width x height, such as 1280x720, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from error
+    return width, height

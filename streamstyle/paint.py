@@ -1,0 +1,135 @@
+"""Painting files: what `streamstyle video` and `streamstyle image` do, for programs."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines import Engine
+from streamstyle.errors import UserError
+from streamstyle.painter import Look, Painter
+from streamstyle.pipeline import Pipeline, Stats
+from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
+from streamstyle.sinks.files import check_target
+from streamstyle.sinks.images import check_suffix, still_name
+from streamstyle.sources import Clip, Source, SourceInfo, StillSource, open_video
+from streamstyle.styles import DEFAULT_STYLE, open_engine
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run went."""
+
+    source: SourceInfo
+    target: Path
+    engine: str
+    """The backend, device and precision really used."""
+    stats: Stats
+    notes: tuple[str, ...]
+    """What could not be kept or was not as it should be; one sentence each."""
+
+
+Progress = Callable[[SourceInfo, Stats], None]
+
+
+def paint_video(
+    source: str | Path,
+    target: str | Path,
+    style: str | Path = DEFAULT_STYLE,
+    engine: Engine | None = None,
+    look: Look = Look(),
+    clip: Clip = Clip(),
+    encoding: Encoding = Encoding(),
+    overwrite: bool = False,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Paint a video file, an address or pattern:NAME into a video file, or into a folder of PNG
+    images if `target` is a folder or ends in a slash.
+
+    `style` is a name that `streamstyle styles` lists or the path of an ONNX file; `engine` is one
+    that is open already, to be used instead and left open. Timing, size, color, sound, subtitles,
+    chapters and metadata come out as they went in. `on_progress` is called ten times a second.
+
+    Raises UserError or EngineError with one sentence for the user; `target` is then untouched, and
+    a note on the error says where a part that can be watched was left, if any was painted.
+    """
+    folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
+    _refuse_same_file(str(source), Path(target))
+    if not folder:
+        check_target(Path(target), overwrite)
+    with open_video(str(source), clip) as video:
+        assert video.info.video is not None
+        sink: Sink
+        if folder:
+            sink = ImageSink(Path(target), folder=True, overwrite=overwrite)
+        else:
+            sink = VideoSink(Path(target), video.info.video, video.tracks, encoding, overwrite)
+        return _run(video, sink, Path(target), style, engine, look, on_progress)
+
+
+def paint_image(
+    source: str | Path,
+    target: str | Path,
+    style: str | Path = DEFAULT_STYLE,
+    engine: Engine | None = None,
+    look: Look = Look(),
+    overwrite: bool = False,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Paint an image file into an image file, or every image of a folder into another folder.
+
+    Size, transparency, color profile and EXIF data come out as they went in. For the rest see
+    `paint_video`.
+    """
+    source, target = Path(source), Path(target)
+    _refuse_same_file(str(source), target)
+    folder = source.is_dir()
+    if not folder and not target.is_dir():
+        check_suffix(target)
+        check_target(target, overwrite)
+    stills = StillSource(source)
+    if folder or target.is_dir():
+        for path in stills.paths:
+            painted = target / still_name(path.name)
+            _refuse_same_file(str(path), painted)
+            check_target(painted, overwrite, parent_exists=False)
+    sink = ImageSink(target, folder=folder or target.is_dir(), overwrite=overwrite)
+    return _run(stills, sink, target, style, engine, look, on_progress)
+
+
+def _run(
+    source: Source,
+    sink: Sink,
+    target: Path,
+    style: str | Path,
+    engine: Engine | None,
+    look: Look,
+    on_progress: Progress | None,
+) -> Report:
+    with open_engine(style) if engine is None else nullcontext(engine) as used:
+        if source.info.width is not None and source.info.height is not None:
+            width, height = look.working_size(source.info.width, source.info.height)
+            used.prepare(height, width)
+        pipeline = Pipeline(source, Painter(used, look), sink)
+
+        def on_tick(stats: Stats) -> None:
+            if on_progress is not None:
+                on_progress(source.info, stats)
+
+        try:
+            stats = pipeline.run(on_tick)
+        except BaseException as error:
+            for note in (*source.notes, *sink.notes):
+                error.add_note(note)
+            raise
+        notes = (*source.notes, *sink.notes)
+        return Report(source.info, target, describe(used), stats, notes)
+
+
+def describe(engine: Engine) -> str:
+    return f"{engine.backend} on {engine.device.lower()} in {engine.precision}"
+
+
+def _refuse_same_file(source: str, target: Path) -> None:
+    if target.exists() and Path(source).exists() and target.samefile(source):
+        raise UserError(f"{target} is the input itself; give another name for the painted one")

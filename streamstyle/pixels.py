@@ -1,0 +1,52 @@
+"""What OpenCV does to pictures, (H, W, 3), here.
+
+It is loaded with the first use: most runs need none of it, and on a machine without a desktop it
+may not load at all.
+"""
+
+from functools import cache
+from typing import Any, cast
+
+from streamstyle.errors import UserError
+from streamstyle.frame import Image
+
+
+def resized(image: Image, width: int, height: int) -> Image:
+    """The picture at another size; the same array if it has that size already."""
+    if image.shape[:2] == (height, width):
+        return image
+    cv2 = load_opencv()
+    # Averages where there are fewer pixels, curves where there are more: no moire, no steps.
+    kind = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_CUBIC
+    return cast(Image, cv2.resize(image, (width, height), interpolation=kind))
+
+
+def blended(image: Image, other: Image, share: float) -> Image:
+    """`share` of `image` and the rest of `other`, of the same size."""
+    return cast(Image, load_opencv().addWeighted(image, share, other, 1 - share, 0))
+
+
+def transposed(image: Image) -> Image:
+    """(H, W, 3) as (W, H, 3), mirrored at the diagonal."""
+    return cast(Image, load_opencv().transpose(image))
+
+
+def mirrored(image: Image, rows: bool, columns: bool) -> Image:
+    """The rows upside down, the columns from right to left, or both."""
+    if not rows and not columns:
+        return image
+    return cast(Image, load_opencv().flip(image, -1 if rows and columns else int(columns)))
+
+
+@cache
+def load_opencv() -> Any:
+    """The module cv2. Raises UserError where a library of the desktop that it wants is missing."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise UserError(
+            f"OpenCV cannot be loaded ({error}); on Debian and Ubuntu run: apt-get install libgl1 "
+            "libglib2.0-0, or anywhere: pip uninstall -y opencv-python && "
+            "pip install opencv-python-headless"
+        ) from error
+    return cv2

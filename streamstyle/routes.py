@@ -1,0 +1,159 @@
+"""The ways of one track into a new file: copied as it is, else encoded anew."""
+
+from __future__ import annotations  # PyAV's generic types have no subscript at run time
+
+import io
+from typing import Protocol
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
+
+# MPEG-TS would take anything as private data, which nobody could play.
+_MPEGTS_CODECS = {
+    "aac", "ac3", "eac3", "dts", "mp2", "mp3", "opus", "truehd", "dvb_subtitle",
+}  # fmt: skip
+
+_TEXT_CODECS = {"ass", "mov_text", "ssa", "subrip", "text", "webvtt"}
+_WRITTEN_TEXT_CODECS = ("mov_text", "webvtt", "subrip")
+
+_BITS_PER_CHANNEL = 96_000  # a second; plenty for AAC and Opus
+
+
+class Route(Protocol):
+    """What becomes of one track's packets."""
+
+    def send(self, packet: av.Packet[Stream]) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def find_route(stream: Stream, output: OutputContainer) -> tuple[Route | None, str | None]:
+    """The best way for `stream` into `output`, and a note for the user unless it is a copy."""
+    container = output.format.name
+    if isinstance(stream, AudioStream) and stream.container.format.name == "lavfi":
+        return _EncodeAudio(stream, output), None  # made here, so there is nothing to keep
+    if _holds(container, stream):
+        return _Copy(stream, output), None
+    if isinstance(stream, AudioStream) and output.default_audio_codec != "none":
+        codec = output.default_audio_codec
+        note = f"{_name(stream)} encoded anew as {codec}, as {container} can't hold it"
+        return _EncodeAudio(stream, output), note
+    if isinstance(stream, SubtitleStream) and _codec(stream) in _TEXT_CODECS:
+        for codec in _WRITTEN_TEXT_CODECS:
+            if _holds_codec(container, codec):
+                note = f"{_name(stream)} written as {codec}, as {container} can't hold it"
+                return _EncodeText(stream, codec, output), note
+    if stream.type == "data":
+        return None, None  # a camera's private numbers, which nobody misses elsewhere
+    return None, f"{_name(stream)} left out, as {container} can't hold it; .mkv holds everything"
+
+
+def describe(source: Stream, target: Stream) -> None:
+    """Give a new track the old one's language, title and purpose."""
+    target.metadata.update(source.metadata)
+    target.disposition = source.disposition
+
+
+class _Copy:
+    """Packets go as they are, bit by bit."""
+
+    def __init__(self, stream: Stream, output: OutputContainer) -> None:
+        self._output = output
+        self._copy = output.add_stream_from_template(stream, opaque=True)
+        describe(stream, self._copy)
+
+    def send(self, packet: av.Packet[Stream]) -> None:
+        packet.stream = self._copy
+        self._output.mux_one(packet)
+
+    def finish(self) -> None:
+        pass
+
+
+class _EncodeAudio:
+    """Sound in the container's default codec."""
+
+    def __init__(self, stream: AudioStream, output: OutputContainer) -> None:
+        self._output = output
+        self._decoder = stream.codec_context
+        added = output.add_stream(
+            output.default_audio_codec, rate=self._decoder.sample_rate, layout=self._decoder.layout
+        )
+        assert isinstance(added, AudioStream)
+        self._encoder = added
+        self._encoder.bit_rate = _BITS_PER_CHANNEL * max(1, self._decoder.channels)
+        describe(stream, self._encoder)
+
+    def send(self, packet: av.Packet[Stream] | None) -> None:
+        try:
+            frames = self._decoder.decode(packet)
+        except av.FFmpegError:  # a damaged packet is a short silence
+            return
+        for frame in frames:
+            self._output.mux(self._encoder.encode(frame))
+
+    def finish(self) -> None:
+        self.send(None)
+        self._output.mux(self._encoder.encode(None))
+
+
+class _EncodeText:
+    """Text subtitles in a kind that the container can hold."""
+
+    def __init__(self, stream: SubtitleStream, codec: str, output: OutputContainer) -> None:
+        self._output = output
+        self._decoder = stream.codec_context
+        self._decoder.open(strict=False)  # only then it has the header
+        added = output.add_stream(codec)
+        assert isinstance(added, SubtitleStream)
+        self._encoder = added
+        self._encoder.codec_context.subtitle_header = self._decoder.subtitle_header
+        describe(stream, self._encoder)
+
+    def send(self, packet: av.Packet[Stream]) -> None:
+        try:
+            subtitle = self._decoder.decode2(packet)
+        except av.FFmpegError:  # a damaged one is not shown
+            return
+        if subtitle is None:
+            return
+        encoded = self._encoder.codec_context.encode_subtitle(subtitle)
+        encoded.pts = encoded.dts = packet.pts
+        encoded.duration = packet.duration
+        encoded.time_base = packet.time_base
+        encoded.stream = self._encoder
+        self._output.mux_one(encoded)
+
+    def finish(self) -> None:
+        pass
+
+
+def _name(stream: Stream) -> str:
+    kind = {"audio": "sound track", "subtitle": "subtitles", "video": "cover picture"}
+    language = f" ({stream.language})" if stream.language not in (None, "und") else ""
+    return f"{kind.get(stream.type, stream.type)} {stream.index}{language}, {_codec(stream)},"
+
+
+def _codec(stream: Stream) -> str:
+    return stream.codec_context.codec.canonical_name
+
+
+def _holds(container: str, stream: Stream) -> bool:
+    """Whether the container takes this track as it is, found out by writing a header."""
+    if container == "mpegts":
+        return _codec(stream) in _MPEGTS_CODECS
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _holds_codec(container: str, codec: str) -> bool:
+    with av.open(io.BytesIO(), "w", format=container) as trial:
+        return codec in trial.supported_codecs

@@ -1,0 +1,61 @@
+"""A contact sheet: pictures down, styles across."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from streamstyle.frame import Frame, Image
+from streamstyle.painter import Look, Painter
+from streamstyle.pixels import resized
+from streamstyle.sinks.files import appear, check_target, partial_name
+from streamstyle.sinks.images import check_suffix
+from streamstyle.sources import Clip, StillSource, open_video
+from streamstyle.sources.pattern import PREFIX
+from streamstyle.styles import models_by_style, open_engine
+
+TILE_WIDTH = 400  # pixels
+PAINTED_WIDTH = 2 * TILE_WIDTH  # at which the network sees a picture, about that of a video
+CAPTION_HEIGHT = 36  # pixels
+PATTERN_FRAME = 120  # which frame of the pattern to paint where no photo is given
+
+
+def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
+    """Paint `photos`, or a moment of a pattern if there are none, in every style that ships."""
+    check_suffix(target)
+    check_target(target, overwrite)
+    frames = [_photo(path) for path in photos] or [_pattern()]
+    columns = []
+    for name in models_by_style():
+        with open_engine(name) as engine:
+            painter = Painter(engine, Look(width=PAINTED_WIDTH, resize=True))
+            tiles = [_tile(painter(frame).image) for frame in frames]
+        columns.append(np.vstack([_caption(name), *tiles]))
+    partial = partial_name(target)
+    PilImage.fromarray(np.hstack(columns)).save(partial, quality=90)
+    appear(partial, target, overwrite)
+
+
+def _tile(painted: Image) -> Image:
+    height = round(painted.shape[0] * TILE_WIDTH / painted.shape[1])
+    return resized(painted, TILE_WIDTH, height)
+
+
+def _caption(text: str) -> Image:
+    strip = PilImage.new("RGB", (TILE_WIDTH, CAPTION_HEIGHT), "white")
+    middle = (TILE_WIDTH // 2, CAPTION_HEIGHT // 2)
+    font = ImageFont.load_default(size=20)
+    ImageDraw.Draw(strip).text(middle, text, fill="black", font=font, anchor="mm")
+    return np.asarray(strip)
+
+
+def _photo(path: Path) -> Frame:
+    with StillSource(path) as source:
+        return next(iter(source))
+
+
+def _pattern() -> Frame:
+    with open_video(f"{PREFIX}mandelbrot", Clip()) as source:
+        return next(frame for frame in source if frame.index == PATTERN_FRAME)

@@ -1,0 +1,9 @@
+"""Where painted frames go."""
+
+from streamstyle.sinks.base import Sink
+from streamstyle.sinks.encoding import Encoding
+from streamstyle.sinks.images import ImageSink
+from streamstyle.sinks.null import NullSink
+from streamstyle.sinks.video import VideoSink
+
+__all__ = ["Encoding", "ImageSink", "NullSink", "Sink", "VideoSink"]

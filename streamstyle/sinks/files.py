@@ -1,0 +1,34 @@
+"""Names of files that are being written, and of files that must not be."""
+
+from pathlib import Path
+
+from streamstyle.errors import UserError
+
+
+def check_target(target: Path, overwrite: bool, parent_exists: bool = True) -> None:
+    """Raise UserError if nothing may or can be written under this name; without `parent_exists`
+    its folder is yet to be made."""
+    if target.is_dir():
+        raise UserError(f"{target} is a folder; give the name of a file to write")
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists already; add --overwrite to replace it")
+    if parent_exists and not target.parent.is_dir():
+        raise UserError(f"the folder {target.parent} does not exist; make it first")
+
+
+def partial_name(target: Path) -> Path:
+    """An unused name beside `target`, with its suffix, for while it is incomplete."""
+    count = 1
+    while True:
+        number = "" if count == 1 else f"-{count}"
+        candidate = target.with_name(f"{target.stem}.partial{number}{target.suffix}")
+        if not candidate.exists():
+            return candidate
+        count += 1
+
+
+def appear(partial: Path, target: Path, overwrite: bool) -> None:
+    """Give a complete file its final name, unless another program took that meanwhile."""
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} has appeared meanwhile; the painted file is {partial}")
+    partial.replace(target)

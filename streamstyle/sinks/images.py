@@ -1,0 +1,95 @@
+"""Still images: one file, or one for each frame in a folder."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from streamstyle.closing import Closing
+from streamstyle.errors import UserError, reason
+from streamstyle.frame import Frame
+from streamstyle.sinks.files import appear, check_target, partial_name
+
+WRITTEN_AS = {
+    ".bmp": "BMP",
+    ".jpeg": "JPEG",
+    ".jpg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+"""Pillow's name of the format by suffix."""
+
+_OPTIONS: dict[str, dict[str, object]] = {
+    # Strokes are small and colorful: full color sampling, and little compression.
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "PNG": {"compress_level": 4},
+}
+
+
+class ImageSink(Closing):
+    """See `sinks.base.Sink`. Each image is complete when it appears under its name."""
+
+    def __init__(self, target: Path, folder: bool, overwrite: bool = False) -> None:
+        """`target` is a folder, made if need be, or else the file for the only frame."""
+        self.notes: list[str] = []
+        self._target = target
+        self._folder = folder
+        self._overwrite = overwrite
+        if folder:
+            if target.exists() and not target.is_dir():
+                raise UserError(f"{target} is a file; give a folder for the painted images")
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            check_suffix(target)
+            check_target(target, overwrite)
+
+    def write(self, frame: Frame) -> None:
+        target = self._target
+        if self._folder:
+            numbered = f"{frame.index + 1:06d}.png"
+            target /= still_name(frame.still.name) if frame.still is not None else numbered
+            check_target(target, self._overwrite)
+        partial = partial_name(target)
+        try:
+            _save(frame, partial)
+        except (OSError, ValueError) as error:
+            partial.unlink(missing_ok=True)
+            raise UserError(f"cannot write {target}: {reason(error)}") from error
+        appear(partial, target, self._overwrite)
+
+    def finish(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def check_suffix(target: Path) -> None:
+    if target.suffix.lower() not in WRITTEN_AS:
+        raise UserError(
+            f"cannot write {target.name}: the name of an image ends in {', '.join(WRITTEN_AS)}"
+        )
+
+
+def still_name(name: str) -> str:
+    """The painted image's name in a folder: .png is put behind a kind that can't be written."""
+    return name if Path(name).suffix.lower() in WRITTEN_AS else f"{name}.png"
+
+
+def _save(frame: Frame, path: Path) -> None:
+    kind = WRITTEN_AS[path.suffix.lower()]
+    picture = Image.fromarray(frame.image)
+    options = dict(_OPTIONS.get(kind, {}))
+    if frame.still is not None:
+        if frame.still.alpha is not None and kind in ("PNG", "TIFF", "WEBP"):
+            alpha = Image.fromarray(frame.still.alpha)
+            if alpha.size != picture.size:
+                alpha = alpha.resize(picture.size)
+            picture.putalpha(alpha)
+        if kind != "BMP":
+            options["icc_profile"] = frame.still.icc_profile
+            if frame.still.exif is not None:
+                options["exif"] = frame.still.exif
+    picture.save(path, kind, **options)

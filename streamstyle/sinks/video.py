@@ -1,0 +1,187 @@
+"""A video file with the timing, color and tracks of its source."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import av
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from streamstyle.closing import Closing
+from streamstyle.color import Color, Converter
+from streamstyle.errors import UserError, reason
+from streamstyle.frame import Frame, Image
+from streamstyle.palette import Palette
+from streamstyle.sinks.encoding import DEFAULT_CODECS, Encoding, pixel_format
+from streamstyle.sinks.files import appear, check_target, partial_name
+from streamstyle.sources.base import VideoFormat
+from streamstyle.tracks import Tracks
+
+_GIF_TICK = Fraction(1, 100)
+
+
+class VideoSink(Closing):
+    """See `sinks.base.Sink`. Incomplete, the file has another name beside the final one."""
+
+    def __init__(
+        self,
+        target: Path,
+        video: VideoFormat,
+        tracks: Tracks | None,
+        encoding: Encoding = Encoding(),
+        overwrite: bool = False,
+    ) -> None:
+        """The picture's size is the first frame's."""
+        suffix = target.suffix.lower()
+        if suffix not in DEFAULT_CODECS:
+            raise UserError(
+                f"cannot write {target.name}: the name of a painted video ends in "
+                f"{', '.join(DEFAULT_CODECS)}"
+            )
+        check_target(target, overwrite)
+        self.notes: list[str] = []
+        self._target = target
+        self._overwrite = overwrite
+        self._tracks = tracks
+        self._video = video
+        self._encoder = encoding.encoder(suffix)
+        self._options = encoding.options(self._encoder)
+        self._partial = partial_name(target)
+        self._file: _File | None = None
+
+    def write(self, frame: Frame) -> None:
+        with self._as_user_error():
+            if self._file is None:
+                self._file = self._open(frame)
+            self._file.write(frame)
+
+    def finish(self) -> None:
+        if self._file is None:
+            raise UserError(f"nothing to write to {self._target}: the input has no frame")
+        file, self._file = self._file, None
+        with self._as_user_error():
+            file.finish()
+            appear(self._partial, self._target, self._overwrite)
+
+    def close(self) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        self.notes.append(f"what was painted so far is in {self._partial}")
+        with suppress(av.FFmpegError, OSError):  # a disk that is full says so once more
+            file.break_off()
+
+    def _open(self, first: Frame) -> "_File":
+        try:
+            file = _File(
+                self._partial, self._encoder, self._options, self._video, first, self._tracks
+            )
+        except BaseException:
+            self._partial.unlink(missing_ok=True)
+            raise
+        if self._tracks is not None:
+            self.notes += self._tracks.notes
+        return file
+
+    @contextmanager
+    def _as_user_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise UserError(f"cannot write {self._target}: {reason(error)}") from error
+
+
+class _File:
+    """A file that is open, from its first frame on."""
+
+    def __init__(
+        self,
+        path: Path,
+        encoder: str,
+        options: dict[str, str],
+        video: VideoFormat,
+        first: Frame,
+        tracks: Tracks | None,
+    ) -> None:
+        color = video.color.written_at(first.width, first.height)
+        kind = pixel_format(encoder, video.chroma, first.width, first.height)
+        self._tracks = tracks
+        self._output = av.open(path, "w")
+        try:
+            self._stream = _add_stream(self._output, encoder, options, video, first, color, kind)
+            if tracks is not None:
+                tracks.attach(self._output, self._stream)
+            try:
+                self._output.start_encoding()
+            except av.FFmpegError as error:
+                given = " ".join(f"{name}={value}" for name, value in options.items())
+                raise UserError(
+                    f"the encoder {encoder} does not start with {given} for "
+                    f"{first.width}x{first.height}: {reason(error)}"
+                ) from error
+        except BaseException:
+            self._output.close()
+            raise
+        self._to_frame: Callable[[Image], av.VideoFrame]
+        if kind == "pal8":
+            self._to_frame = Palette(first.width, first.height).from_rgb
+        else:
+            self._to_frame = partial(Converter().from_rgb, color=color, pixel_format=kind)
+
+    def write(self, frame: Frame) -> None:
+        picture = self._to_frame(frame.image)
+        base = self._stream.codec_context.time_base
+        picture.time_base = base
+        picture.pts = round(frame.pts_seconds / base)
+        if frame.duration_seconds is not None:
+            picture.duration = round(frame.duration_seconds / base)
+        self._output.mux(self._stream.encode(picture))
+        if self._tracks is not None:
+            self._tracks.mux_pending()
+
+    def finish(self) -> None:
+        """End the file with all that the tracks have."""
+        try:
+            self._output.mux(self._stream.encode(None))
+            if self._tracks is not None:
+                self._tracks.finish()
+        finally:
+            self._output.close()
+
+    def break_off(self) -> None:
+        """End the file so that what is in it can be played."""
+        try:
+            self._output.mux(self._stream.encode(None))
+        finally:
+            self._output.close()
+
+
+def _add_stream(
+    output: OutputContainer,
+    encoder: str,
+    options: dict[str, str],
+    video: VideoFormat,
+    first: Frame,
+    color: Color,
+    kind: str,
+) -> VideoStream:
+    stream = output.add_stream(encoder, rate=video.frame_rate, options=options)
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    context.width, context.height = first.width, first.height
+    context.pix_fmt = kind
+    context.time_base = stream.time_base = _GIF_TICK if encoder == "gif" else video.time_base
+    if first.duration_seconds is not None:
+        context.flags |= Flags.frame_duration  # so that the last frame stays as long as it did
+    if video.sample_aspect_ratio is not None:
+        context.sample_aspect_ratio = video.sample_aspect_ratio
+    if kind != "pal8":
+        context.colorspace = color.matrix
+        context.color_range = color.range
+        context.color_primaries = color.primaries
+        context.color_trc = color.transfer
+    return stream

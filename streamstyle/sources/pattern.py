@@ -1,0 +1,50 @@
+"""Moving pictures that FFmpeg computes, with a chord: a source that needs no file."""
+
+from fractions import Fraction
+
+from streamstyle.errors import UserError
+from streamstyle.sources.video import VideoSource
+
+PREFIX = "pattern:"
+"""Before a pattern's name where a file's could stand."""
+
+DURATION_S = Fraction(10)
+"""Of a pattern whose length is not asked for."""
+
+_RATE = 25
+_SIZE = "640x360"
+
+PATTERNS = {
+    "mandelbrot": (
+        f"mandelbrot=size={_SIZE}:rate={_RATE}:maxiter=800:end_pts=400"
+        ":start_scale=0.08:end_scale=0.0002:start_x=-0.743643887037158:start_y=-0.131825904205311"
+    ),
+    "testsrc": f"testsrc2=size={_SIZE}:rate={_RATE}",
+}
+"""FFmpeg's description of each, by name."""
+
+# It swells and fades every four seconds, so that sound out of step would be noticed.
+_CHORD = (
+    "aevalsrc=s=48000:c=mono:exprs="
+    "'0.06*(sin(440*PI*t)+sin(554.4*PI*t)+sin(659.2*PI*t))*(1-cos(PI*t/2))'"
+)
+
+
+class PatternSource(VideoSource):
+    """See `sources.base.Source`."""
+
+    def __init__(
+        self,
+        name: str,
+        start_seconds: Fraction | None = None,
+        duration_seconds: Fraction | None = None,
+    ) -> None:
+        if name not in PATTERNS:
+            raise UserError(f"no pattern {name}; there is {', '.join(PATTERNS)}")
+        super().__init__(
+            f"{PATTERNS[name]}[out0];{_CHORD}[out1]",
+            start_seconds,
+            duration_seconds or DURATION_S,
+            container_format="lavfi",
+            name=PREFIX + name,
+        )

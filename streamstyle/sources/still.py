@@ -1,0 +1,90 @@
+"""Photos and other still images, one or a folder of them."""
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from streamstyle.closing import Closing
+from streamstyle.errors import UserError
+from streamstyle.frame import Frame, Still
+from streamstyle.sources.base import SourceInfo
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+"""What is taken from a folder."""
+
+
+class StillSource(Closing):
+    """One frame for each image, upright; see `sources.base.Source`.
+
+    An unreadable image of a folder is passed over and noted; a single one raises UserError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            self.paths = list_stills(path)
+            if not self.paths:
+                raise UserError(f"no images in {path}; it takes {', '.join(sorted(SUFFIXES))}")
+            self.info = SourceInfo(path.name, len(self.paths), None, None, None)
+        elif path.exists():
+            self.paths = [path]
+            height, width = _read(path, 0).image.shape[:2]
+            self.info = SourceInfo(path.name, 1, width, height, None)
+        else:
+            raise UserError(f"there is no file or folder {path}")
+        self.notes: list[str] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self.paths):
+            try:
+                yield _read(path, index)
+            except UserError as error:
+                self.notes.append(str(error))
+
+    def close(self) -> None:
+        pass
+
+
+def list_stills(folder: Path) -> list[Path]:
+    """The images in a folder, 2.jpg before 10.jpg."""
+
+    def natural(path: Path) -> list[str | int]:
+        return [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", path.name)]
+
+    return sorted(
+        (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()),
+        key=natural,
+    )
+
+
+def _read(path: Path, index: int) -> Frame:
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            icc_profile = picture.info.get("icc_profile")
+            if picture.mode == "CMYK":
+                icc_profile = None  # it speaks of inks, which are gone in RGB
+            exif = picture.getexif().tobytes() if picture.getexif() else None
+            image, alpha = _to_rgb(picture)
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is not an image that can be read") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    still = Still(path.name, alpha, icc_profile, exif)
+    return Frame(image, index, pts_seconds=Fraction(index), still=still)
+
+
+def _to_rgb(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """(H, W, 3) and the opacity (H, W), None where all is opaque."""
+    if picture.mode.startswith("I;16"):
+        # Pillow would clip 16 bits to white instead of scaling them.
+        grey = (np.asarray(picture) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2), None
+    if not picture.has_transparency_data:
+        return np.asarray(picture.convert("RGB")).copy(), None
+    rgba = np.asarray(picture.convert("RGBA"))
+    return rgba[:, :, :3].copy(), rgba[:, :, 3].copy()

@@ -1,0 +1,239 @@
+"""Frames of a video file, an address or an FFmpeg source, with their exact timestamps."""
+
+from __future__ import annotations  # PyAV's generic types have no subscript at run time
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+
+import av
+from av.stream import Stream
+
+from streamstyle.closing import Closing
+from streamstyle.color import Color, Converter
+from streamstyle.errors import UserError, reason
+from streamstyle.frame import Frame
+from streamstyle.orientation import Orientation
+from streamstyle.pixels import resized
+from streamstyle.sources.base import SourceInfo, VideoFormat
+from streamstyle.sources.container import best_video, open_container, span_of
+from streamstyle.tonemap import ToneMap
+from streamstyle.tracks import Tracks
+
+INTERLEAVE_S = 2
+"""How far behind its picture a file may keep its sound: what is read on after the last frame."""
+
+FALLBACK_RATE = Fraction(25)
+"""For raw streams that say neither timestamps nor a rate."""
+
+MAX_RATE = 240
+"""Frames per second above which a stated rate is the clock's and not the picture's."""
+
+EARLY_END_S = 1.0
+"""A file that stops this much before its stated length was cut off; less is rounding."""
+
+
+class VideoSource(Closing):
+    """One video track, upright, with the other tracks beside it; see `sources.base.Source`."""
+
+    def __init__(
+        self,
+        location: str,
+        start_seconds: Fraction | None = None,
+        duration_seconds: Fraction | None = None,
+        tonemap: bool = False,
+        container_format: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        """`location` is what FFmpeg opens: a path, an address, or a description of a filter graph
+        with `container_format` "lavfi". HDR needs `tonemap`, which turns it into BT.709. `name` is
+        for people; None takes the end of the location."""
+        self.notes: list[str] = []
+        self._name = name or location.rpartition("/")[2] or location
+        self._damaged = 0
+        self._last_seconds = Fraction(0)  # where the last packet ends
+        self._container = open_container(location, container_format)
+        try:
+            self._stream = best_video(self._container, self._name)
+            self._base = self._stream.time_base or Fraction(1, 1000)
+            self._span = span_of(self._container, start_seconds, duration_seconds)
+            self.tracks = Tracks(self._container, self._stream, self._span)
+            self._packets = self._demux()
+            self._frames = self._decode()
+            first = next(self._frames, None)
+            if first is None:
+                raise UserError(f"no picture in {self._name} can be decoded in the time asked for")
+            color = Color.of(first)
+            self._tonemap = None
+            if color.hdr is not None:
+                if not tonemap:
+                    raise UserError(
+                        f"{self._name} is {color.hdr} video and would come out washed out; "
+                        "add --tonemap to paint it in standard range"
+                    )
+                self._tonemap = ToneMap(first)
+                color = self._tonemap.color
+            self._frames = chain([first], self._frames)
+            self._orientation = Orientation.of(first)
+            self.info = self._describe(first, color)
+            bits = max(component.bits for component in first.format.components)
+            if bits > 8 and self._tonemap is None:
+                self.notes.append(f"{self._name} has {bits} bits a color and is painted in 8")
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __iter__(self) -> Iterator[Frame]:
+        converter = Converter()
+        changed = 0
+        size = None
+        for index, frame in enumerate(self._frames):
+            mapped = self._tonemap(frame) if self._tonemap else frame
+            image = self._orientation.upright(converter.to_rgb(mapped, Color.of(mapped)))
+            size = size or image.shape
+            if image.shape != size:
+                image = resized(image, size[1], size[0])
+                changed += 1
+            assert frame.pts is not None  # see _decode
+            yield Frame(
+                image=image,
+                index=index,
+                pts_seconds=frame.pts * self._base - self._span.zero_seconds,
+                duration_seconds=frame.duration * self._base if frame.duration else None,
+            )
+        if changed:
+            self.notes.append(f"{changed} frames of another size were scaled to the first one's")
+        if self._damaged:
+            self.notes.append(f"{self._name} is damaged: {self._damaged} places decoded in part")
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """The frames of the span, each with a later `pts` than the one before."""
+        step = max(1, round(1 / ((self._rate or FALLBACK_RATE) * self._base)))
+        end = self._span.end_seconds
+        pts = None
+        for frame in self._decode_all():
+            if frame.pts is None:
+                frame.pts = 0 if pts is None else pts + step
+            if pts is not None and frame.pts <= pts:
+                frame.pts = pts + 1  # two frames of one time: no file could hold them
+            pts = frame.pts
+            seconds = pts * self._base
+            if end is not None and seconds >= end:
+                self._read_on(end)
+                return
+            if self._span.holds(seconds):
+                yield frame
+        self._note_early_end()
+
+    def _decode_all(self) -> Iterator[av.VideoFrame]:
+        """What the decoder makes of the file; other tracks' packets go their way meanwhile."""
+        for packet in self._packets:
+            if packet.stream.index == self._stream.index:
+                yield from self._decoded(packet)
+            else:
+                self.tracks.offer(packet)
+        yield from self._decoded(None)
+
+    def _decoded(self, packet: av.Packet[Stream] | None) -> Iterator[av.VideoFrame]:
+        """The frames that the decoder has after `packet`, or has left after None."""
+        try:
+            frames = self._stream.codec_context.decode(packet)
+        except av.EOFError:
+            return
+        except av.FFmpegError:  # which of them, each decoder decides for itself
+            self._damaged += 1
+            return
+        for frame in frames:
+            self._damaged += frame.is_corrupt
+            yield frame
+
+    def _read_on(self, end: Fraction) -> None:
+        """Hand over the other tracks' packets up to `end` that come behind the frame there."""
+        for packet in self._packets:
+            if packet.stream.index != self._stream.index:
+                self.tracks.offer(packet)
+            time = packet.dts if packet.dts is not None else packet.pts
+            if time is not None and time * (packet.time_base or 0) > end + INTERLEAVE_S:
+                return
+
+    def _demux(self) -> Iterator[av.Packet[Stream]]:
+        """All packets up to where the file can be read."""
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.FFmpegError, OSError) as error:
+                self.notes.append(f"{self._name} could not be read to its end: {reason(error)}")
+                return
+            if not packet.size:  # PyAV's sign to a decoder that the end is near
+                continue
+            if packet.pts is not None and packet.time_base is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                self._last_seconds = max(self._last_seconds, end)
+            yield packet
+
+    def _note_early_end(self) -> None:
+        """Say so if all tracks stop before the length that the file states."""
+        if not self._container.duration or self._container.duration < 0:
+            return
+        start = Fraction(self._container.start_time or 0, av.time_base)
+        stated = Fraction(self._container.duration, av.time_base)
+        missing = start + stated - self._last_seconds
+        if missing > EARLY_END_S:
+            self.notes.append(
+                f"{self._name} ends early: {float(missing):.1f} s of {float(stated):.1f} s "
+                "are missing"
+            )
+
+    def _describe(self, first: av.VideoFrame, color: Color) -> SourceInfo:
+        width, height = first.width, first.height
+        pixel = self._stream.sample_aspect_ratio
+        if self._orientation.transposed:
+            width, height, pixel = height, width, 1 / pixel if pixel else None
+        return SourceInfo(
+            name=self._name,
+            frames=self._estimated_frames(),
+            width=width,
+            height=height,
+            video=VideoFormat(
+                time_base=self._base,
+                frame_rate=self._rate,
+                sample_aspect_ratio=pixel,
+                color=color,
+                chroma=_chroma(first),
+            ),
+        )
+
+    @property
+    def _rate(self) -> Fraction | None:
+        """Frames per second, None where nobody knows."""
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return rate if rate and rate <= MAX_RATE else None
+
+    def _estimated_frames(self) -> int | None:
+        span = self._span
+        if span.end_seconds is None and span.zero_seconds == 0 and self._stream.frames:
+            return self._stream.frames
+        if self._rate is None:
+            return None
+        end = span.end_seconds
+        if self._container.duration is not None and self._container.duration > 0:
+            start = Fraction(self._container.start_time or 0, av.time_base)
+            stated = start + Fraction(self._container.duration, av.time_base)
+            end = stated if end is None else min(end, stated)
+        return None if end is None else max(1, round((end - span.zero_seconds) * self._rate))
+
+
+def _chroma(frame: av.VideoFrame) -> str:
+    """How densely the pixel format samples color; video stored as RGB counts as 4:2:0."""
+    if frame.format.is_rgb or len(frame.format.components) < 3:
+        return "420"
+    chroma = frame.format.components[1]
+    if chroma.height < frame.height:
+        return "420"
+    return "422" if chroma.width < frame.width else "444"

@@ -1,0 +1,141 @@
+"""Everything of a file but its picture, on its way from source to sink: sound, subtitles, chapters.
+
+The source's thread offers packets as it reads them, the sink's thread puts them into the new file.
+"""
+
+from __future__ import annotations  # PyAV's generic types have no subscript at run time
+
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import AttachmentStream, Disposition, Stream
+from av.video.stream import VideoStream
+
+from streamstyle.routes import Route, describe, find_route
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a file to take, on the file's own clock, and where its time 0 lies."""
+
+    start_seconds: Fraction | None
+    """Earlier packets are left out; None for none, however early."""
+    end_seconds: Fraction | None
+    """Later packets are left out; None for none."""
+    zero_seconds: Fraction
+    """This time becomes 0."""
+
+    def holds(self, seconds: Fraction) -> bool:
+        late_enough = self.start_seconds is None or seconds >= self.start_seconds
+        return late_enough and (self.end_seconds is None or seconds < self.end_seconds)
+
+
+class Tracks:
+    """The tracks of one input beside the video that is painted."""
+
+    def __init__(self, container: InputContainer, painted: VideoStream, span: Span) -> None:
+        self.container = container
+        self.notes: list[str] = []
+        """What could not go along, or not unchanged; one sentence each."""
+        self._painted = painted
+        self._span = span
+        self._pending: deque[av.Packet[Stream]] = deque()
+        self._covers: list[av.Packet[Stream]] = []
+        self._routes: dict[int, Route] = {}
+
+    def offer(self, packet: av.Packet[Stream]) -> None:
+        """Hand over a packet of any other track than the painted one; called by the source."""
+        if is_cover(packet.stream):
+            self._covers.append(packet)  # FFmpeg gives it before all others
+            return
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None and self._span.holds(time * (packet.time_base or Fraction(0))):
+            self._pending.append(packet)
+
+    def attach(self, output: OutputContainer, picture: VideoStream) -> None:
+        """Make the tracks in the new file beside its `picture`, before its first packet."""
+        describe(self._painted, picture)
+        output.metadata.update(self.container.metadata)
+        output.set_chapters(self._chapters())
+        matroska = output.format.name == "matroska"
+        for stream in self.container.streams:
+            if isinstance(stream, AttachmentStream):
+                if matroska:  # nothing else could use a font
+                    kind = stream.mimetype or "application/octet-stream"
+                    output.add_attachment(stream.name or "attachment", kind, stream.data)
+            elif is_cover(stream):
+                if not matroska:
+                    self._add_route(stream, output)
+            elif stream.index != self._painted.index and stream.codec_context is not None:
+                # Without a codec it is the container's own business, as MP4's track of chapters.
+                self._add_route(stream, output)
+        if matroska:
+            for cover in self._covers:
+                kind = cover.stream.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
+                output.add_attachment(f"cover.{kind}", f"image/{kind}", bytes(cover))
+        else:
+            self._pending.extendleft(self._covers)
+
+    def mux_pending(self) -> None:
+        """Write what the source has offered so far; called by the sink."""
+        while self._pending:
+            packet = self._pending.popleft()
+            route = self._routes.get(packet.stream.index)
+            if route is not None:
+                self._shift(packet)
+                route.send(packet)
+
+    def finish(self) -> None:
+        """Write the rest, once the source has ended."""
+        self.mux_pending()
+        for route in self._routes.values():
+            route.finish()
+
+    def _add_route(self, stream: Stream, output: OutputContainer) -> None:
+        if isinstance(stream, VideoStream) and not is_cover(stream):
+            self.notes.append(f"video track {stream.index} left out: one video track is painted")
+            return
+        route, note = find_route(stream, output)
+        if note is not None:
+            self.notes.append(note)
+        if route is not None:
+            self._routes[stream.index] = route
+
+    def _shift(self, packet: av.Packet[Stream]) -> None:
+        assert packet.time_base is not None
+        offset = round(self._span.zero_seconds / packet.time_base)
+        if packet.pts is not None:
+            packet.pts -= offset
+        if packet.dts is not None:
+            packet.dts -= offset
+
+    def _chapters(self) -> list[Chapter]:
+        """The chapters that the span touches, cut to it, on the new file's clock."""
+        chapters = []
+        span = self._span
+        for chapter in self.container.chapters():
+            base = chapter["time_base"]
+            if base is None:
+                continue
+            start, end = chapter["start"] * base, chapter["end"] * base
+            if span.start_seconds is not None:
+                start = max(start, span.start_seconds)
+            if span.end_seconds is not None:
+                end = min(end, span.end_seconds)
+            if start < end:
+                chapter["start"] = round((start - span.zero_seconds) / base)
+                chapter["end"] = round((end - span.zero_seconds) / base)
+                chapters.append(chapter)
+        return chapters
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video track is a picture of the whole file, as of a record's sleeve."""
+    return bool(stream.disposition & Disposition.attached_pic)

@@ -1,0 +1,1 @@
+"""Tests, with real codecs and real engines."""

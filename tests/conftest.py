@@ -1,0 +1,91 @@
+"""What every test may use, and what no test may leave behind."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engines import Engine, open_engine
+from streamstyle import Clip, Encoding, Look, Report, paint_video
+from tests.clips import Contents, Recipe, make_clip, read_clip
+from tests.models import write_inverter
+
+SHARED = Path(os.environ.get("STREAMSTYLE_SHARED", Path(__file__).parents[2] / "shared"))
+"""Clips, photos and paintings that are not part of the project."""
+
+
+def pytest_configure() -> None:
+    """Let torchvision be imported beside a torch whose build it was not compiled for."""
+    try:
+        import torch
+    except ImportError:
+        return
+    for name, schema in (
+        ("nms", "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"),
+        ("qnms", "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"),
+    ):
+        if not hasattr(torch.ops.torchvision, name):
+            library = torch.library.Library("torchvision", "FRAGMENT")
+            library.define(schema)
+            _LIBRARIES.append(library)
+
+
+_LIBRARIES: list[object] = []  # a schema lives as long as its library
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    left = [t.name for t in threading.enumerate() if t.name.startswith("streamstyle")]
+    assert not left
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of material beside the project; the test is skipped where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the folder of clips and photos, which is not part of the project")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def inverter_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that paints the negative: exact, fast, and the same on every backend."""
+    path = tmp_path_factory.mktemp("models") / "inverter.onnx"
+    write_inverter(path)
+    return path
+
+
+@pytest.fixture
+def inverter(inverter_path: Path) -> Iterator[Engine]:
+    with open_engine(inverter_path, "openvino", "cpu", "fp32") as engine:
+        yield engine
+
+
+UNPAINTED = Look(strength=0)
+"""Lets a test see what decoding and encoding alone do to a picture."""
+
+
+@pytest.fixture
+def painted(tmp_path: Path, inverter: Engine) -> Callable[..., tuple[Contents, Contents, Report]]:
+    """Make a clip, paint it without painting unless a look is given, and read both."""
+
+    def paint(
+        recipe: Recipe,
+        suffix: str = ".mp4",
+        to: str | None = None,
+        look: Look = UNPAINTED,
+        clip: Clip = Clip(),
+        encoding: Encoding = Encoding(),
+    ) -> tuple[Contents, Contents, Report]:
+        source = make_clip(tmp_path / f"in{suffix}", recipe)
+        target = tmp_path / f"out{to or suffix}"
+        report = paint_video(
+            source, target, engine=inverter, look=look, clip=clip, encoding=encoding
+        )
+        assert sorted(p.name for p in tmp_path.iterdir()) == [source.name, target.name]
+        return read_clip(source), read_clip(target), report
+
+    return paint

@@ -1,0 +1,59 @@
+"""Models small enough to be made by a test, which keep the engine contract."""
+
+import json
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+from engines.card import FORMAT
+
+CARD = {
+    "streamstyle_format": FORMAT,
+    "family": "test",
+    "styles": json.dumps(
+        [{"name": "negative", "title": "Negative", "artist": "a test", "year": "2026",
+          "licence": "Apache-2.0"}]
+    ),
+    "training": json.dumps({"steps": 0}),
+    "verification": json.dumps({}),
+}  # fmt: skip
+
+
+def write_inverter(path: Path) -> None:
+    """stylized = 255 - frame."""
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["white", "x"], ["y"]),
+        helper.make_node("Cast", ["y"], ["stylized"], to=TensorProto.UINT8),
+    ]
+    _write(path, nodes, [])
+
+
+def write_tinter(path: Path) -> None:
+    """stylized = the frame's mean color times `tint` (3,): a model with a style input."""
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["x", "tint"], ["y"]),
+        helper.make_node("Min", ["y", "white"], ["z"]),
+        helper.make_node("Cast", ["z"], ["stylized"], to=TensorProto.UINT8),
+    ]
+    tint = helper.make_tensor_value_info("tint", TensorProto.FLOAT, [3])
+    _write(path, nodes, [tint])
+
+
+def _write(
+    path: Path, nodes: list[onnx.NodeProto], style_inputs: list[onnx.ValueInfoProto]
+) -> None:
+    shape = ["batch", "height", "width", 3]
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, shape), *style_inputs],
+        [helper.make_tensor_value_info("stylized", TensorProto.UINT8, shape)],
+        [helper.make_tensor("white", TensorProto.FLOAT, [], [255.0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    helper.set_model_props(model, CARD)
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())

@@ -1,0 +1,248 @@
+"""One conformance suite for every backend."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from engines import BACKENDS, ZOO, Engine, EngineError, Frames, open_engine, read_card
+from engines.openvino_backend import KEPT_SIZES
+from tests.models import write_inverter, write_tinter
+
+SIZES = [(359, 641), (16, 16), (1080, 1920), (640, 360), (17, 31)]
+"""(height, width): odd, the smallest, large, portrait, small and odd."""
+
+MIN_PSNR_DB = {"fp32": 55.0, "bf16": 36.0}
+"""Between any two backends on a frame, by the coarser of their precisions."""
+
+MODELS = sorted(ZOO.glob("*.onnx"))
+
+
+def _usable(backend: str) -> list[str]:
+    """The precisions of a backend on this machine's CPU."""
+    usable = []
+    for precision in ("fp32", "bf16"):
+        try:
+            open_engine(MODELS[0], backend, "cpu", precision).close()
+        except EngineError:
+            continue
+        usable.append(precision)
+    return usable
+
+
+CPU_BACKENDS = ["openvino", "onnxruntime"]
+
+
+@pytest.fixture(params=CPU_BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def engine(backend: str, inverter_path: Path) -> Iterator[Engine]:
+    with open_engine(inverter_path, backend, "cpu", "fp32") as opened:
+        yield opened
+
+
+def picture(height: int, width: int, batch: int = 1, seed: int = 0) -> Frames:
+    """Smooth colors and edges, as in a photo."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    waves = [np.sin(random.uniform(3, 25) * x + random.uniform(3, 25) * y) for _ in range(3)]
+    image = np.stack(waves, axis=-1) * 90 + 128
+    image[height // 3 : height // 2, width // 4 : width // 2] = random.integers(0, 256, 3)
+    return np.repeat(image.astype(np.uint8)[None], batch, axis=0)
+
+
+def psnr(a: Frames, b: Frames) -> float:
+    error = float(np.mean((a.astype(float) - b.astype(float)) ** 2))
+    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_every_size_comes_out_as_it_went_in(engine: Engine, height: int, width: int) -> None:
+    frames = picture(height, width)
+    painted = engine.paint(frames)
+    assert painted.dtype == np.uint8
+    assert np.array_equal(painted, 255 - frames)
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_backends_paint_the_same_picture(path: Path, height: int, width: int) -> None:
+    frames = picture(height, width)
+    with open_engine(path, "onnxruntime", "cpu", "fp32") as reference:
+        expected = reference.paint(frames)
+    for precision in _usable("openvino"):
+        with open_engine(path, "openvino", "cpu", precision) as engine:
+            assert engine.precision == precision
+            painted = engine.paint(frames)
+        assert psnr(painted, expected) > MIN_PSNR_DB[precision], precision
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_what_ships_paints(path: Path) -> None:
+    frames = picture(240, 320)
+    with open_engine(path) as engine:
+        painted = engine.paint(frames).astype(float)
+    assert np.abs(painted - frames).mean() > 20  # not the photo
+    assert painted.std(axis=(0, 1, 2)).max() > 20  # nor a single color
+
+
+def test_batch(engine: Engine) -> None:
+    frames = np.concatenate([picture(48, 64, seed=n) for n in range(3)])
+    assert np.array_equal(engine.paint(frames), 255 - frames)
+
+
+def test_result_is_the_callers(engine: Engine) -> None:
+    first, second = picture(48, 64, seed=1), picture(48, 64, seed=2)
+    painted = engine.paint(first)
+    kept = painted.copy()
+    engine.paint(second)
+    assert np.array_equal(painted, kept)
+    painted[:] = 0  # may be written to
+    assert np.array_equal(engine.paint(first), kept)
+
+
+def test_frames_are_only_read(engine: Engine) -> None:
+    frames = picture(48, 64)
+    frames.flags.writeable = False
+    assert np.array_equal(engine.paint(frames), 255 - frames)
+
+
+def test_views_need_not_be_contiguous(engine: Engine) -> None:
+    frames = picture(96, 128)[:, ::2, ::-2]
+    assert np.array_equal(engine.paint(frames), 255 - frames)
+
+
+def test_more_sizes_than_are_kept(engine: Engine) -> None:
+    for _ in range(2):
+        for side in range(16, 16 + KEPT_SIZES + 2):
+            frames = picture(side, side)
+            assert np.array_equal(engine.paint(frames), 255 - frames)
+
+
+def test_preparing_on_another_thread_while_painting(engine: Engine) -> None:
+    thread = threading.Thread(
+        target=lambda: [engine.prepare(side, 2 * side) for side in range(32, 64, 4)]
+    )
+    thread.start()
+    frames = picture(48, 64)
+    while thread.is_alive():
+        assert np.array_equal(engine.paint(frames), 255 - frames)
+    thread.join()
+
+
+def test_style_inputs(backend: str, tmp_path: Path) -> None:
+    write_tinter(tmp_path / "tinter.onnx")
+    frames = picture(48, 64)
+    with open_engine(tmp_path / "tinter.onnx", backend, "cpu", "fp32") as engine:
+        engine.prepare(48, 64)
+        for tint in ((1, 0, 0), (0, 0.5, 1)):
+            style = {"tint": np.array(tint, np.float32)}
+            expected = (frames * style["tint"]).astype(np.uint8)
+            difference = engine.paint(frames, style).astype(int) - expected
+            assert np.abs(difference).max() <= 1
+        with pytest.raises(EngineError, match=r"style inputs are \['tint'\], got \[\]"):
+            engine.paint(frames)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (np.zeros((1, 48, 64, 3), np.float32), "uint8 frames.*got float32"),
+        (np.zeros((48, 64, 3), np.uint8), r"got uint8 \(48, 64, 3\)"),
+        (np.zeros((1, 48, 64, 4), np.uint8), r"got uint8 \(1, 48, 64, 4\)"),
+        (np.zeros((1, 15, 64, 3), np.uint8), "64x15 is too small"),
+    ],
+)
+def test_frames_outside_the_contract(engine: Engine, frames: Frames, words: str) -> None:
+    with pytest.raises(EngineError, match=words):
+        engine.paint(frames)
+
+
+def test_closed(engine: Engine) -> None:
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.paint(picture(16, 16))
+
+
+def test_unknown_device_is_an_error_that_lists_the_known(backend: str, inverter_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"no device toaster.*cpu"):
+        open_engine(inverter_path, backend, "toaster")
+
+
+def test_precision_that_cannot_be_had_is_an_error(backend: str, inverter_path: Path) -> None:
+    """OpenVINO itself would take another one in silence."""
+    with pytest.raises(EngineError, match=r"fp16.*fp32|fp32.*fp16"):
+        open_engine(inverter_path, backend, "cpu", "fp16")
+
+
+def test_device_that_cannot_start_is_never_replaced(inverter_path: Path) -> None:
+    """No machine of ours has an NVIDIA GPU; with one, there is nothing to see here."""
+    from engines.diagnosis import cuda_problem
+
+    if cuda_problem() is None:
+        pytest.skip("CUDA works here")
+    with pytest.raises(EngineError, match=r"pip install|NVIDIA's driver"):
+        open_engine(inverter_path, "onnxruntime", "cuda")
+    with pytest.raises(EngineError, match=r"pip install|NVIDIA's driver"):
+        open_engine(inverter_path, "tensorrt")
+
+
+def test_auto_takes_what_works(inverter_path: Path) -> None:
+    with open_engine(inverter_path) as engine:
+        assert engine.backend in BACKENDS
+        assert np.array_equal(engine.paint(picture(16, 16)), 255 - picture(16, 16))
+
+
+@pytest.mark.parametrize("choice", ["backend", "precision"])
+def test_unknown_choices_list_the_known(inverter_path: Path, choice: str) -> None:
+    with pytest.raises(EngineError, match=r"openvino|fp32"):
+        open_engine(inverter_path, **{choice: "nonsense"})
+
+
+def test_card_of_what_ships() -> None:
+    for path in MODELS:
+        card = read_card(path)
+        assert card.styles
+        assert all(style.artist != "unknown" for style in card.styles)
+        assert card.training["command"].startswith("streamstyle-export train ")
+        assert "/" not in card.training["command"]  # nobody's folders
+        assert card.verification["worst_psnr_db"] >= 40
+        assert path.stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_what_is_no_model(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(EngineError, match=r"not an ONNX file|has no card"):
+        read_card(path)
+
+
+def test_model_without_a_card(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    write_inverter(path)
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    with pytest.raises(EngineError, match=r"has no card.*streamstyle-export"):
+        read_card(path)
+
+
+def test_missing_model(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="cannot read the model"):
+        read_card(tmp_path / "missing.onnx")
+
+
+def test_replaced_model_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    write_inverter(path)
+    before = read_card(path).sha256
+    write_tinter(path)
+    assert read_card(path).sha256 != before

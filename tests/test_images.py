@@ -1,0 +1,207 @@
+"""Still images: their size, transparency, profile and EXIF data stay."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from engines import Engine
+from streamstyle import Look, UserError, paint_image
+
+
+def gradient(width: int = 64, height: int = 48) -> np.ndarray:
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, :, 0] = np.linspace(0, 255, width)
+    image[:, :, 1] = np.linspace(0, 255, height)[:, None]
+    return image
+
+
+@pytest.fixture
+def painted(tmp_path: Path, inverter: Engine):
+    """Save a picture, paint it, and open the result."""
+
+    def paint(picture: Image.Image, name: str = "in.png", to: str = "out.png", **options: object):
+        picture.save(tmp_path / name, **options)
+        paint_image(tmp_path / name, tmp_path / to, engine=inverter)
+        result = Image.open(tmp_path / to)
+        result.load()
+        return result
+
+    return paint
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_exact_formats_are_exact(painted, suffix: str) -> None:
+    result = painted(Image.fromarray(gradient()), f"in.{suffix}", f"out.{suffix}")
+    assert np.array_equal(np.asarray(result), 255 - gradient())
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_lossy_formats_are_close(painted, suffix: str) -> None:
+    result = painted(Image.fromarray(gradient()), "in.png", f"out.{suffix}")
+    assert np.abs(255 - np.asarray(result).astype(int) - gradient()).mean() < 3
+
+
+def test_transparency_stays(painted) -> None:
+    alpha = np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1))
+    result = painted(Image.fromarray(np.dstack([gradient(), alpha])))
+    assert result.mode == "RGBA"
+    assert np.array_equal(np.asarray(result)[..., 3], alpha)
+
+
+def test_transparent_palette(painted) -> None:
+    picture = Image.fromarray(gradient()).quantize(16)
+    result = painted(picture, "in.gif", "out.png", transparency=0)
+    assert result.mode == "RGBA"
+    assert set(np.unique(np.asarray(result)[..., 3])) == {0, 255}
+
+
+def test_color_profile_stays(painted) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for name, to in (("in.png", "out.png"), ("in.jpg", "out.jpg")):
+        result = painted(Image.fromarray(gradient()), name, to, icc_profile=profile)
+        assert result.info["icc_profile"] == profile
+
+
+def test_exif_stays_and_the_picture_is_upright(painted) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    exif[0x013B] = "Ann Other"  # the artist
+    result = painted(Image.fromarray(gradient()), "in.jpg", "out.jpg", exif=exif, quality=95)
+    assert result.size == (48, 64)
+    assert result.getexif()[0x013B] == "Ann Other"
+    assert 0x0112 not in result.getexif()
+    upright = np.rot90(gradient(), -1).astype(int)
+    assert np.abs(255 - np.asarray(result).astype(int) - upright).mean() < 4
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "YCbCr"])
+def test_every_mode_is_painted_in_color(painted, mode: str) -> None:
+    source = Image.fromarray(gradient()).convert(mode)
+    name = "in.jpg" if mode in ("CMYK", "YCbCr") else "in.png"
+    result = painted(source, name)
+    expected = 255 - np.asarray(source.convert("RGB")).astype(int)
+    assert np.abs(np.asarray(result.convert("RGB")) - expected).mean() < 4
+
+
+def test_sixteen_bits_are_scaled_not_clipped(painted) -> None:
+    grey = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (48, 1))
+    result = painted(Image.fromarray(grey))
+    expected = np.repeat(255 - (grey >> 8)[..., None], 3, axis=2)
+    assert np.array_equal(np.asarray(result), expected)
+
+
+def test_tiny_picture(painted) -> None:
+    result = painted(Image.new("RGB", (1, 1), (255, 0, 0)))
+    assert result.size == (1, 1)
+    assert result.getpixel((0, 0)) == (0, 255, 255)
+
+
+def test_folder(tmp_path: Path, inverter: Engine) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in (1, 2, 10):
+        Image.fromarray(gradient(60 + number)).save(source / f"p{number}.png")
+    Image.fromarray(gradient()).save(source / "old.gif")
+    (source / "notes.txt").write_text("not an image")
+    (source / "broken.jpg").write_bytes(b"not an image either")
+    report = paint_image(source, target, engine=inverter)
+    names = sorted(p.name for p in target.iterdir())
+    assert names == ["old.gif.png", "p1.png", "p10.png", "p2.png"]
+    assert report.stats.frames == 4
+    assert len(report.notes) == 1
+    assert "broken.jpg is not an image" in report.notes[0]
+    for number in (1, 2, 10):
+        result = np.asarray(Image.open(target / f"p{number}.png"))
+        assert np.array_equal(result, 255 - gradient(60 + number))
+
+
+def test_folder_is_refused_before_anything_is_painted(tmp_path: Path, inverter: Engine) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    target.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(gradient()).save(source / name)
+    (target / "b.png").write_bytes(b"precious")
+    with pytest.raises(UserError, match="--overwrite"):
+        paint_image(source, target, engine=inverter)
+    assert [p.name for p in target.iterdir()] == ["b.png"]
+    assert (target / "b.png").read_bytes() == b"precious"
+
+
+def test_one_image_into_a_folder(tmp_path: Path, inverter: Engine) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "in.png")
+    (tmp_path / "out").mkdir()
+    paint_image(tmp_path / "in.png", tmp_path / "out", engine=inverter)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["in.png"]
+
+
+@pytest.mark.parametrize("target", ["in.png", "."])
+def test_input_is_never_overwritten(tmp_path: Path, inverter: Engine, target: str) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "in.png")
+    with pytest.raises(UserError, match="the input itself"):
+        paint_image(tmp_path / "in.png", tmp_path / target, engine=inverter, overwrite=True)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "in.png")), gradient())
+
+
+def test_folder_into_itself_is_refused(tmp_path: Path, inverter: Engine) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "in.png")
+    with pytest.raises(UserError, match="the input itself"):
+        paint_image(tmp_path, tmp_path, engine=inverter, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("missing.png", "out.png", "no file or folder"),
+        ("broken.png", "out.png", "not an image"),
+        ("half.png", "out.png", "cannot read"),
+        ("empty", "out", "no images in"),
+        ("in.png", "out.mp4", "ends in .bmp"),
+        ("in.png", "missing/out.png", "does not exist"),
+    ],
+)
+def test_bad_images(tmp_path: Path, inverter: Engine, source: str, target: str, words: str) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "in.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, "PNG")
+    (tmp_path / "half.png").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=words):
+        paint_image(tmp_path / source, tmp_path / target, engine=inverter)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"strength": 1.5}, "from 0 to 1"),
+        ({"strength": -0.1}, "from 0 to 1"),
+        ({"scale": 0}, "above 0"),
+        ({"scale": 0.5, "width": 100}, "not both"),
+        ({"width": 8}, "at least 16"),
+    ],
+)
+def test_bad_looks(settings: dict[str, float], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Look(**settings)
+
+
+@pytest.mark.parametrize(
+    ("look", "size"),
+    [
+        (Look(), (640, 480)),
+        (Look(width=320), (320, 240)),
+        (Look(height=120), (160, 120)),
+        (Look(width=100, height=50), (100, 50)),
+        (Look(scale=0.5), (320, 240)),
+        (Look(scale=0.01), (16, 16)),
+    ],
+)
+def test_working_size(look: Look, size: tuple[int, int]) -> None:
+    assert look.working_size(640, 480) == size

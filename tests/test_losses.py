@@ -1,0 +1,159 @@
+"""The perceptual losses against their equations, written out in NumPy."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from export.errors import ExportError  # noqa: E402
+from export.loss_network import LossNetwork, load_loss_network  # noqa: E402
+from export.losses import (  # noqa: E402
+    LossConfig,
+    PerceptualLoss,
+    feature_reconstruction_loss,
+    gram_matrix,
+    moments,
+    style_reconstruction_loss,
+    total_variation,
+)
+from tests.nets import small_vgg  # noqa: E402
+
+LAYERS = ("relu1_1", "relu2_1")
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_feature_reconstruction_is_equation_2() -> None:
+    a, b = random(2, 3, 4, 5), random(2, 3, 4, 5).flip(0)
+    expected = [((a[n] - b[n]).numpy() ** 2).sum() / (3 * 4 * 5) for n in range(2)]
+    assert feature_reconstruction_loss(a, b).item() == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_gram_matrix_is_equation_3() -> None:
+    features = random(2, 3, 4, 5)
+    gram = gram_matrix(features)
+    for n in range(2):
+        psi = features[n].numpy().reshape(3, 20)
+        np.testing.assert_allclose(gram[n].numpy(), psi @ psi.T / (3 * 4 * 5), rtol=1e-5)
+
+
+def test_gram_matrix_is_covariance_plus_mean_squared() -> None:
+    features = random(2, 3, 4, 5) + 1
+    mean, covariance = moments(features)
+    together = covariance + mean.transpose(1, 2) @ mean / 3
+    torch.testing.assert_close(gram_matrix(features), together)
+
+
+def test_style_reconstruction_is_equation_4() -> None:
+    a, b = random(2, 3, 3), random(2, 3, 3).flip(0)
+    expected = [np.linalg.norm((a[n] - b[n]).numpy(), "fro") ** 2 for n in range(2)]
+    assert style_reconstruction_loss(a, b).item() == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_total_variation() -> None:
+    ramp = torch.arange(5.0).expand(1, 3, 4, 5)  # one up at each step across, none down
+    assert total_variation(ramp).item() == 1.0
+
+
+@pytest.mark.parametrize("config", [LossConfig(), LossConfig.paper()])
+def test_the_picture_itself_has_no_content_loss_and_the_style_no_style_loss(
+    config: LossConfig,
+) -> None:
+    style = torch.rand(1, 3, 32, 32)
+    loss = _loss(config, style)
+    terms = loss(style, style)
+    assert terms["content"].item() == 0
+    assert terms["style"].item() == pytest.approx(0, abs=1e-8)
+    terms = loss(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
+    assert terms["content"].item() > 0
+    assert terms["style"].item() > 0
+
+
+def test_weights_scale_their_terms() -> None:
+    painted, content, style = torch.rand(3, 1, 3, 32, 32).unbind(0)
+    one = _loss(LossConfig(content_weight=1, style_weight=1, total_variation_weight=1), style)
+    two = _loss(LossConfig(content_weight=2, style_weight=3, total_variation_weight=4), style)
+    before, after = one(painted, content), two(painted, content)
+    for name, factor in (("content", 2), ("style", 3), ("total_variation", 4)):
+        assert after[name].item() == pytest.approx(factor * before[name].item(), rel=1e-5)
+
+
+def test_balanced_terms_do_not_depend_on_the_scale_of_the_features() -> None:
+    painted, content, style = torch.rand(3, 1, 3, 32, 32).unbind(0)
+    weights = small_vgg()
+    before = _loss(LossConfig(), style, weights)(painted, content)
+    weights["conv2_1.weight"] *= 10  # the last layer, so that only its features are scaled
+    weights["conv2_1.bias"] *= 10
+    after = _loss(LossConfig(), style, weights)(painted, content)
+    for name in ("content", "style"):
+        assert after[name].item() == pytest.approx(before[name].item(), rel=1e-4)
+
+
+def _loss(
+    config: LossConfig, style: Tensor, weights: dict[str, Tensor] | None = None
+) -> PerceptualLoss:
+    from dataclasses import replace
+
+    config = replace(config, content_layers=("relu2_1",), style_layers=LAYERS)
+    network = LossNetwork(weights or small_vgg(), LAYERS, padding="reflect")
+    return PerceptualLoss(config, network, style)
+
+
+def test_loss_network_computes_vgg() -> None:
+    weights = small_vgg()
+    network = LossNetwork(weights, ("relu1_2", "relu2_1"), padding="constant")
+    rgb = torch.rand(2, 3, 16, 16)
+    x = nn.functional.conv2d(rgb, weights["conv0.weight"], weights["conv0.bias"])
+    for name in ("conv1_1", "conv1_2"):
+        x = nn.functional.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+        x = x.relu()
+    features = network(rgb)
+    torch.testing.assert_close(features["relu1_2"], x)
+    x = nn.functional.max_pool2d(x, 2)
+    x = nn.functional.conv2d(x, weights["conv2_1.weight"], weights["conv2_1.bias"], padding=1)
+    torch.testing.assert_close(features["relu2_1"], x.relu())
+
+
+def test_only_the_layers_asked_for_are_computed() -> None:
+    network = LossNetwork(small_vgg(), LAYERS, padding="reflect")
+    assert set(network(torch.rand(1, 3, 16, 16), ("relu1_1",))) == {"relu1_1"}
+
+
+def test_loss_network_does_not_learn() -> None:
+    network = LossNetwork(small_vgg(), LAYERS, padding="reflect")
+    assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_unknown_layer_lists_the_known() -> None:
+    with pytest.raises(ExportError, match=r"no layer relu9_1; it has relu1_1, relu1_2, relu2_1"):
+        LossNetwork(small_vgg(), ("relu9_1",), padding="reflect")
+
+
+def test_unknown_loss_network_says_what_there_is() -> None:
+    with pytest.raises(ExportError, match=r"give vgg16 or vgg19.*or a safetensors file"):
+        load_loss_network("alexnet", LAYERS)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_torchvisions_layers_get_the_papers_names(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With random weights: torchvision's download can't be made here."""
+    import torchvision.models
+
+    net = torchvision.models.get_model(name, weights=None)
+    monkeypatch.setattr(torchvision.models, "get_model", lambda _name, weights: net)
+    network = load_loss_network(name, ("relu2_2", "relu4_1"))
+    rgb = torch.rand(1, 3, 32, 32)
+    normalised = (rgb - torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    ).reshape(3, 1, 1)
+    features = network(rgb)
+    relu2_2, relu4_1 = (8, 18) if name == "vgg16" else (8, 20)  # in torchvision's numbering
+    with torch.no_grad():
+        torch.testing.assert_close(features["relu2_2"], net.features[: relu2_2 + 1](normalised))
+        torch.testing.assert_close(features["relu4_1"], net.features[: relu4_1 + 1](normalised))

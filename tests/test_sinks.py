@@ -1,0 +1,149 @@
+"""One conformance suite for every sink."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamstyle import Encoding, UserError
+from streamstyle.color import Color
+from streamstyle.frame import Frame
+from streamstyle.sinks import ImageSink, NullSink, Sink, VideoSink
+from streamstyle.sources import VideoFormat
+from tests.clips import read_clip
+
+FORMAT = VideoFormat(
+    time_base=Fraction(1, 1000),
+    frame_rate=None,
+    sample_aspect_ratio=Fraction(1),
+    color=Color(matrix=1, range=1, primaries=1, transfer=1, high_definition=False),
+    chroma="420",
+)
+
+
+def _video(folder: Path) -> Sink:
+    return VideoSink(folder / "out.mp4", FORMAT, None)
+
+
+def _images(folder: Path) -> Sink:
+    return ImageSink(folder / "out", folder=True)
+
+
+def _null(_folder: Path) -> Sink:
+    return NullSink()
+
+
+def frames(count: int) -> list[Frame]:
+    return [
+        Frame(np.full((48, 64, 3), 20 * n, np.uint8), n, Fraction(n * n, 1000))
+        for n in range(count)
+    ]
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("make", [_video, _images, _null])
+class TestEverySink:
+    def test_takes_frames_and_finishes(self, tmp_path: Path, make: Callable[[Path], Sink]) -> None:
+        with make(tmp_path) as sink:
+            for frame in frames(10):
+                copy = frame.image.copy()
+                sink.write(frame)
+                assert np.array_equal(frame.image, copy)
+            sink.finish()
+        assert not [name for name in written(tmp_path) if "partial" in name]
+        assert sink.notes == []
+
+    def test_closing_before_the_first_frame_leaves_nothing(
+        self, tmp_path: Path, make: Callable[[Path], Sink]
+    ) -> None:
+        sink = make(tmp_path)
+        sink.close()
+        sink.close()
+        assert written(tmp_path) == []
+
+    def test_closing_half_way_says_what_is_left(
+        self, tmp_path: Path, make: Callable[[Path], Sink]
+    ) -> None:
+        sink = make(tmp_path)
+        for frame in frames(5):
+            sink.write(frame)
+        sink.close()
+        sink.close()
+        assert "out.mp4" not in written(tmp_path)
+        for name in written(tmp_path):
+            if "partial" in name:
+                assert any(name in note for note in sink.notes)
+
+
+def test_video_has_what_was_written(tmp_path: Path) -> None:
+    with _video(tmp_path) as sink:
+        for frame in frames(10):
+            sink.write(frame)
+        sink.finish()
+    video = read_clip(tmp_path / "out.mp4")
+    assert video.times == [Fraction(n * n, 1000) for n in range(10)]
+    for number, image in enumerate(video.frames):
+        assert abs(image.astype(int) - 20 * number).mean() < 4
+
+
+def test_images_are_numbered(tmp_path: Path) -> None:
+    with _images(tmp_path) as sink:
+        for frame in frames(3):
+            sink.write(frame)
+        sink.finish()
+    assert written(tmp_path) == ["000001.png", "000002.png", "000003.png"]
+
+
+def test_video_without_frames_is_an_error_and_no_file(tmp_path: Path) -> None:
+    with _video(tmp_path) as sink, pytest.raises(UserError, match="no frame"):
+        sink.finish()
+    assert written(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        (Encoding(codec="nonsense"), "no codec nonsense.*h264"),
+        (Encoding(codec="vp9", preset="slow"), "libvpx-vp9 has no --preset"),
+        (Encoding(codec="gif", crf=3), "gif has no --crf"),
+    ],
+)
+def test_bad_encodings(tmp_path: Path, encoding: Encoding, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        VideoSink(tmp_path / "out.mkv", FORMAT, None, encoding)
+
+
+def test_bad_preset_is_one_sentence(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "out.mkv", FORMAT, None, Encoding(preset="nonsense"))
+    with sink, pytest.raises(UserError, match=r"libx264 does not start with .*preset=nonsense"):
+        sink.write(frames(1)[0])
+    assert written(tmp_path) == []
+
+
+def test_odd_size_in_a_codec_that_cannot_is_one_sentence(tmp_path: Path) -> None:
+    odd = Frame(np.zeros((49, 65, 3), np.uint8), 0, Fraction(0))
+    sink = VideoSink(tmp_path / "out.mkv", FORMAT, None, Encoding(codec="av1"))
+    with sink, pytest.raises(UserError, match="65x49"):
+        sink.write(odd)
+    assert written(tmp_path) == []
+
+
+def test_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    with _video(tmp_path) as sink:
+        sink.write(frames(1)[0])
+        (tmp_path / "out.mp4").write_bytes(b"somebody else's")
+        with pytest.raises(UserError, match=r"meanwhile.*partial"):
+            sink.finish()
+    assert (tmp_path / "out.mp4").read_bytes() == b"somebody else's"
+    assert len(read_clip(tmp_path / "out.partial.mp4").times) == 1
+
+
+def test_folder_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(UserError, match="is a file"):
+        ImageSink(tmp_path / "out", folder=True)
