@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from engines import EngineError, StyleCard
+from engines import EngineError, StyleCard, read_card
 from export.engine_file import write_engine
 from export.errors import ExportError
 from export.losses import LossConfig
@@ -68,8 +68,9 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
         year=options.year,
         licence=options.licence,
     )
+    earlier = read_card(Path(config.start_from)).training["commands"] if config.start_from else []
     training = {
-        "command": _command(config),
+        "commands": [*earlier, _command(config)],
         "steps": step,
         "photos": len(list_photos(options.photos)),
         "losses": (

@@ -33,6 +33,9 @@ MIN_PSNR_DB = 40.0
 _HALVED = "_half"
 """Behind the name of a weight that is stored in half precision."""
 
+TWIN_NOISE = 0.01
+"""What sets repeated channels apart, as a part of the weights' standard deviation."""
+
 SMALLEST_HALVED = 1024
 """Numbers in a tensor from which storing it in half precision is worth its cast."""
 
@@ -143,7 +146,11 @@ def _save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
 
 
 def load_weights(net: nn.Module, engine: Path) -> None:
-    """Fill `net` with the weights of an engine file of the same architecture, to half precision."""
+    """Fill `net` with the weights of an engine file, which are in half precision.
+
+    The file's net has the same architecture, or is narrower by a whole factor: `net` then paints
+    as that one does, and has the more to learn with (Net2WiderNet, Chen et al. 2016).
+    """
     read_card(engine)
     stored = {
         tensor.name.removeprefix("net.").removesuffix(_HALVED): numpy_helper.to_array(tensor)
@@ -151,12 +158,28 @@ def load_weights(net: nn.Module, engine: Path) -> None:
         if tensor.name.startswith("net.")
     }
     weights = {name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()}
+    for name, wanted in net.state_dict().items():
+        if name in weights and weights[name].ndim == wanted.ndim:
+            weights[name] = _widened(weights[name], wanted.shape)
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
         raise ExportError(
             f"{engine} is of another architecture, so its weights can't be taken over"
         ) from error
+
+
+def _widened(values: Tensor, shape: torch.Size) -> Tensor:
+    """Channels repeated to `shape`, where it is a multiple; each input then counts a part."""
+    factors = [new // old for new, old in zip(shape, values.shape, strict=True)]
+    if all(factor <= 1 for factor in factors):
+        return values
+    values = values.repeat(factors)
+    if values.ndim == 1:
+        return values
+    # Twins that were exactly alike would get the same gradients and stay alike.
+    noise = TWIN_NOISE * values.std() * torch.randn_like(values)
+    return values / factors[1] + noise
 
 
 def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def _print_card(style: str) -> None:
     for title, values in (("training", card.training), ("verification", card.verification)):
         print(f"{title}:")
         for key, value in values.items():
-            print(f"  {key}: {value}")
+            for line in value if key == "commands" else [value]:
+                print(f"  {key}: {line}")
 
 
 def _doctor(_options: argparse.Namespace) -> None:

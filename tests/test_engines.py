@@ -211,8 +211,10 @@ def test_card_of_what_ships() -> None:
         card = read_card(path)
         assert card.styles
         assert all(style.artist != "unknown" for style in card.styles)
-        assert card.training["command"].startswith("streamstyle-export train ")
-        assert "/" not in card.training["command"]  # nobody's folders
+        assert card.training["commands"]
+        for command in card.training["commands"]:
+            assert command.startswith("streamstyle-export train ")
+            assert "/" not in command  # nobody's folders
         assert card.verification["worst_psnr_db"] >= 40
         assert path.stat().st_size < 5_000_000
 

@@ -117,6 +117,20 @@ def test_weights_of_an_engine_are_a_beginning(
     assert used == [engine]
 
 
+def test_weights_of_a_narrower_net_paint_alike(config: TrainConfig, tmp_path: Path) -> None:
+    narrow = train(config, tmp_path / "run")
+    engine = tmp_path / "engine.onnx"
+    write_engine(narrow, engine, "johnson", [STYLE], {}, Path(config.photos))
+    wide = net(JohnsonConfig(base_width=12, residual_blocks=1))
+    load_weights(wide, engine)
+    photo = load_picture(list_photos(Path(config.photos))[0])
+    with torch.no_grad():
+        difference = (wide(photo) - narrow(photo)).square().mean() / narrow(photo).var()
+    assert difference < 0.01
+    first, twin = wide.encoder[1].weight[0], wide.encoder[1].weight[4]
+    assert not torch.equal(first, twin)  # or they would learn the same
+
+
 def test_weights_of_another_architecture(config: TrainConfig, tmp_path: Path) -> None:
     engine = tmp_path / "engine.onnx"
     small = net(JohnsonConfig(base_width=4))
@@ -226,11 +240,19 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert card.styles[0].name == "mine"
     assert card.styles[0].artist == "Me"
     assert card.training["steps"] == 3
-    assert card.training["command"] == (
+    trained_by = (
         "streamstyle-export train johnson --style style.png --photos PHOTOS --style-size 32 "
         "--steps 3 --batch-size 2 --crop 32 --base-width 4 --network network.safetensors "
         "--content-layers relu2_1 --style-layers relu1_1,relu2_1"
     )
+    assert card.training["commands"] == [trained_by]
+    refined = tmp_path / "refined.onnx"
+    onward = [*command[:-1], str(refined), "--start-from", str(out), *options.split()]
+    assert main([*onward, "--network", str(network)]) == 0
+    assert read_card(refined).training["commands"] == [
+        trained_by,
+        trained_by.replace("PHOTOS", "PHOTOS --start-from mine.onnx"),
+    ]
     again = tmp_path / "again.onnx"
     checkpoint = tmp_path / "mine.run" / "checkpoint.pt"
     assert main(["onnx", str(checkpoint), str(again), "--photos", str(photos)]) == 0
