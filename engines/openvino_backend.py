@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from functools import cache
 
 import numpy as np
 import openvino as ov
@@ -20,9 +21,20 @@ PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 _CAPABILITIES = {"fp32": "FP32", "fp16": "FP16", "bf16": "BF16"}
 
 
+@cache
+def core() -> ov.Core:
+    """The one of this process, kept to its end.
+
+    When OpenVINO unloads its CPU plugin, with the last engine, it frees a stack for signal handlers
+    that it gave the thread that had loaded it. If another thread unloads it, that one is left with
+    a stack that is gone, and the next signal, Ctrl-C for one, ends the process without a word.
+    """
+    return ov.Core()
+
+
 def devices() -> list[str]:
     """The devices that OpenVINO sees here, such as ["CPU", "GPU.0"]."""
-    return list(ov.Core().available_devices)
+    return list(core().available_devices)
 
 
 class OpenVinoEngine(Closing):
@@ -32,13 +44,12 @@ class OpenVinoEngine(Closing):
 
     def __init__(self, card: ModelCard, device: str, precision: str) -> None:
         self.card = card
-        self._core = ov.Core()
-        self.device = _known_device(self._core, "cpu" if device == "auto" else device)
+        self.device = _known_device("cpu" if device == "auto" else device)
         self._config = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
-            _check_precision(self._core, self.device, precision)
+            _check_precision(self.device, precision)
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
-        self._model = self._core.read_model(card.path)
+        self._model = core().read_model(card.path)
         self._style_inputs = frozenset(
             port.any_name for port in self._model.inputs if port.any_name != "frame"
         )
@@ -87,7 +98,7 @@ class OpenVinoEngine(Closing):
         # Outside the lock, so that preparing another size does not hold up the painting.
         model = self._model.clone()
         model.reshape({"frame": list(shape)})
-        request = self._core.compile_model(model, self.device, self._config).create_infer_request()
+        request = core().compile_model(model, self.device, self._config).create_infer_request()
         with self._lock:
             self._requests[shape] = request
             if len(self._requests) > KEPT_SIZES:
@@ -95,19 +106,19 @@ class OpenVinoEngine(Closing):
             return request
 
 
-def _known_device(core: ov.Core, device: str) -> str:
+def _known_device(device: str) -> str:
     name = device.upper()
-    if name not in core.available_devices:
+    if name not in devices():
         raise EngineError(
             f"OpenVINO sees no device {device} here; it sees "
-            f"{', '.join(d.lower() for d in core.available_devices)}"
+            f"{', '.join(known.lower() for known in devices())}"
         )
     return name
 
 
-def _check_precision(core: ov.Core, device: str, precision: str) -> None:
+def _check_precision(device: str, precision: str) -> None:
     """OpenVINO would take another precision in silence."""
-    capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    capabilities = core().get_property(device, "OPTIMIZATION_CAPABILITIES")
     able = [name for name, capability in _CAPABILITIES.items() if capability in capabilities]
     if precision not in able:
         raise EngineError(

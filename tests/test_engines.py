@@ -1,5 +1,7 @@
 """One conformance suite for every backend."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +136,27 @@ def test_preparing_on_another_thread_while_painting(engine: Engine) -> None:
     while thread.is_alive():
         assert np.array_equal(engine.paint(frames), 255 - frames)
     thread.join()
+
+
+CLOSED_ON_ANOTHER_THREAD = """
+import signal, sys, threading
+from pathlib import Path
+from engines import open_engine
+
+engines = [open_engine(Path(sys.argv[1]), sys.argv[2], "cpu", "fp32")]
+thread = threading.Thread(target=lambda: engines.pop().close())
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_signals_arrive_after_another_thread_has_closed(backend: str, inverter_path: Path) -> None:
+    """In a process of its own: Ctrl-C once killed it here, without a word."""
+    command = [sys.executable, "-c", CLOSED_ON_ANOTHER_THREAD, str(inverter_path), backend]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "handled\n")
 
 
 def test_style_inputs(backend: str, tmp_path: Path) -> None:

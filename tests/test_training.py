@@ -117,6 +117,23 @@ def test_weights_of_an_engine_are_a_beginning(
     assert used == [engine]
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "dtype"),
+    [
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx2": True, "avx512_bf16": False}, torch.float32),
+    ],
+)
+def test_bfloat16_only_where_the_processor_has_it(
+    capabilities: dict[str, bool], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine has one processor, so what torch says of it is replaced."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert training.fast_dtype(torch.device("cpu")) == dtype
+    assert training.fast_dtype(torch.device("cuda")) == torch.bfloat16
+
+
 def test_weights_of_a_narrower_net_paint_alike(config: TrainConfig, tmp_path: Path) -> None:
     narrow = train(config, tmp_path / "run")
     engine = tmp_path / "engine.onnx"
