@@ -8,7 +8,7 @@ import numpy as np
 from streamstyle import machine
 from streamstyle.bench import Contestant, moving_frames, open_candidates, race
 from streamstyle.paint import describe
-from streamstyle.styles import DEFAULT_STYLE
+from streamstyle.styles import CLASSIC_STYLE
 
 RESOLUTIONS = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))
 
@@ -16,7 +16,7 @@ RESOLUTIONS = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))
 def main() -> None:
     """Print a Markdown table; in each row the engines take turns frame by frame."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--style", default=DEFAULT_STYLE)
+    parser.add_argument("--style", default=CLASSIC_STYLE)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each engine and size")
     options = parser.parse_args()
     print(f"{machine.cpu()}\n{machine.packages()}\n{options.style}, one frame at a time, fps\n")

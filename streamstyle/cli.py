@@ -21,7 +21,13 @@ from streamstyle.sheet import write_sheet
 from streamstyle.sinks import Encoding
 from streamstyle.sources import Clip
 from streamstyle.sources.pattern import PATTERNS, PREFIX
-from streamstyle.styles import DEFAULT_STYLE, find_model, models_by_style, open_engine
+from streamstyle.styles import (
+    CLASSIC_STYLE,
+    DEFAULT_STYLE,
+    find_model,
+    models_by_style,
+    open_engine,
+)
 
 DEMO_FILE = "streamstyle-demo.mp4"
 
@@ -183,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "doctor", _doctor, "say what runs here, what does not, and the fix")
 
     timing = _command(commands, "bench", _bench, "measure frames per second on this machine")
-    _add_style(timing)
+    _add_style(timing, CLASSIC_STYLE)
     timing.add_argument("--size", type=_size, default=(640, 480), help="such as 1280x720")
     timing.add_argument("--seconds", type=float, default=5.0, help="for each engine")
     return parser
@@ -200,17 +206,17 @@ def _command(
     return parser
 
 
-def _add_style(parser: argparse.ArgumentParser) -> None:
+def _add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYLE) -> None:
     parser.add_argument(
         "--style",
-        default=DEFAULT_STYLE,
+        default=default,
         help="a name from `streamstyle styles`, or a .onnx file (default %(default)s)",
     )
 
 
 def _add_look(parser: argparse.ArgumentParser) -> None:
     look = parser.add_argument_group("the look")
-    _add_style(look)  # type: ignore[arg-type]  # a group adds arguments as a parser does
+    _add_style(look)
     look.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
     look.add_argument("--width", type=int, help="at which the network works, in pixels")
     look.add_argument("--height", type=int, help="at which the network works, in pixels")

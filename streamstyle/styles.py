@@ -10,6 +10,9 @@ from streamstyle.errors import UserError
 
 DEFAULT_STYLE = "starry-night"
 
+CLASSIC_STYLE = "starry-night-classic"
+"""A net of the published width, two and a half times the work: what speeds are compared by."""
+
 
 @cache
 def models_by_style() -> dict[str, ModelCard]:

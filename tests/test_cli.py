@@ -11,7 +11,7 @@ from PIL import Image
 
 from streamstyle.cli import main
 from streamstyle.sheet import CAPTION_HEIGHT, TILE_WIDTH
-from streamstyle.styles import DEFAULT_STYLE, models_by_style
+from streamstyle.styles import CLASSIC_STYLE, DEFAULT_STYLE, models_by_style
 from tests.clips import Recipe, make_clip, read_clip
 
 
@@ -79,6 +79,7 @@ def test_styles_are_listed_with_artist_year_and_licence(
     assert main(["styles"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(models_by_style()) >= 3
+    assert {DEFAULT_STYLE, CLASSIC_STYLE} <= set(models_by_style())
     for line, (name, card) in zip(lines, models_by_style().items(), strict=True):
         style = card.styles[0]
         assert line.startswith(name)
@@ -89,7 +90,7 @@ def test_styles_are_listed_with_artist_year_and_licence(
 def test_card_of_a_style(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["styles", DEFAULT_STYLE]) == 0
     output = capsys.readouterr().out
-    assert "command: streamstyle-export train johnson" in output
+    assert "commands: streamstyle-export train johnson" in output
     assert "worst_psnr_db" in output
 
 
