@@ -104,7 +104,7 @@ def _styles(options: argparse.Namespace) -> None:
         return
     for name, card in models_by_style().items():
         style = next(s for s in card.styles if s.name == name)
-        print(f"{name:18} {style.title}, {style.artist}, {style.year} ({style.licence})")
+        print(f"{name:20} {style.title}, {style.artist}, {style.year} ({style.licence})")
     if options.sheet is not None:
         write_sheet(options.sheet, options.photo, options.overwrite)
         print(f"wrote {options.sheet}")
