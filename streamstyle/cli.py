@@ -14,6 +14,7 @@ from engines import BACKENDS, PRECISIONS, Engine, EngineError
 from streamstyle.bench import bench
 from streamstyle.doctor import examine
 from streamstyle.errors import UserError
+from streamstyle.live.command import list_cameras, live
 from streamstyle.paint import paint_image, paint_video
 from streamstyle.painter import Look
 from streamstyle.progress import ProgressBar, print_report
@@ -174,6 +175,38 @@ def _parser() -> argparse.ArgumentParser:
     _add_look(image)
     _add_overwrite(image)
     _add_engine(image)
+
+    window = _command(commands, "live", live, "paint a camera, stream or screen as it comes")
+    window.add_argument(
+        "source",
+        nargs="?",
+        default="0",
+        help="camera (index or name), address, file, screen[:LEFT,TOP,WIDTHxHEIGHT], or "
+        f"{PREFIX}NAME (default: camera 0)",
+    )
+    _add_style(window)
+    window.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
+    window.add_argument("--steady", type=float, default=0.5, help="0 as painted ... 1 steadiest")
+    window.add_argument("--mirror", action="store_true", help="as in a mirror")
+    window.add_argument("--size", type=_size, default=(640, 480), help="asked of a camera")
+    window.add_argument("--fps", type=float, default=30.0, help="frames per second to hold")
+    window.add_argument(
+        "--max-latency-ms", type=float, default=120.0, help="from capture to the screen, to hold"
+    )
+    window.add_argument("--loop", action="store_true", help="begin a file again at its end")
+    window.add_argument("--record", type=Path, metavar="FILE", help="record from the beginning")
+    window.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="stream to rtmp://, srt://, udp:// or tcp://, or into FILE.m3u8; may be repeated",
+    )
+    window.add_argument("--virtual-camera", action="store_true", help="for OBS, Zoom, Meet")
+    window.add_argument("--no-window", action="store_true", help="only record or stream")
+    _add_engine(window)
+
+    _command(commands, "cameras", lambda _options: list_cameras(), "list the cameras")
 
     demo = _command(commands, "demo", _demo, f"paint a moving pattern into {DEMO_FILE}")
     _add_style(demo)

@@ -89,6 +89,10 @@ class Color:
         return _MATRICES.get(self.matrix, assumed)
 
 
+BT709 = Color(_BT709, _LIMITED, _BT709, _BT709, high_definition=True)
+"""Of what comes from no file."""
+
+
 def _is_high_definition(width: int, height: int) -> bool:
     return width >= 1280 or height > 576
 

@@ -1,0 +1,89 @@
+"""The thread that reads a camera, and opens it again when it has gone."""
+
+import threading
+from collections.abc import Callable
+
+from streamstyle.channel import Channel, Policy
+from streamstyle.errors import UserError
+from streamstyle.frame import Frame
+from streamstyle.sources import Source, SourceInfo
+from streamstyle.timing import Latency
+
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Between attempts to open a source that has gone; the last one is repeated."""
+
+GOODBYE_S = 1.0
+"""How long a read may block the end of a session. A driver that takes longer is left behind on
+its thread, which ends with the process."""
+
+
+class Capture:
+    """Puts the newest frames of a source into `frames`."""
+
+    def __init__(self, opener: Callable[[], Source], endless: bool) -> None:
+        """Opens the source for the first time, so UserError comes out here. `endless` tells a
+        source that has gone, and may return, from a file that has come to its end."""
+        self.frames: Channel[Frame] = Channel(1, Policy.NEWEST)
+        self.problem: str | None = None
+        """What is wrong at present, in a sentence for the window."""
+        self.period = Latency()
+        """Between two frames."""
+        self._opener = opener
+        self._endless = endless
+        self._stopping = threading.Event()
+        self._source: Source | None = opener()
+        self.info: SourceInfo = self._source.info
+        self._thread = threading.Thread(target=self._work, name="streamstyle-capture", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask for the end; nothing more is put."""
+        self._stopping.set()
+        self.frames.cancel()
+
+    def join(self) -> None:
+        self._thread.join(GOODBYE_S)
+
+    def _work(self) -> None:
+        attempt = 0
+        last_at_s: float | None = None
+        try:
+            while not self._stopping.is_set():
+                source, self._source = self._source or self._open(), None
+                if source is not None:
+                    try:
+                        for frame in source:
+                            if last_at_s is not None:
+                                self.period.add(frame.captured_at_s - last_at_s)
+                            last_at_s = frame.captured_at_s
+                            self.problem = None
+                            attempt = 0
+                            self.frames.put(frame)
+                    finally:
+                        source.close()
+                    if not self._endless:
+                        self.frames.close()
+                        return
+                    self.problem = f"{self.info.name} has gone; waiting for it"
+                last_at_s = None
+                self._stopping.wait(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
+                attempt += 1
+        except Exception as error:
+            if not self._stopping.is_set():
+                self.problem = f"{self.info.name} failed: {error}"
+                self.frames.close()
+
+    def _open(self) -> Source | None:
+        try:
+            return self._opener()
+        except UserError as error:
+            self.problem = str(error)
+            return None
+
+
+def fps_of(period: Latency) -> float:
+    """Frames per second from the time between them."""
+    median_s = period.percentile_ms(50) / 1000
+    return 1 / median_s if median_s else 0.0

@@ -1,0 +1,106 @@
+"""`streamstyle live` and `streamstyle cameras`."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from streamstyle.errors import UserError
+from streamstyle.live.controls import Controls
+from streamstyle.live.session import LiveSession, Promise, Status
+from streamstyle.live.window import Window
+from streamstyle.sinks.stream import StreamSink
+from streamstyle.sinks.virtual_camera import VirtualCameraSink
+from streamstyle.sources import Clip, Source, open_video
+from streamstyle.sources.camera import CameraSource, cameras, find_camera
+from streamstyle.sources.paced import PacedSource
+from streamstyle.sources.pattern import PREFIX as PATTERN
+from streamstyle.sources.screen import PREFIX as SCREEN
+from streamstyle.sources.screen import ScreenSource
+from streamstyle.styles import open_engine
+
+NO_WINDOW_WAIT_S = 0.5
+
+
+def live(options: argparse.Namespace) -> None:
+    """Run `streamstyle live`."""
+    promise = Promise(options.fps, options.max_latency_ms)
+    opener, endless = source_opener(options.source, options.size, options.fps, options.loop)
+    engine = partial(
+        open_engine, backend=options.engine, device=options.device, precision=options.precision
+    )
+    controls = Controls(
+        style=options.style,
+        strength=options.strength,
+        steady=options.steady,
+        mirror=options.mirror,
+    )
+    with LiveSession(opener, controls, promise, endless, engine) as session:
+        if options.record is not None:
+            session.record(options.record)
+        for address in options.stream:
+            session.add(f"stream to {address}", StreamSink(address, promise.fps))
+        if options.virtual_camera:
+            session.add("virtual camera", VirtualCameraSink(promise.fps))
+        try:
+            if options.no_window:
+                _run_without_window(session)
+            else:
+                with Window(session, promise) as window:
+                    window.run()
+        finally:
+            status = session.status()
+            session.close()
+            print_summary(status, session.notes)
+
+
+def list_cameras() -> None:
+    """Run `streamstyle cameras`."""
+    known = cameras()
+    for index, name in known.items():
+        print(f"{index}  {name}")
+    if not known:
+        print("no camera is connected, or this user may not use it")
+
+
+def source_opener(
+    location: str, size: tuple[int, int], fps: float, loop: bool
+) -> tuple[Callable[[], Source], bool]:
+    """What opens the source that `location` names, and whether it is without an end, so that it
+    is to be opened again when it goes."""
+    if location == SCREEN or location.startswith(f"{SCREEN}:"):
+        return partial(ScreenSource, location.removeprefix(SCREEN).removeprefix(":"), fps), True
+    file = partial(open_video, location, Clip())
+    if location.startswith(PATTERN):
+        return partial(PacedSource, file, loop=True), False
+    if location.startswith(("http://", "https://")) or Path(location).is_file():
+        return partial(PacedSource, file, loop=loop), "://" in location
+    if "://" in location:
+        return file, True
+    if Path(location).suffix:
+        raise UserError(f"{location} does not exist")
+    index = find_camera(location)
+    return partial(CameraSource, index, *size, fps), True
+
+
+def print_summary(status: Status, notes: list[str]) -> None:
+    """What a session did, on standard output."""
+    p50, p95, p99 = status.age_ms
+    print(
+        f"{status.source}: {status.shown} frames shown, {status.fps_out:.1f} per second of "
+        f"{status.fps_in:.1f}, {status.dropped} dropped"
+    )
+    print(
+        f"age when shown, median / 95 % / 99 %: {p50:.0f} / {p95:.0f} / {p99:.0f} ms; painting "
+        f"{status.paint_ms:.0f} ms at {status.size[0]}x{status.size[1]} by "
+        f"{status.engine or 'nothing'}"
+    )
+    for note in (*status.problems, *notes):
+        print(f"note: {note}")
+
+
+def _run_without_window(session: LiveSession) -> None:
+    while not session.ended:
+        frame = session.wait(NO_WINDOW_WAIT_S)
+        if frame is not None:
+            session.was_shown(frame)

@@ -1,0 +1,41 @@
+"""What can be changed while a picture is painted."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from streamstyle.styles import DEFAULT_STYLE
+
+
+class View(Enum):
+    """What the window shows."""
+
+    PAINTED = "painted"
+    ORIGINAL = "original"
+    SIDE_BY_SIDE = "side by side"
+    SPLIT = "split"
+    """The original to the left of a line, the painting to its right."""
+
+    @property
+    def following(self) -> "View":
+        views = list(View)
+        return views[(views.index(self) + 1) % len(views)]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """One moment's settings. A change makes new ones, so that a frame is painted by one of them
+    from beginning to end, whatever is pressed meanwhile."""
+
+    style: str = DEFAULT_STYLE
+    second_style: str | None = None
+    mix: float = 0.0
+    """0 is the first style alone, 1 the second."""
+    strength: float = 1.0
+    """0 is the original, 1 the painting."""
+    steady: float = 0.0
+    """0 leaves every frame as the network paints it, 1 keeps most of the one before."""
+    view: View = View.PAINTED
+    split: float = 0.5
+    """Where the line of View.SPLIT is, from 0, left, to 1, right."""
+    mirror: bool = False
+    paused: bool = False

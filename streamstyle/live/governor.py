@@ -1,0 +1,167 @@
+"""Holds a frame rate and a delay by choosing the size that the network works at."""
+
+import threading
+from collections import deque
+
+import numpy as np
+
+from engines import MIN_SIDE
+
+Size = tuple[int, int]
+"""(width, height) in pixels."""
+
+SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
+"""Of the source's sides: each rung has about two thirds of the pixels of the one above."""
+
+GRID = 8
+"""Rungs are multiples of it, so that no net has to pad."""
+
+WINDOW_S = 0.5
+"""What is looked back on: long enough that one slow frame decides nothing, and short enough that
+a machine that has become slow is answered within a second."""
+
+MIN_SAMPLES = 4
+
+DOWN_TO = 0.7
+"""The part of what is allowed that a smaller size is to take: a tight fit would not last."""
+
+UP_TO = 0.8
+"""The part of what is allowed that a larger size may be expected to take. The gap to 1 is the
+hysteresis: what fits by a hair is not tried."""
+
+PATIENCE_S = 2.0
+"""For so long a larger size must look possible before it is tried."""
+
+MAX_PATIENCE_S = 60.0
+
+TRIAL_S = 10.0
+"""A larger size that is given up within this time was a mistake; the next try waits twice as
+long."""
+
+
+def ladder(width: int, height: int) -> tuple[Size, ...]:
+    """The sizes for a source of this size, the largest first."""
+    rungs = []
+    for scale in SCALES:
+        rung = (_on_grid(width * scale), _on_grid(height * scale))
+        if rung not in rungs:
+            rungs.append(rung)
+    return tuple(rungs)
+
+
+def _on_grid(side: float) -> int:
+    return max(2 * MIN_SIDE, round(side / GRID) * GRID)
+
+
+class Governor:
+    """Told what every frame took, it says at which rung the next one is to be painted.
+
+    It reads no clock: times are given in seconds, of any clock, so that tests can run it through
+    an hour in a moment. Any thread may call it.
+    """
+
+    def __init__(self, rungs: tuple[Size, ...], fps: float, max_latency_ms: float) -> None:
+        self.rungs = rungs
+        self.fps = fps
+        self.max_latency_s = max_latency_ms / 1000
+        self.rung = 0
+        self.highest = 0
+        """The largest size allowed, which a user may set."""
+        self._paints: deque[tuple[float, float]] = deque()
+        self._ages: deque[tuple[float, float]] = deque()
+        self._changed_at_s = -np.inf
+        self._first_at_s: float | None = None  # of the frames painted since then
+        self._went_up = False  # by the last change
+        self._possible_since_s: float | None = None
+        self._patience_s = [PATIENCE_S] * len(rungs)
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> Size:
+        return self.rungs[self.rung]
+
+    def allow(self, highest: int) -> None:
+        """Let no rung above `highest` be used, 0 being the largest size."""
+        with self._lock:
+            self.highest = min(max(highest, 0), len(self.rungs) - 1)
+            if self.rung < self.highest:
+                self._change(self.highest, self._changed_at_s)
+
+    def painted(self, at_s: float, took_s: float, captured_at_s: float) -> None:
+        """A frame has been painted at the present rung; one captured before it was chosen waited
+        for a frame of the last rung and says nothing of its own."""
+        with self._lock:
+            if captured_at_s > self._changed_at_s:
+                self._first_at_s = self._first_at_s or at_s
+                self._paints.append((at_s, took_s))
+
+    def shown(self, at_s: float, age_s: float) -> None:
+        """A frame has been shown, this long after its capture."""
+        with self._lock:
+            if at_s - age_s > self._changed_at_s:
+                self._ages.append((at_s, age_s))
+
+    def decide(self, at_s: float) -> int:
+        """The rung for the next frame."""
+        with self._lock:
+            self._decide(at_s)
+            return self.rung
+
+    def _decide(self, at_s: float) -> None:
+        for samples in (self._paints, self._ages):
+            while samples and samples[0][0] < at_s - WINDOW_S:
+                samples.popleft()
+        if min(len(self._paints), len(self._ages)) < MIN_SAMPLES and not self._is_crawling(at_s):
+            return
+        if not self._paints or not self._ages:
+            return
+        paint_s = float(np.median([took for _, took in self._paints]))
+        age_s = float(np.percentile([age for _, age in self._ages], 90))
+        excess = max(paint_s * self.fps, age_s / self.max_latency_s)
+        if excess > 1:
+            self._go_down(at_s, excess)
+        else:
+            self._maybe_go_up(at_s, paint_s, age_s)
+
+    def _is_crawling(self, at_s: float) -> bool:
+        """So slow that no window will ever hold enough frames."""
+        return self._first_at_s is not None and at_s - self._first_at_s > WINDOW_S
+
+    def _go_down(self, at_s: float, excess: float) -> None:
+        if self.rung == len(self.rungs) - 1:
+            return
+        if self._went_up and at_s - self._changed_at_s < TRIAL_S:
+            tried = self._patience_s[self.rung]
+            self._patience_s[self.rung] = min(2 * tried, MAX_PATIENCE_S)
+        affordable = _pixels(self.size) * DOWN_TO / excess
+        target = self.rung + 1
+        while target < len(self.rungs) - 1 and _pixels(self.rungs[target]) > affordable:
+            target += 1
+        self._went_up = False
+        self._change(target, at_s)
+
+    def _maybe_go_up(self, at_s: float, paint_s: float, age_s: float) -> None:
+        if self.rung <= self.highest:
+            return
+        above = self.rung - 1
+        grown_s = paint_s * _pixels(self.rungs[above]) / _pixels(self.size)
+        # A frame waits for the one before it and is then painted itself.
+        grown_age_s = age_s + 2 * (grown_s - paint_s)
+        if max(grown_s * self.fps, grown_age_s / self.max_latency_s) > UP_TO:
+            self._possible_since_s = None
+        elif self._possible_since_s is None:
+            self._possible_since_s = at_s
+        elif at_s - self._possible_since_s >= self._patience_s[above]:
+            self._went_up = True
+            self._change(above, at_s)
+
+    def _change(self, rung: int, at_s: float) -> None:
+        self.rung = rung
+        self._changed_at_s = at_s
+        self._first_at_s = self._possible_since_s = None
+        self._paints.clear()
+        self._ages.clear()
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]

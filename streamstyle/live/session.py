@@ -1,0 +1,309 @@
+"""A picture that is painted as it comes: everything but the window."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+
+from engines import Engine
+from streamstyle.channel import Cancelled
+from streamstyle.closing import Closing
+from streamstyle.color import BT709
+from streamstyle.errors import UserError
+from streamstyle.frame import Frame, Image
+from streamstyle.live.capture import Capture, fps_of
+from streamstyle.live.controls import Controls, View
+from streamstyle.live.governor import Governor, Size, ladder
+from streamstyle.live.outlets import TICK, Outlet
+from streamstyle.live.stabiliser import Stabiliser
+from streamstyle.live.styles import EngineShelf, Layer, StyleMix
+from streamstyle.paint import describe
+from streamstyle.pixels import blended, mirrored, resized
+from streamstyle.sinks import Sink
+from streamstyle.sinks.video import VideoSink
+from streamstyle.sources import Source
+from streamstyle.sources.base import VideoFormat
+from streamstyle.styles import models_by_style, open_engine
+from streamstyle.timing import Latency, now_s
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What the governor holds."""
+
+    fps: float = 30.0
+    max_latency_ms: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= 240:
+            raise UserError(f"a rate is from 1 to 240 frames per second, got {self.fps}")
+        if not 20 <= self.max_latency_ms <= 10_000:
+            raise UserError(f"a latency is from 20 to 10000 ms, got {self.max_latency_ms}")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a session is doing, for people and programs."""
+
+    source: str
+    fps_in: float
+    fps_out: float
+    age_ms: tuple[float, float, float]
+    """p50, p95, p99 of the age of a frame when it was shown."""
+    paint_ms: float
+    """Median."""
+    show_ms: float
+    """Median, from painted to shown."""
+    dropped: int
+    shown: int
+    size: Size
+    """At which the network works."""
+    engine: str
+    """Backend, device and precision really used; empty until the first style is ready."""
+    problems: tuple[str, ...]
+    """What is wrong at present, one sentence each."""
+    recording: Path | None
+
+
+class LiveSession(Closing):
+    """Reads a source, paints every frame in time, and gives it to whoever shows it.
+
+    A front end calls `wait` for the next painted frame, shows it, and tells `was_shown`. Methods
+    may be called from any one thread; none of them waits for an engine, a camera or a disk, save
+    `wait` and `close`.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], Source],
+        controls: Controls = Controls(),
+        promise: Promise = Promise(),
+        endless: bool = True,
+        open_style: Callable[[str], Engine] = open_engine,
+    ) -> None:
+        """`opener` opens the source, again each time it has gone if it is `endless`. Raises
+        UserError if it can't be opened the first time."""
+        self.notes: list[str] = []
+        self._controls = controls
+        self._capture = Capture(opener, endless)
+        info = self._capture.info
+        assert info.width is not None
+        assert info.height is not None
+        self._output_size: Size = (info.width, info.height)
+        self._governor = Governor(ladder(*self._output_size), promise.fps, promise.max_latency_ms)
+        self._shelf = EngineShelf(open_style, self._sizes_by_urgency)
+        self._mix = StyleMix(self._shelf)
+        self._stabiliser = Stabiliser()
+        self._outlets: list[Outlet] = []
+        self._recorder: Outlet | None = None
+        self._recording: Path | None = None
+        self._shown = threading.Condition()
+        self._latest: Frame | None = None
+        self._last_painting: Image | None = None
+        self._ended = False
+        self._error: BaseException | None = None
+        self._age, self._paint, self._show, self._period = (Latency() for _ in range(4))
+        self._painted_at_s = 0.0
+        self._shown_at_s: float | None = None
+        self._engine = ""
+        self._started_at_s = now_s()
+        self._painter = threading.Thread(target=self._work, name="streamstyle-paint", daemon=True)
+        self._capture.start()
+        self._painter.start()
+
+    # What a front end asks.
+
+    def wait(self, timeout_s: float) -> Frame | None:
+        """The newest frame that was not given yet; None if none came within `timeout_s`.
+
+        Raises what ended the painting, if anything did.
+        """
+        with self._shown:
+            self._shown.wait_for(
+                lambda: self._latest is not None or self._ended or self._error is not None,
+                timeout_s,
+            )
+            if self._error is not None:
+                raise self._error
+            frame, self._latest = self._latest, None
+            return frame
+
+    @property
+    def ended(self) -> bool:
+        """The source has come to its end, and all of it was given."""
+        with self._shown:
+            return self._ended and self._latest is None
+
+    def was_shown(self, frame: Frame) -> None:
+        """The front end has shown a frame that `wait` gave; ages count to here."""
+        at_s = now_s()
+        age_s = at_s - frame.captured_at_s
+        self._age.add(age_s)
+        self._show.add(at_s - self._painted_at_s)
+        if self._shown_at_s is not None:
+            self._period.add(at_s - self._shown_at_s)
+        self._shown_at_s = at_s
+        self._governor.shown(at_s, age_s)
+
+    @property
+    def controls(self) -> Controls:
+        return self._controls
+
+    def status(self) -> Status:
+        problems = [self._capture.problem, *self._shelf.problems.values()]
+        problems += [outlet.problem for outlet in self._outlets]
+        return Status(
+            source=self._capture.info.name,
+            fps_in=fps_of(self._capture.period),
+            fps_out=fps_of(self._period),
+            age_ms=tuple(self._age.percentile_ms(p) for p in (50, 95, 99)),  # type: ignore[arg-type]
+            paint_ms=self._paint.percentile_ms(50),
+            show_ms=self._show.percentile_ms(50),
+            dropped=self._capture.frames.dropped,
+            shown=self._age.count,
+            size=self._governor.size,
+            engine=self._engine,
+            problems=tuple(problem for problem in problems if problem),
+            recording=self._recording,
+        )
+
+    # What a user does.
+
+    def change(self, **changes: object) -> None:
+        """Set fields of `Controls`."""
+        self._controls = replace(self._controls, **changes)  # type: ignore[arg-type]
+
+    def next_style(self, step: int = 1) -> None:
+        """The following style of those that ship, or with -1 the one before."""
+        names = list(models_by_style())
+        style = self._controls.style
+        at = names.index(style) if style in names else -1
+        self.change(style=names[(at + step) % len(names)])
+
+    def quality(self, step: int) -> None:
+        """Allow sizes larger by a rung with 1, or smaller with -1, than allowed so far."""
+        self._governor.allow(self._governor.highest - step)
+
+    def add(self, name: str, sink: Sink) -> None:
+        """Give every frame to `sink` as well. Failing or slow, it is cut off, and `status` says
+        so."""
+        self._outlets.append(Outlet(name, sink))
+
+    def record(self, target: Path) -> None:
+        """Write the painting into a video file until `stop_recording`."""
+        self.stop_recording()
+        video = VideoFormat(
+            time_base=TICK,
+            frame_rate=None,
+            sample_aspect_ratio=None,
+            color=BT709,
+            chroma="420",
+        )
+        self._recorder = Outlet(f"recording {target.name}", VideoSink(target, video, tracks=None))
+        self._recording = target
+        self._outlets.append(self._recorder)
+
+    def stop_recording(self) -> None:
+        """End the file; it appears under its name as soon as the last frames are in it."""
+        if self._recorder is not None:
+            self._recorder.finish()
+        self._recorder = self._recording = None
+
+    def snapshot(self, target: Path) -> None:
+        """Write the frame that was painted last as an image. Raises UserError before the first."""
+        if self._last_painting is None:
+            raise UserError("there is no picture yet")
+        Pillow.fromarray(self._last_painting).save(target)
+
+    def close(self) -> None:
+        self._capture.stop()
+        self._painter.join()
+        self._capture.join()
+        self._shelf.close()
+        self.stop_recording()
+        for outlet in self._outlets:
+            outlet.join()
+            self.notes += [*outlet.notes, *([outlet.problem] if outlet.problem else [])]
+        self._outlets.clear()
+
+    # The painting thread.
+
+    def _work(self) -> None:
+        try:
+            for frame in self._capture.frames:
+                controls = self._controls
+                if not controls.paused:
+                    self._offer(self._painted(frame, controls))
+        except Cancelled:
+            pass
+        except BaseException as error:
+            self._error = error
+            self._capture.stop()
+        finally:
+            with self._shown:
+                self._ended = True
+                self._shown.notify_all()
+
+    def _painted(self, frame: Frame, controls: Controls) -> Frame:
+        """The frame as it is to be shown."""
+        width, height = self._output_size
+        original = mirrored(resized(frame.image, width, height), False, controls.mirror)
+        layers = self._mix.layers(controls)
+        if not layers:  # so that a window is never empty while the first style is loaded
+            return frame.with_image(original)
+        started_at_s = now_s()
+        seen = resized(original, *self._governor.size)
+        painting = _paint(layers, seen)
+        painting = self._stabiliser(seen, painting, controls.steady)
+        painting = resized(painting, width, height)
+        if controls.strength < 1:
+            painting = blended(painting, original, controls.strength)
+        at_s = now_s()
+        self._paint.add(at_s - started_at_s)
+        self._engine = describe(layers[0].engine)
+        if len(layers) == 1:  # a crossfade costs double and is soon over
+            self._governor.painted(at_s, at_s - started_at_s, frame.captured_at_s)
+        self._governor.decide(at_s)
+        self._last_painting = painting
+        for outlet in self._outlets:
+            outlet.put(frame.with_image(painting))
+        return frame.with_image(_viewed(painting, original, controls))
+
+    def _offer(self, frame: Frame) -> None:
+        with self._shown:
+            self._latest = frame
+            self._painted_at_s = now_s()
+            self._shown.notify_all()
+
+    def _sizes_by_urgency(self) -> tuple[Size, ...]:
+        """The size in use, then its neighbours on the ladder, then the rest."""
+        here = self._governor.rung
+        rungs = self._governor.rungs
+        return tuple(rungs[i] for i in sorted(range(len(rungs)), key=lambda i: abs(i - here)))
+
+
+def _paint(layers: list[Layer], seen: Image) -> Image:
+    """The weighted sum of what the layers make of `seen`."""
+    if len(layers) == 1:
+        return np.asarray(layers[0].engine.paint(seen[np.newaxis])[0])
+    total = np.zeros(seen.shape, np.float32)
+    for layer in layers:
+        total += layer.share * layer.engine.paint(seen[np.newaxis])[0]
+    result: Image = np.round(total).astype(np.uint8)
+    return result
+
+
+def _viewed(painting: Image, original: Image, controls: Controls) -> Image:
+    match controls.view:
+        case View.PAINTED:
+            return painting
+        case View.ORIGINAL:
+            return original
+        case View.SIDE_BY_SIDE:
+            return np.hstack([original, painting])
+        case View.SPLIT:
+            line = round(controls.split * painting.shape[1])
+            return np.hstack([original[:, :line], painting[:, line:]])

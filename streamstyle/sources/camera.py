@@ -1,0 +1,92 @@
+"""Webcams, through OpenCV."""
+
+import os
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+
+from streamstyle.closing import Closing
+from streamstyle.errors import UserError
+from streamstyle.frame import Frame
+from streamstyle.pixels import load_opencv
+from streamstyle.sources.base import SourceInfo
+from streamstyle.timing import now_s
+
+MAX_FAILURES = 10
+"""Frames that may fail one after another before a camera counts as gone."""
+
+
+def cameras() -> dict[int, str]:
+    """The names of the webcams that the system knows, by their index."""
+    from cv2_enumerate_cameras import enumerate_cameras
+
+    backend = {"win32": "CAP_MSMF", "darwin": "CAP_AVFOUNDATION"}.get(sys.platform, "CAP_V4L2")
+    found = enumerate_cameras(getattr(load_opencv(), backend))
+    return {camera.index: camera.name for camera in found}
+
+
+def find_camera(wanted: str) -> int:
+    """The index of a camera given by index or by a part of its name."""
+    if wanted.isdigit():
+        return int(wanted)
+    known = cameras()
+    for index, name in known.items():
+        if wanted.lower() in name.lower():
+            return index
+    there_is = ", ".join(f"{index} {name}" for index, name in known.items()) or "none"
+    raise UserError(f"no camera {wanted}; there is {there_is}")
+
+
+class CameraSource(Closing):
+    """See `sources.base.Source`. It has no end of its own: iteration ends when the camera goes."""
+
+    def __init__(self, index: int, width: int, height: int, fps: float) -> None:
+        """Size and rate are wishes; `info` and the frames say what the camera made of them."""
+        cv2 = load_opencv()
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+        self.notes: list[str] = []
+        self._cv2 = cv2
+        self._camera = cv2.VideoCapture(index)
+        if not self._camera.isOpened():
+            self._camera.release()
+            raise UserError(
+                f"camera {index} cannot be opened: is it plugged in, and does no other program "
+                "use it? streamstyle cameras lists what there is"
+            )
+        # Uncompressed, USB 2 carries 640x480 at 30 frames per second and no more.
+        self._camera.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        for name, value in (
+            ("FRAME_WIDTH", width),
+            ("FRAME_HEIGHT", height),
+            ("FPS", fps),
+            ("BUFFERSIZE", 1),
+        ):
+            self._camera.set(getattr(cv2, f"CAP_PROP_{name}"), value)
+        self.info = SourceInfo(
+            name=f"camera {index}",
+            frames=None,
+            width=int(self._camera.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            height=int(self._camera.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+            video=None,
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        started_at_s = now_s()
+        index = failures = 0
+        while failures < MAX_FAILURES:
+            there, image = self._camera.read()
+            captured_at_s = now_s()
+            if not there:
+                failures += 1
+                continue
+            failures = 0
+            yield Frame(
+                image=self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB),
+                index=index,
+                pts_seconds=Fraction(captured_at_s - started_at_s).limit_denominator(1_000_000),
+                captured_at_s=captured_at_s,
+            )
+            index += 1
+
+    def close(self) -> None:
+        self._camera.release()

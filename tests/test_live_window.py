@@ -1,0 +1,252 @@
+"""The real window on a virtual screen, with real keys and a real mouse, looked at by its pixels."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mss
+import numpy as np
+import pytest
+
+from streamstyle.frame import Image
+from tests.clips import Recipe, make_clip, read_clip
+
+ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
+"""A color and its negative."""
+
+NEEDED = ("Xvfb", "xdotool", "openbox")
+PATIENCE_S = 30
+
+pytestmark = pytest.mark.skipif(
+    not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}"
+)
+
+
+class Screen:
+    """A virtual screen without a window manager."""
+
+    def __init__(self) -> None:
+        read_end, write_end = os.pipe()
+        # Without -noreset it begins anew, in the middle of things, whenever xdotool is done.
+        command = ["Xvfb", "-noreset", "-displayfd", str(write_end), "-screen", "0", "800x600x24"]
+        self._server = subprocess.Popen(
+            command, pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        os.close(write_end)
+        with os.fdopen(read_end) as pipe:
+            self.name = f":{pipe.readline().strip()}"
+
+    def look(self) -> Image:
+        with mss.MSS(display=self.name) as grabber:
+            shot = grabber.grab(grabber.monitors[0])
+            return np.frombuffer(shot.rgb, np.uint8).reshape(shot.height, shot.width, 3)
+
+    def do(self, *words: str) -> str:
+        """Let xdotool do something."""
+        run = subprocess.run(
+            ["xdotool", *words],
+            env={**os.environ, "DISPLAY": self.name},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return run.stdout
+
+    def close(self) -> None:
+        self._server.terminate()
+        self._server.wait()
+
+
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    screen = Screen()
+    yield screen
+    screen.close()
+
+
+class Live:
+    """`streamstyle live`, as its user sees it."""
+
+    def __init__(self, screen: Screen, folder: Path, arguments: list[str]) -> None:
+        self.screen = screen
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streamstyle", "live", *arguments],
+            cwd=folder,
+            env={**os.environ, "DISPLAY": screen.name, "QT_LOGGING_RULES": "*=false"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_window(self) -> None:
+        self.until(lambda: bool(self.window()), "no window has opened")
+        self.screen.do("windowfocus", "--sync", self.window())
+
+    def window(self) -> str:
+        return self.screen.do("search", "--onlyvisible", "--name", "^streamstyle$").strip()
+
+    def place(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height on the screen."""
+        shell = self.screen.do("getwindowgeometry", "--shell", self.window())
+        values = dict(line.split("=") for line in shell.split())
+        return tuple(int(values[name]) for name in ("X", "Y", "WIDTH", "HEIGHT"))  # type: ignore[return-value]
+
+    def picture(self) -> Image:
+        left, top, width, height = self.place()
+        return self.screen.look()[top : top + height, left : left + width]
+
+    def color(self, x: float, y: float = 0.9) -> tuple[int, ...]:
+        picture = self.picture()
+        return tuple(int(v) for v in picture[int(y * len(picture)), int(x * picture.shape[1])])
+
+    def shows(self, color: tuple[int, ...], x: float = 0.5) -> None:
+        self.until(
+            lambda: max(abs(a - b) for a, b in zip(self.color(x), color, strict=True)) < 12,
+            f"the window does not show {color} at {x}",
+        )
+
+    def until(self, condition: Callable[[], bool], problem: str) -> None:
+        end = time.perf_counter() + PATIENCE_S
+        while time.perf_counter() < end:
+            if self.process.poll() is not None:
+                raise AssertionError(f"{problem}: it has ended: {self.process.communicate()}")
+            try:
+                if condition():
+                    return
+            except (IndexError, KeyError, ValueError):
+                pass  # the window is not there, or not whole, at this moment
+            time.sleep(0.05)
+        raise AssertionError(problem)
+
+    def press(self, *keys: str) -> None:
+        # At a human pace: of several keys within a frame, OpenCV reports the last.
+        self.screen.do("key", "--delay", "300", *keys)
+
+    def close_by_window_manager(self) -> None:
+        """What the button in the frame does; Alt+F4 is the key for it."""
+        manager = subprocess.Popen(
+            ["openbox"], env={**os.environ, "DISPLAY": self.screen.name}, stderr=subprocess.DEVNULL
+        )
+        try:
+            self.until(lambda: self._close(), "the window stays")
+        except AssertionError:
+            if self.process.poll() is None:
+                raise
+        finally:
+            manager.terminate()
+            manager.wait()
+
+    def _close(self) -> bool:
+        self.screen.do("windowfocus", self.window())
+        self.press("alt+F4")
+        return not self.window()
+
+    def end(self) -> tuple[int, str]:
+        """The exit status and what was printed."""
+        output, errors = self.process.communicate(timeout=PATIENCE_S)
+        assert "Traceback" not in errors
+        return self.process.returncode, output
+
+
+@pytest.fixture
+def live(screen: Screen, tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
+    """A clip in orange, played like a camera and painted in its negative."""
+    size = Recipe(size=(320, 240), bars=(ORANGE,), pts=range(50))
+    clip = make_clip(tmp_path / "clip.mp4", size)
+    running = Live(
+        screen, tmp_path, [str(clip), "--loop", "--style", str(inverter_path), "--steady", "0"]
+    )
+    try:
+        running.wait_for_window()
+        running.shows(BLUE)
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.communicate()
+
+
+def test_keys_change_the_picture_and_q_ends_it(live: Live) -> None:
+    before = live.picture()
+    live.press("o")  # the numbers off
+    live.until(lambda: int((live.picture() > 250).all(axis=2).sum()) == 0, "the overlay stays")
+    assert int((before > 200).all(axis=2).sum()) > 50  # white letters
+    live.press("v")
+    live.shows(ORANGE)
+    live.press("v")  # side by side
+    live.shows(ORANGE, 0.25)
+    live.shows(BLUE, 0.75)
+    live.press("v")  # split in the middle
+    live.shows(ORANGE, 0.4)
+    live.shows(BLUE, 0.6)
+    live.press("v")
+    live.shows(BLUE, 0.4)
+    live.press("minus", "minus", "minus", "minus", "minus")  # half the strength
+    live.shows((128, 128, 128))
+    live.press("q")
+    status, output = live.end()
+    assert status == 0
+    assert "frames shown" in output
+    assert "openvino on cpu" in output
+
+
+def test_mouse_drags_the_line(live: Live) -> None:
+    live.press("v", "v", "v")
+    live.shows(ORANGE, 0.4)
+    left, top, width, height = live.place()
+    middle = str(top + height // 2)
+    live.screen.do("mousemove", str(left + width // 2), middle, "mousedown", "1")
+    live.screen.do("mousemove", str(left + width // 4), middle)
+    live.screen.do("mousemove", str(left + width // 5), middle, "mouseup", "1")
+    live.shows(BLUE, 0.4)
+    live.shows(ORANGE, 0.1)
+    live.press("Escape")
+    assert live.end()[0] == 0
+
+
+def test_help_lists_every_key(live: Live) -> None:
+    live.press("o")
+    live.until(lambda: int((live.picture() > 250).all(axis=2).sum()) == 0, "the overlay stays")
+    live.press("h")
+    live.until(lambda: int((live.picture() > 120).all(axis=2).sum()) > 300, "no help is shown")
+    live.press("q")
+    assert live.end()[0] == 0
+
+
+@pytest.mark.parametrize("by", ["button", "SIGTERM", "SIGINT"])
+def test_every_end_completes_the_recording(live: Live, tmp_path: Path, by: str) -> None:
+    live.press("r")
+    live.until(lambda: bool(list(tmp_path.glob("streamstyle-*.mp4"))), "nothing is recorded")
+    time.sleep(1.0)
+    if by == "button":
+        live.close_by_window_manager()
+    else:
+        live.process.send_signal(getattr(signal, by))
+    status, _ = live.end()
+    assert status == (0 if by == "button" else 130)
+    (take,) = tmp_path.glob("streamstyle-*.mp4")
+    assert "partial" not in take.name
+    contents = read_clip(take)
+    assert len(contents.times) > 5
+    assert np.abs(contents.frames[-1][120, 160].astype(int) - BLUE).max() < 12
+
+
+def test_without_a_screen_is_one_sentence(tmp_path: Path, inverter_path: Path) -> None:
+    """Qt would end the process itself."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    run = subprocess.run(
+        [sys.executable, "-m", "streamstyle", "live", "pattern:testsrc"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "--no-window" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
