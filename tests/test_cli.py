@@ -140,6 +140,11 @@ def test_bench_prints_a_table(capsys: pytest.CaptureFixture[str], inverter_path:
         ("video pattern:testsrc out.mp4 --codec nonsense", "no codec nonsense"),
         ("image missing.png out.png", "no file or folder"),
         ("bench --size 8x8", "at least 16x16"),
+        ("live 99", "camera 99 cannot be opened"),
+        ("live missing.mp4", "does not exist"),
+        ("live screen:everything", "LEFT,TOP,WIDTHxHEIGHT"),
+        ("live pattern:testsrc --fps 0", "from 1 to 240"),
+        ("live pattern:testsrc --stream gopher://x --no-window", "begins with rtmp://"),
         ("styles nonsense", "no style nonsense"),
     ],
 )

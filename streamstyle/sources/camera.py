@@ -1,6 +1,5 @@
 """Webcams, through OpenCV."""
 
-import os
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -43,7 +42,7 @@ class CameraSource(Closing):
     def __init__(self, index: int, width: int, height: int, fps: float) -> None:
         """Size and rate are wishes; `info` and the frames say what the camera made of them."""
         cv2 = load_opencv()
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # see below
         self.notes: list[str] = []
         self._cv2 = cv2
         self._camera = cv2.VideoCapture(index)

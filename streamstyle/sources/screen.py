@@ -28,11 +28,12 @@ class ScreenSource(Closing):
 
         self.notes: list[str] = []
         self._period_s = 1 / fps
+        area = _area(region) if region else None
         try:
-            self._grabber = mss.mss()
+            self._grabber = mss.MSS()
         except mss.ScreenShotError as error:
             raise UserError(f"the screen cannot be read: {error}") from error
-        self._area = _area(region) if region else dict(self._grabber.monitors[1])
+        self._area = area or dict(self._grabber.monitors[1])
         self.info = SourceInfo(
             name=f"{PREFIX}:{region}" if region else PREFIX,
             frames=None,
