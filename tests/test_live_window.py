@@ -21,6 +21,7 @@ ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
 
 NEEDED = ("Xvfb", "xdotool", "openbox")
 PATIENCE_S = 30
+ATTEMPTS = 3
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}"
@@ -60,13 +61,6 @@ class Screen:
     def close(self) -> None:
         self._server.terminate()
         self._server.wait()
-
-
-@pytest.fixture
-def screen() -> Iterator[Screen]:
-    screen = Screen()
-    yield screen
-    screen.close()
 
 
 class Live:
@@ -154,21 +148,29 @@ class Live:
 
 
 @pytest.fixture
-def live(screen: Screen, tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
+def live(tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
     """A clip in orange, played like a camera and painted in its negative."""
     size = Recipe(size=(320, 240), bars=(ORANGE,), pts=range(50))
     clip = make_clip(tmp_path / "clip.mp4", size)
-    running = Live(
-        screen, tmp_path, [str(clip), "--loop", "--style", str(inverter_path), "--steady", "0"]
-    )
-    try:
-        running.wait_for_window()
-        running.shows(BLUE)
-        yield running
-    finally:
-        if running.process.poll() is None:
-            running.process.kill()
-            running.process.communicate()
+    arguments = [str(clip), "--loop", "--style", str(inverter_path), "--steady", "0"]
+    for attempt in range(1, ATTEMPTS + 1):
+        screen = Screen()
+        running = Live(screen, tmp_path, arguments)
+        try:
+            running.wait_for_window()
+            running.shows(BLUE)
+            yield running
+            return
+        except AssertionError:
+            # On a machine that is fully taken, a virtual screen now and then stays black for ever
+            # though frames are shown; why is not known yet.
+            if attempt == ATTEMPTS:
+                raise
+        finally:
+            if running.process.poll() is None:
+                running.process.kill()
+                running.process.communicate()
+            screen.close()
 
 
 def test_keys_change_the_picture_and_q_ends_it(live: Live) -> None:
