@@ -162,8 +162,8 @@ def live(tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
             yield running
             return
         except AssertionError:
-            # On a machine that is fully taken, a virtual screen now and then stays black for ever
-            # though frames are shown; why is not known yet.
+            # Seen twice in 18 starts while other programs took both cores: the painted color does
+            # not appear for half a minute. Why is not known, nor what is on the screen then.
             if attempt == ATTEMPTS:
                 raise
         finally:
