@@ -189,7 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     window.add_argument("--steady", type=float, default=0.5, help="0 as painted ... 1 steadiest")
     window.add_argument("--mirror", action="store_true", help="as in a mirror")
     window.add_argument("--size", type=_size, default=(640, 480), help="asked of a camera")
-    window.add_argument("--fps", type=float, default=30.0, help="frames per second to hold")
+    window.add_argument(
+        "--fps", type=float, help="frames per second to hold (default: the source's)"
+    )
     window.add_argument(
         "--max-latency-ms", type=float, default=120.0, help="from capture to the screen, to hold"
     )

@@ -193,20 +193,29 @@ def test_style_that_cannot_be_had_is_said_and_the_last_one_stays() -> None:
 
 def test_recording_is_playable_and_keeps_real_time(session: LiveSession, tmp_path: Path) -> None:
     show_until(session, is_painted)
-    started_s = time.perf_counter()
     session.record(tmp_path / "take.mp4")
     assert session.status().recording == tmp_path / "take.mp4"
-    while time.perf_counter() < started_s + 1.0:
-        session.wait(0.1)
+    captured: list[float] = []
+    while len(captured) < 30:
+        frame = session.wait(1.0)
+        assert frame is not None
+        captured.append(frame.captured_at_s)
     session.stop_recording()
-    lasted_s = time.perf_counter() - started_s
     assert session.status().recording is None
     end = time.perf_counter() + 10
     while not (tmp_path / "take.mp4").exists() and time.perf_counter() < end:
         session.wait(0.1)
     take = read_clip(tmp_path / "take.mp4")
     assert take.times[0] == 0
-    assert float(take.times[-1]) == pytest.approx(lasted_s, abs=0.3)
+    # Some frames may be only in the file and some only here, but there is one clock: with the two
+    # set by one frame that is in both, the others are in both at the same times.
+    recorded = np.array([float(at) for at in take.times])
+
+    def shared(offset: float) -> int:
+        nearest = np.abs(recorded[:, np.newaxis] + offset - captured).min(axis=0)
+        return int((nearest < 1e-4).sum())
+
+    assert max(shared(at - first) for at in captured for first in recorded) > 10
     assert np.abs(take.frames[-1][32, 48].astype(int) - BLUE).max() < 12
 
 

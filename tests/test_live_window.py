@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mss
@@ -21,7 +22,6 @@ ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
 
 NEEDED = ("Xvfb", "xdotool", "openbox")
 PATIENCE_S = 30
-ATTEMPTS = 3
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}"
@@ -58,6 +58,20 @@ class Screen:
         )
         return run.stdout
 
+    @contextmanager
+    def managed(self) -> Iterator[None]:
+        """With a window manager, as desktops have."""
+        manager = subprocess.Popen(
+            ["openbox"], env={**os.environ, "DISPLAY": self.name}, stderr=subprocess.DEVNULL
+        )
+        try:
+            while not self.do("get_num_desktops"):  # until it has taken over
+                time.sleep(0.05)
+            yield
+        finally:
+            manager.terminate()
+            manager.wait()
+
     def close(self) -> None:
         self._server.terminate()
         self._server.wait()
@@ -71,7 +85,7 @@ class Live:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streamstyle", "live", *arguments],
             cwd=folder,
-            env={**os.environ, "DISPLAY": screen.name, "QT_LOGGING_RULES": "*=false"},
+            env={**os.environ, "DISPLAY": screen.name},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -82,7 +96,7 @@ class Live:
         self.screen.do("windowfocus", "--sync", self.window())
 
     def window(self) -> str:
-        return self.screen.do("search", "--onlyvisible", "--name", "^streamstyle$").strip()
+        return self.screen.do("search", "--onlyvisible", "--class", "^streamstyle$").strip()
 
     def place(self) -> tuple[int, int, int, int]:
         """Left, top, width and height on the screen."""
@@ -94,7 +108,7 @@ class Live:
         left, top, width, height = self.place()
         return self.screen.look()[top : top + height, left : left + width]
 
-    def color(self, x: float, y: float = 0.9) -> tuple[int, ...]:
+    def color(self, x: float, y: float = 0.7) -> tuple[int, ...]:
         picture = self.picture()
         return tuple(int(v) for v in picture[int(y * len(picture)), int(x * picture.shape[1])])
 
@@ -118,22 +132,16 @@ class Live:
         raise AssertionError(problem)
 
     def press(self, *keys: str) -> None:
-        # At a human pace: of several keys within a frame, OpenCV reports the last.
-        self.screen.do("key", "--delay", "300", *keys)
+        self.screen.do("key", *keys)
 
     def close_by_window_manager(self) -> None:
         """What the button in the frame does; Alt+F4 is the key for it."""
-        manager = subprocess.Popen(
-            ["openbox"], env={**os.environ, "DISPLAY": self.screen.name}, stderr=subprocess.DEVNULL
-        )
-        try:
-            self.until(lambda: self._close(), "the window stays")
-        except AssertionError:
-            if self.process.poll() is None:
-                raise
-        finally:
-            manager.terminate()
-            manager.wait()
+        with self.screen.managed():
+            try:
+                self.until(lambda: self._close(), "the window stays")
+            except AssertionError:
+                if self.process.poll() is None:
+                    raise
 
     def _close(self) -> bool:
         self.screen.do("windowfocus", self.window())
@@ -153,24 +161,17 @@ def live(tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
     size = Recipe(size=(320, 240), bars=(ORANGE,), pts=range(50))
     clip = make_clip(tmp_path / "clip.mp4", size)
     arguments = [str(clip), "--loop", "--style", str(inverter_path), "--steady", "0"]
-    for attempt in range(1, ATTEMPTS + 1):
-        screen = Screen()
-        running = Live(screen, tmp_path, arguments)
-        try:
-            running.wait_for_window()
-            running.shows(BLUE)
-            yield running
-            return
-        except AssertionError:
-            # Seen twice in 18 starts while other programs took both cores: the painted color does
-            # not appear for half a minute. Why is not known, nor what is on the screen then.
-            if attempt == ATTEMPTS:
-                raise
-        finally:
-            if running.process.poll() is None:
-                running.process.kill()
-                running.process.communicate()
-            screen.close()
+    screen = Screen()
+    running = Live(screen, tmp_path, arguments)
+    try:
+        running.wait_for_window()
+        running.shows(BLUE)
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.communicate()
+        screen.close()
 
 
 def test_keys_change_the_picture_and_q_ends_it(live: Live) -> None:
@@ -211,6 +212,39 @@ def test_mouse_drags_the_line(live: Live) -> None:
     assert live.end()[0] == 0
 
 
+def test_full_screen_by_key_and_by_double_click(live: Live) -> None:
+    """The screen is 800x600, the picture as wide for its height, so that it fills all of it."""
+
+    def whole_screen_is(painted: bool) -> bool:
+        screen = live.screen.look()
+        corners = screen[[-5, -5, 300], [5, -5, -5]].astype(int)
+        return bool((np.abs(corners - BLUE).max(axis=1) < 12).all()) == painted
+
+    with live.screen.managed():
+        live.until(lambda: whole_screen_is(False), "it begins with the full screen")
+        live.screen.do("windowfocus", "--sync", live.window())
+        live.press("f")
+        live.until(lambda: whole_screen_is(True), "f does not fill the screen")
+        live.screen.do("mousemove", "400", "300", "click", "--repeat", "2", "--delay", "50", "1")
+        live.until(lambda: whole_screen_is(False), "a double click does not bring it back")
+        live.press("q")
+    assert live.end()[0] == 0
+
+
+def test_styles_by_number_and_strength_by_the_wheel(live: Live) -> None:
+    left, top, width, height = live.place()
+    live.screen.do("mousemove", str(left + width // 2), str(top + height // 2))
+    live.screen.do("click", "--repeat", "10", "5")
+    live.shows(ORANGE)
+    live.screen.do("click", "--repeat", "10", "4")
+    live.shows(BLUE)
+    live.press("1")
+    live.until(lambda: np.abs(np.subtract(live.color(0.5), BLUE)).max() > 40, "the style stays")
+    live.press("q")
+    _, output = live.end()
+    assert "note" not in output
+
+
 def test_help_lists_every_key(live: Live) -> None:
     live.press("o")
     live.until(lambda: int((live.picture() > 250).all(axis=2).sum()) == 0, "the overlay stays")
@@ -239,7 +273,7 @@ def test_every_end_completes_the_recording(live: Live, tmp_path: Path, by: str) 
 
 
 def test_without_a_screen_is_one_sentence(tmp_path: Path, inverter_path: Path) -> None:
-    """Qt would end the process itself."""
+    """SDL would paint on without one."""
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     run = subprocess.run(
         [sys.executable, "-m", "streamstyle", "live", "pattern:testsrc"],
@@ -248,6 +282,7 @@ def test_without_a_screen_is_one_sentence(tmp_path: Path, inverter_path: Path) -
         capture_output=True,
         text=True,
         check=False,
+        timeout=PATIENCE_S,
     )
     assert run.returncode == 2
     assert "--no-window" in run.stderr

@@ -7,7 +7,7 @@ from streamstyle.channel import Channel, Policy
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.sources import Source, SourceInfo
-from streamstyle.timing import Latency
+from streamstyle.timing import Rate
 
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Between attempts to open a source that has gone; the last one is repeated."""
@@ -26,8 +26,8 @@ class Capture:
         self.frames: Channel[Frame] = Channel(1, Policy.NEWEST)
         self.problem: str | None = None
         """What is wrong at present, in a sentence for the window."""
-        self.period = Latency()
-        """Between two frames."""
+        self.rate = Rate()
+        """Of the frames that came."""
         self._opener = opener
         self._endless = endless
         self._stopping = threading.Event()
@@ -48,16 +48,13 @@ class Capture:
 
     def _work(self) -> None:
         attempt = 0
-        last_at_s: float | None = None
         try:
             while not self._stopping.is_set():
                 source, self._source = self._source or self._open(), None
                 if source is not None:
                     try:
                         for frame in source:
-                            if last_at_s is not None:
-                                self.period.add(frame.captured_at_s - last_at_s)
-                            last_at_s = frame.captured_at_s
+                            self.rate.add(frame.captured_at_s)
                             self.problem = None
                             attempt = 0
                             self.frames.put(frame)
@@ -67,7 +64,6 @@ class Capture:
                         self.frames.close()
                         return
                     self.problem = f"{self.info.name} has gone; waiting for it"
-                last_at_s = None
                 self._stopping.wait(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
                 attempt += 1
         except Exception as error:
@@ -81,9 +77,3 @@ class Capture:
         except UserError as error:
             self.problem = str(error)
             return None
-
-
-def fps_of(period: Latency) -> float:
-    """Frames per second from the time between them."""
-    median_s = period.percentile_ms(50) / 1000
-    return 1 / median_s if median_s else 0.0

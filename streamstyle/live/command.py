@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamstyle.errors import UserError
 from streamstyle.live.controls import Controls
-from streamstyle.live.session import LiveSession, Promise, Status
+from streamstyle.live.session import FALLBACK_FPS, LiveSession, Promise, Status
 from streamstyle.live.window import Window
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
@@ -25,7 +25,8 @@ NO_WINDOW_WAIT_S = 0.5
 def live(options: argparse.Namespace) -> None:
     """Run `streamstyle live`."""
     promise = Promise(options.fps, options.max_latency_ms)
-    opener, endless = source_opener(options.source, options.size, options.fps, options.loop)
+    fps = options.fps or FALLBACK_FPS
+    opener, endless = source_opener(options.source, options.size, fps, options.loop)
     engine = partial(
         open_engine, backend=options.engine, device=options.device, precision=options.precision
     )
@@ -39,14 +40,14 @@ def live(options: argparse.Namespace) -> None:
         if options.record is not None:
             session.record(options.record)
         for address in options.stream:
-            session.add(f"stream to {address}", StreamSink(address, promise.fps))
+            session.add(f"stream to {address}", StreamSink(address, fps))
         if options.virtual_camera:
-            session.add("virtual camera", VirtualCameraSink(promise.fps))
+            session.add("virtual camera", VirtualCameraSink(fps))
         try:
             if options.no_window:
                 _run_without_window(session)
             else:
-                with Window(session, promise) as window:
+                with Window(session) as window:
                     window.run()
         finally:
             status = session.status()
@@ -86,14 +87,14 @@ def source_opener(
 def print_summary(status: Status, notes: list[str]) -> None:
     """What a session did, on standard output."""
     p50, p95, p99 = status.age_ms
+    stages = ", ".join(f"{name} {ms:.0f}" for name, ms in status.stages_ms.items())
     print(
-        f"{status.source}: {status.shown} frames shown, {status.fps_out:.1f} per second of "
-        f"{status.fps_in:.1f}, {status.dropped} dropped"
+        f"{status.source}: {status.shown} frames shown, {status.mean_fps_out:.1f} per second of "
+        f"{status.mean_fps_in:.1f}, {status.dropped} dropped"
     )
     print(
-        f"age when shown, median / 95 % / 99 %: {p50:.0f} / {p95:.0f} / {p99:.0f} ms; painting "
-        f"{status.paint_ms:.0f} ms at {status.size[0]}x{status.size[1]} by "
-        f"{status.engine or 'nothing'}"
+        f"age when shown, median / 95 % / 99 %: {p50:.0f} / {p95:.0f} / {p99:.0f} ms ({stages}); "
+        f"network at {status.size[0]}x{status.size[1]} by {status.engine or 'nothing'}"
     )
     for note in (*status.problems, *notes):
         print(f"note: {note}")

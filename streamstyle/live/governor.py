@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Collection
 
 import numpy as np
 
@@ -56,6 +57,9 @@ def _on_grid(side: float) -> int:
 class Governor:
     """Told what every frame took, it says at which rung the next one is to be painted.
 
+    It begins with the smallest size, which is compiled and painted soonest, and goes up at once to
+    what its first measurements allow.
+
     It reads no clock: times are given in seconds, of any clock, so that tests can run it through
     an hour in a moment. Any thread may call it.
     """
@@ -64,7 +68,7 @@ class Governor:
         self.rungs = rungs
         self.fps = fps
         self.max_latency_s = max_latency_ms / 1000
-        self.rung = 0
+        self.rung = len(rungs) - 1
         self.highest = 0
         """The largest size allowed, which a user may set."""
         self._paints: deque[tuple[float, float]] = deque()
@@ -74,6 +78,8 @@ class Governor:
         self._went_up = False  # by the last change
         self._possible_since_s: float | None = None
         self._patience_s = [PATIENCE_S] * len(rungs)
+        self._starting = True  # until all is ready and measured
+        self._ready: list[int] = []
         self._lock = threading.Lock()
 
     @property
@@ -81,11 +87,9 @@ class Governor:
         return self.rungs[self.rung]
 
     def allow(self, highest: int) -> None:
-        """Let no rung above `highest` be used, 0 being the largest size."""
+        """Let no rung above `highest` be used from the next decision on, 0 being the largest."""
         with self._lock:
             self.highest = min(max(highest, 0), len(self.rungs) - 1)
-            if self.rung < self.highest:
-                self._change(self.highest, self._changed_at_s)
 
     def painted(self, at_s: float, took_s: float, captured_at_s: float) -> None:
         """A frame has been painted at the present rung; one captured before it was chosen waited
@@ -101,13 +105,18 @@ class Governor:
             if at_s - age_s > self._changed_at_s:
                 self._ages.append((at_s, age_s))
 
-    def decide(self, at_s: float) -> int:
-        """The rung for the next frame."""
+    def decide(self, at_s: float, ready: Collection[Size]) -> int:
+        """The rung for the next frame, a change only to one whose engine is `ready`: to wait for an
+        engine would be the very hitch that a change of size is to prevent."""
         with self._lock:
+            self._ready = [rung for rung, size in enumerate(self.rungs) if size in ready]
             self._decide(at_s)
             return self.rung
 
     def _decide(self, at_s: float) -> None:
+        if self.rung < self.highest:
+            self._change_below(self.highest, at_s)
+            return
         for samples in (self._paints, self._ages):
             while samples and samples[0][0] < at_s - WINDOW_S:
                 samples.popleft()
@@ -133,27 +142,48 @@ class Governor:
         if self._went_up and at_s - self._changed_at_s < TRIAL_S:
             tried = self._patience_s[self.rung]
             self._patience_s[self.rung] = min(2 * tried, MAX_PATIENCE_S)
+        self._starting = False
         affordable = _pixels(self.size) * DOWN_TO / excess
         target = self.rung + 1
         while target < len(self.rungs) - 1 and _pixels(self.rungs[target]) > affordable:
             target += 1
         self._went_up = False
-        self._change(target, at_s)
+        self._change_below(target, at_s)
+
+    def _change_below(self, target: int, at_s: float) -> None:
+        """To the first rung that is ready at `target` or below it, or else to the lowest above."""
+        lower = [rung for rung in self._ready if rung > self.rung]
+        if lower:
+            self._change(next((rung for rung in lower if rung >= target), lower[-1]), at_s)
 
     def _maybe_go_up(self, at_s: float, paint_s: float, age_s: float) -> None:
-        if self.rung <= self.highest:
+        possible = [
+            rung
+            for rung in self._ready
+            if self.highest <= rung < self.rung
+            and self._expected(rung, paint_s, age_s) <= (DOWN_TO if self._starting else UP_TO)
+        ]
+        if self._starting:
+            if possible:
+                self._change(possible[0], at_s)
+            elif len(self._ready) == len(self.rungs):
+                self._starting = False
             return
         above = self.rung - 1
-        grown_s = paint_s * _pixels(self.rungs[above]) / _pixels(self.size)
-        # A frame waits for the one before it and is then painted itself.
-        grown_age_s = age_s + 2 * (grown_s - paint_s)
-        if max(grown_s * self.fps, grown_age_s / self.max_latency_s) > UP_TO:
+        if above not in possible:
             self._possible_since_s = None
         elif self._possible_since_s is None:
             self._possible_since_s = at_s
         elif at_s - self._possible_since_s >= self._patience_s[above]:
             self._went_up = True
             self._change(above, at_s)
+
+    def _expected(self, rung: int, paint_s: float, age_s: float) -> float:
+        """The part of what is allowed that another rung would take, by what this one takes."""
+        grown_s = paint_s * _pixels(self.rungs[rung]) / _pixels(self.size)
+        # A frame waits for the one before it and is then painted itself.
+        grown_age_s = age_s + 2 * (grown_s - paint_s)
+        return max(grown_s * self.fps, grown_age_s / self.max_latency_s)
 
     def _change(self, rung: int, at_s: float) -> None:
         self.rung = rung

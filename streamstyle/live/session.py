@@ -14,7 +14,7 @@ from streamstyle.closing import Closing
 from streamstyle.color import BT709
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
-from streamstyle.live.capture import Capture, fps_of
+from streamstyle.live.capture import Capture
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.governor import Governor, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
@@ -27,18 +27,25 @@ from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
 from streamstyle.styles import models_by_style, open_engine
-from streamstyle.timing import Latency, now_s
+from streamstyle.timing import Latency, Rate, now_s
+
+MAX_FPS = 60.0
+"""That is held without being asked for: what most screens show."""
+
+FALLBACK_FPS = 30.0
+"""For a source that does not say its rate."""
 
 
 @dataclass(frozen=True)
 class Promise:
     """What the governor holds."""
 
-    fps: float = 30.0
+    fps: float | None = None
+    """None for the source's own rate, up to MAX_FPS."""
     max_latency_ms: float = 120.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.fps <= 240:
+        if self.fps is not None and not 1 <= self.fps <= 240:
             raise UserError(f"a rate is from 1 to 240 frames per second, got {self.fps}")
         if not 20 <= self.max_latency_ms <= 10_000:
             raise UserError(f"a latency is from 20 to 10000 ms, got {self.max_latency_ms}")
@@ -50,13 +57,17 @@ class Status:
 
     source: str
     fps_in: float
+    """Of late, as `fps_out`."""
     fps_out: float
+    fps_promised: float
+    mean_fps_in: float
+    """From beginning to end, as `mean_fps_out`."""
+    mean_fps_out: float
     age_ms: tuple[float, float, float]
     """p50, p95, p99 of the age of a frame when it was shown."""
-    paint_ms: float
-    """Median."""
-    show_ms: float
-    """Median, from painted to shown."""
+    stages_ms: dict[str, float]
+    """Where that time goes, medians: "wait" for the painter to be free, "network", "finish"
+    (resizing, steadying, mixing), "show" until it is on the screen."""
     dropped: int
     shown: int
     size: Size
@@ -92,8 +103,13 @@ class LiveSession(Closing):
         info = self._capture.info
         assert info.width is not None
         assert info.height is not None
-        self._output_size: Size = (info.width, info.height)
-        self._governor = Governor(ladder(*self._output_size), promise.fps, promise.max_latency_ms)
+        self.output_size: Size = (info.width, info.height)
+        rate = info.video.frame_rate if info.video is not None else None
+        self._governor = Governor(
+            ladder(*self.output_size),
+            promise.fps or min(MAX_FPS, float(rate or FALLBACK_FPS)),
+            promise.max_latency_ms,
+        )
         self._shelf = EngineShelf(open_style, self._sizes_by_urgency)
         self._mix = StyleMix(self._shelf)
         self._stabiliser = Stabiliser()
@@ -105,9 +121,10 @@ class LiveSession(Closing):
         self._last_painting: Image | None = None
         self._ended = False
         self._error: BaseException | None = None
-        self._age, self._paint, self._show, self._period = (Latency() for _ in range(4))
+        self._age = Latency()
+        self._shown_rate = Rate()
+        self._stages = {name: Latency() for name in ("wait", "network", "finish", "show")}
         self._painted_at_s = 0.0
-        self._shown_at_s: float | None = None
         self._engine = ""
         self._started_at_s = now_s()
         self._painter = threading.Thread(target=self._work, name="streamstyle-paint", daemon=True)
@@ -142,10 +159,8 @@ class LiveSession(Closing):
         at_s = now_s()
         age_s = at_s - frame.captured_at_s
         self._age.add(age_s)
-        self._show.add(at_s - self._painted_at_s)
-        if self._shown_at_s is not None:
-            self._period.add(at_s - self._shown_at_s)
-        self._shown_at_s = at_s
+        self._stages["show"].add(at_s - self._painted_at_s)
+        self._shown_rate.add(at_s)
         self._governor.shown(at_s, age_s)
 
     @property
@@ -153,15 +168,18 @@ class LiveSession(Closing):
         return self._controls
 
     def status(self) -> Status:
-        problems = [self._capture.problem, *self._shelf.problems.values()]
+        at_s = now_s()
+        problems = [self._capture.problem, *list(self._shelf.problems.values())]
         problems += [outlet.problem for outlet in self._outlets]
         return Status(
             source=self._capture.info.name,
-            fps_in=fps_of(self._capture.period),
-            fps_out=fps_of(self._period),
+            fps_in=self._capture.rate.present(at_s),
+            fps_out=self._shown_rate.present(at_s),
+            mean_fps_in=self._capture.rate.mean(),
+            mean_fps_out=self._shown_rate.mean(),
+            fps_promised=self._governor.fps,
             age_ms=tuple(self._age.percentile_ms(p) for p in (50, 95, 99)),  # type: ignore[arg-type]
-            paint_ms=self._paint.percentile_ms(50),
-            show_ms=self._show.percentile_ms(50),
+            stages_ms={name: stage.percentile_ms(50) for name, stage in self._stages.items()},
             dropped=self._capture.frames.dropped,
             shown=self._age.count,
             size=self._governor.size,
@@ -174,6 +192,7 @@ class LiveSession(Closing):
 
     def change(self, **changes: object) -> None:
         """Set fields of `Controls`."""
+        self._shelf.forgive()
         self._controls = replace(self._controls, **changes)  # type: ignore[arg-type]
 
     def next_style(self, step: int = 1) -> None:
@@ -249,24 +268,28 @@ class LiveSession(Closing):
 
     def _painted(self, frame: Frame, controls: Controls) -> Frame:
         """The frame as it is to be shown."""
-        width, height = self._output_size
+        width, height = self.output_size
         original = mirrored(resized(frame.image, width, height), False, controls.mirror)
-        layers = self._mix.layers(controls)
+        size = self._governor.size
+        layers = self._mix.layers(controls, size)
         if not layers:  # so that a window is never empty while the first style is loaded
             return frame.with_image(original)
         started_at_s = now_s()
-        seen = resized(original, *self._governor.size)
+        seen = resized(original, *size)
         painting = _paint(layers, seen)
+        painted_at_s = now_s()
         painting = self._stabiliser(seen, painting, controls.steady)
         painting = resized(painting, width, height)
         if controls.strength < 1:
             painting = blended(painting, original, controls.strength)
         at_s = now_s()
-        self._paint.add(at_s - started_at_s)
+        self._stages["wait"].add(started_at_s - frame.captured_at_s)
+        self._stages["network"].add(painted_at_s - started_at_s)
+        self._stages["finish"].add(at_s - painted_at_s)
         self._engine = describe(layers[0].engine)
-        if len(layers) == 1:  # a crossfade costs double and is soon over
+        if not self._mix.fading:  # which costs double and is soon over
             self._governor.painted(at_s, at_s - started_at_s, frame.captured_at_s)
-        self._governor.decide(at_s)
+        self._governor.decide(at_s, self._shelf.ready())
         self._last_painting = painting
         for outlet in self._outlets:
             outlet.put(frame.with_image(painting))

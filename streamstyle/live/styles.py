@@ -4,10 +4,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
 
-from engines import Engine, EngineError
-from streamstyle.errors import UserError
+from engines import Engine
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
 from streamstyle.timing import now_s
@@ -28,70 +26,101 @@ class Layer:
 
 
 class EngineShelf:
-    """Opens engines in the background and keeps the latest ones open."""
+    """Opens engines in the background, readies them for all sizes, and keeps the latest ones."""
 
-    def __init__(self, opener: Callable[[str], Engine], sizes: Callable[[], tuple[Size, ...]]):
+    def __init__(
+        self, opener: Callable[[str], Engine], sizes: Callable[[], tuple[Size, ...]]
+    ) -> None:
         """`sizes` are those to be ready for, the most urgent first."""
         self._opener = opener
         self._sizes = sizes
         self._engines: OrderedDict[str, Engine] = OrderedDict()
-        self._asked: set[str] = set()
-        self._wanted: SimpleQueue[str | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._ready: dict[str, frozenset[Size]] = {}
+        self._wanted: list[tuple[str, Size]] = []
         self._in_use: frozenset[str] = frozenset()
+        self._closed = False
+        self._changed = threading.Condition()
         self.problems: dict[str, str] = {}
         """Why a style can't be had, by its name."""
         self._thread = threading.Thread(target=self._work, name="streamstyle-engines", daemon=True)
         self._thread.start()
 
-    def get(self, style: str) -> Engine | None:
-        """The engine, ready for the most urgent size; None while it is being made ready."""
-        with self._lock:
-            engine = self._engines.get(style)
-            if engine is not None:
+    def get(self, style: str, size: Size) -> Engine | None:
+        """The engine, ready for `size`; None while it is being made ready."""
+        with self._changed:
+            if size in self._ready.get(style, ()):
                 self._engines.move_to_end(style)
-                return engine
-            if style in self._asked or style in self.problems:
-                return None
-            self._asked.add(style)
-        self._wanted.put(style)
-        return None
+                return self._engines[style]
+            if (style, size) not in self._wanted and style not in self.problems:
+                self._wanted.append((style, size))
+                self._changed.notify()
+            return None
+
+    def ready(self) -> frozenset[Size]:
+        """The sizes that every engine in use is ready for."""
+        with self._changed:
+            return frozenset.intersection(
+                frozenset(self._sizes()), *(self._ready[style] for style in self._in_use)
+            )
 
     def use(self, styles: frozenset[str]) -> None:
-        """These are not to be closed."""
-        with self._lock:
+        """These are painted with: they are not to be closed, and to be ready for every size."""
+        with self._changed:
             self._in_use = styles
+            self._changed.notify()
+
+    def forgive(self) -> None:
+        """Try again what could not be had, if it is asked for again."""
+        with self._changed:
+            self.problems.clear()
 
     def close(self) -> None:
-        self._wanted.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join()
         for engine in self._engines.values():
             engine.close()
 
     def _work(self) -> None:
-        while (style := self._wanted.get()) is not None:
+        while (task := self._next_task()) is not None:
+            style, size = task
             try:
-                engine = self._opener(style)
-            except (UserError, EngineError) as error:
-                self.problems[style] = str(error)
-                continue
-            sizes = self._sizes()
-            for width, height in sizes[:1]:
-                engine.prepare(height, width)
-            for closed in self._add(style, engine):
-                closed.close()
-            for width, height in sizes[1:]:
-                if not self._wanted.empty():
-                    break  # somebody is waiting for a picture; these are for later
-                engine.prepare(height, width)
+                engine = self._engines.get(style) or self._opener(style)
+                engine.prepare(size[1], size[0])
+            except Exception as error:  # whatever it is, the picture goes on
+                with self._changed:
+                    self.problems[style] = str(error)
+            else:
+                self._add(style, size, engine)
+            with self._changed:
+                if task in self._wanted:
+                    self._wanted.remove(task)
 
-    def _add(self, style: str, engine: Engine) -> list[Engine]:
-        """Shelve it; returns those for which there is no room any more."""
-        with self._lock:
+    def _next_task(self) -> tuple[str, Size] | None:
+        """A style and a size to ready it for; None at the end."""
+        with self._changed:
+            while not self._closed:
+                if self._wanted:  # somebody waits; for the one asked for last, rather
+                    return self._wanted[-1]
+                for size in self._sizes():
+                    for style in self._in_use:
+                        if size not in self._ready[style] and style not in self.problems:
+                            return style, size
+                self._changed.wait()
+            return None
+
+    def _add(self, style: str, size: Size, engine: Engine) -> None:
+        with self._changed:
             self._engines[style] = engine
-            self._asked.discard(style)
+            self._ready[style] = self._ready.get(style, frozenset()) | {size}
             spare = [name for name in self._engines if name not in self._in_use | {style}]
-            return [self._engines.pop(name) for name in spare[: max(0, len(spare) - KEPT_ENGINES)]]
+            closing = spare[: max(0, len(spare) - KEPT_ENGINES)]
+            for name in closing:
+                del self._ready[name]
+            closed = [self._engines.pop(name) for name in closing]
+        for old in closed:
+            old.close()
 
 
 class StyleMix:
@@ -105,11 +134,16 @@ class StyleMix:
         self._target: dict[str, float] = {}
         self._since_s = 0.0
 
-    def layers(self, controls: Controls, at_s: float | None = None) -> list[Layer]:
-        """The layers for a frame now; none until the first style is ready."""
+    @property
+    def fading(self) -> bool:
+        """For a moment more styles are painted than are asked for."""
+        return bool(self._from)
+
+    def layers(self, controls: Controls, size: Size, at_s: float | None = None) -> list[Layer]:
+        """The layers for a frame of `size` now; none until the first style is ready."""
         at_s = now_s() if at_s is None else at_s
         wanted = _wanted(controls)
-        engines = {style: self._shelf.get(style) for style in {*wanted, *self._shares}}
+        engines = {style: self._shelf.get(style, size) for style in {*wanted, *self._shares}}
         if wanted != self._target and all(engines[style] for style in wanted):
             same_styles = set(wanted) == set(self._target)
             # A mix is moved by hand and follows it; another style fades in.
@@ -121,12 +155,13 @@ class StyleMix:
         for style, share in self._from.items():
             shares[style] = shares.get(style, 0.0) + (1 - done) * share
         self._shares = {style: share for style, share in shares.items() if share > 0}
-        if done == 1.0:
+        if done == 1.0 and self._from:
             self._from = {}
+            self._shelf.use(frozenset(self._target))
         return [
             Layer(engine, share)
             for style, share in self._shares.items()
-            if (engine := engines.get(style) or self._shelf.get(style)) is not None
+            if (engine := engines.get(style) or self._shelf.get(style, size)) is not None
         ]
 
 

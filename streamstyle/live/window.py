@@ -1,7 +1,5 @@
 """The window: one face of a LiveSession."""
 
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,24 +9,36 @@ from streamstyle.closing import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.live.controls import View
-from streamstyle.live.overlay import lines_of, written
-from streamstyle.live.session import LiveSession, Promise
-from streamstyle.pixels import load_opencv
+from streamstyle.live.display import (
+    Closed,
+    Display,
+    DoubleClicked,
+    Dropped,
+    Event,
+    Pointed,
+    Pressed,
+    Turned,
+)
+from streamstyle.live.overlay import lines_of
+from streamstyle.live.session import LiveSession
 from streamstyle.styles import models_by_style
+from streamstyle.timing import now_s
 
 TITLE = "streamstyle"
-WAIT_S = 0.05
-"""Between looks at the keyboard while no frame comes."""
+WAIT_S = 0.02
+"""Between looks at keys and mouse while no frame comes."""
 
-ESCAPE = 27
-_LEFT, _RIGHT = (81, 65361, 2424832, 63234), (83, 65363, 2555904, 63235)  # X, Qt, Windows, macOS
+NUMBERS_S = 0.25
+"""For so long the numbers stay, so that they can be read."""
+
+MESSAGE_S = 4.0
+STEP = 0.1
 
 
 @dataclass(frozen=True)
 class Key:
-    name: str
-    """As the help shows it."""
-    codes: tuple[int, ...]
+    keys: tuple[str, ...]
+    """The first one is what the help shows."""
     text: str
     action: Callable[[], None]
 
@@ -36,143 +46,111 @@ class Key:
 class Window(Closing):
     """Shows a session and turns keys and the mouse into its controls. Used by the main thread."""
 
-    def __init__(self, session: LiveSession, promise: Promise, folder: Path = Path()) -> None:
-        """Snapshots and recordings go to `folder`."""
-        if not has_screen():
-            raise UserError("there is no screen to open a window on; try --no-window with --record")
-        self._cv2 = load_opencv()
+    def __init__(self, session: LiveSession, folder: Path = Path()) -> None:
+        """Snapshots and recordings go to `folder`. Raises UserError where there is no screen."""
         self._session = session
-        self._promise = promise
         self._folder = folder
         self._overlay = True
         self._help = False
-        self._full_screen = False
-        self._dragging = False
         self._message = ""
+        self._message_until_s = 0.0
+        self._lines: list[str] = []
+        self._numbers_until_s = 0.0
         self._open = True
-        self._width = 1
         self._keys = self._all_keys()
-        try:
-            self._cv2.namedWindow(
-                TITLE,
-                self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO | self._cv2.WINDOW_GUI_NORMAL,
-            )
-        except self._cv2.error as error:
-            raise UserError(
-                "no window can be opened: this OpenCV was built without one, or there is no "
-                "screen; try --no-window"
-            ) from error
-        self._cv2.setMouseCallback(TITLE, self._on_mouse)
-        self._sized = False
+        self._display = Display(TITLE, *session.output_size)
 
     def run(self) -> None:
         """Show until the window is closed or the source ends."""
         shown: Frame | None = None
         while self._open and not self._session.ended:
             frame = self._session.wait(WAIT_S)
+            events = list(self._display.events())
+            for event in events:
+                self._react(event)
+            shown = frame or shown
+            if shown is not None and (frame is not None or events or self._text_changes()):
+                self._display.show(shown.image, self._text())
             if frame is not None:
-                shown = frame
-            if shown is not None:
-                self._show(shown)
-            code = self._cv2.waitKeyEx(1)
-            if frame is not None:
-                self._session.was_shown(frame)  # the event loop has put it on the screen
-            self._press(code)
-            if shown is not None and self._is_closed():
-                return
+                self._session.was_shown(frame)
 
     def close(self) -> None:
-        if self._sized:
-            self._cv2.destroyAllWindows()
-            self._cv2.waitKey(1)  # without the event loop it stays on the screen
+        self._display.close()
 
-    def _is_closed(self) -> bool:
-        """By its button. The toolkits say so by 0, by -1 or by an error."""
-        try:
-            return bool(self._cv2.getWindowProperty(TITLE, self._cv2.WND_PROP_VISIBLE) < 1)
-        except self._cv2.error:
-            return True
+    def _react(self, event: Event) -> None:
+        match event:
+            case Closed():
+                self._open = False
+            case Pressed(key):
+                self._press(key)
+            case Pointed(x, _) if self._session.controls.view is View.SPLIT:
+                self._session.change(split=x)
+            case DoubleClicked():
+                self._display.toggle_full_screen()
+            case Turned(steps):
+                self._more("strength", steps * STEP)
+            case Dropped(path):
+                self._session.change(style=path)
 
-    def _show(self, frame: Frame) -> None:
-        image = frame.image
-        self._width = frame.width
-        if not self._sized:
-            self._cv2.resizeWindow(TITLE, frame.width, frame.height)
-            self._sized = True
-        lines = []
-        if self._overlay:
-            status = self._session.status()
-            lines += lines_of(status, self._session.controls, self._promise.fps)
-        elif problems := self._session.status().problems:
-            lines += problems
-        if self._message:
-            lines.append(self._message)
-        if self._help:
-            lines += [f"{key.name:>6}  {key.text}" for key in self._keys]
-        if lines:
-            image = written(image, lines)
-        self._cv2.imshow(TITLE, self._cv2.cvtColor(image, self._cv2.COLOR_RGB2BGR))
-
-    def _press(self, code: int) -> None:
-        if code == -1:
-            return
-        for key in self._keys:
-            if code in key.codes or ((code & 0xFF) in key.codes and code < 0x10000):
-                key.action()
+    def _press(self, key: str) -> None:
+        self._numbers_until_s = 0.0  # what was changed is to be seen at once
+        for known in self._keys:
+            if key in known.keys:
+                known.action()
                 return
-        number = (code & 0xFF) - ord("1")
         names = list(models_by_style())
-        if 0 <= number < min(9, len(names)):
-            self._session.change(style=names[number])
+        if key.isdecimal() and 0 < int(key) <= len(names):
+            self._session.change(style=names[int(key) - 1])
 
-    def _on_mouse(self, event: int, x: int, _y: int, flags: int, _data: object) -> None:
-        """Dragging moves the line between original and painting."""
-        if event == self._cv2.EVENT_LBUTTONDOWN:
-            self._dragging = True
-        elif event == self._cv2.EVENT_LBUTTONUP:
-            self._dragging = False
-        elif not (event == self._cv2.EVENT_MOUSEMOVE and self._dragging):
-            return
-        if self._dragging and self._session.controls.view is View.SPLIT:
-            self._session.change(split=min(1.0, max(0.0, x / self._width)))
+    def _text_changes(self) -> bool:
+        return now_s() >= self._numbers_until_s
+
+    def _text(self) -> list[str]:
+        if self._text_changes():
+            self._numbers_until_s = now_s() + NUMBERS_S
+            status = self._session.status()
+            problems = list(status.problems)
+            numbers = lines_of(status, self._session.controls) if self._overlay else []
+            message = [self._message] if now_s() < self._message_until_s else []
+            keys = [f"{key.keys[0]}   {key.text}" for key in self._keys] if self._help else []
+            self._lines = [*numbers, *problems, *message, *keys]
+        return self._lines
+
+    def _say(self, message: str) -> None:
+        self._message = message
+        self._message_until_s = now_s() + MESSAGE_S
 
     def _all_keys(self) -> tuple[Key, ...]:
         session = self._session
-
-        def by(name: str, step: float) -> Callable[[], None]:
-            def change() -> None:
-                value = getattr(session.controls, name) + step
-                session.change(**{name: min(1.0, max(0.0, round(value, 2)))})
-
-            return change
-
-        def flip(name: str) -> Callable[[], None]:
-            return lambda: session.change(**{name: not getattr(session.controls, name)})
-
-        def letter(name: str, text: str, action: Callable[[], None], *more: int) -> Key:
-            return Key(name, (ord(name), *more), text, action)
-
+        more, flip = self._more, self._flip
         return (
-            letter("h", "this help", self._toggle("_help")),
-            letter("n", "next style (also 1 to 9)", session.next_style, *_RIGHT),
-            letter("p", "previous style", lambda: session.next_style(-1), *_LEFT),
-            letter("b", "a second style to mix in", self._next_second_style),
-            letter(",", "less of the second style", by("mix", -0.1)),
-            letter(".", "more of the second style", by("mix", 0.1)),
-            letter("-", "less strength", by("strength", -0.1)),
-            letter("+", "more strength", by("strength", 0.1), ord("=")),
-            letter("s", "steadier (0, 50, 100 %)", self._steadier),
-            letter("v", "painted, original, side by side, split", self._next_view),
-            letter("m", "mirror", flip("mirror")),
-            Key("space", (32,), "pause", flip("paused")),
-            letter("c", "keep a snapshot", self._snapshot),
-            letter("r", "record, and stop", self._record),
-            letter("f", "full screen", self._full),
-            letter("o", "these numbers on and off", self._toggle("_overlay")),
-            letter("[", "smaller and faster", lambda: session.quality(-1)),
-            letter("]", "larger and finer", lambda: session.quality(1)),
-            Key("q", (ord("q"), ESCAPE), "quit (also Esc)", self._quit),
+            Key(("h", "?"), "this help", self._toggle("_help")),
+            Key(("n", "right"), "next style; 1 to 9: that style", session.next_style),
+            Key(("p", "left"), "previous style", lambda: session.next_style(-1)),
+            Key(("b",), "a second style to mix in", self._next_second_style),
+            Key((",",), "less of the second style", lambda: more("mix", -STEP)),
+            Key((".",), "more of the second style", lambda: more("mix", STEP)),
+            Key(("-",), "less strength; also by the wheel", lambda: more("strength", -STEP)),
+            Key(("+", "="), "more strength", lambda: more("strength", STEP)),
+            Key(("s",), "steadier: 0, 50, 100 %", self._steadier),
+            Key(("v",), "painted, original, side by side, split (drag the line)", self._next_view),
+            Key(("m",), "mirror", lambda: flip("mirror")),
+            Key(("space", " "), "pause", lambda: flip("paused")),
+            Key(("c",), "keep a snapshot", self._snapshot),
+            Key(("r",), "record, and stop", self._record),
+            Key(("f", "f11"), "full screen; also by a double click", self._full_screen),
+            Key(("o",), "these numbers on and off", self._toggle("_overlay")),
+            Key(("[",), "smaller and faster", lambda: session.quality(-1)),
+            Key(("]",), "larger and finer", lambda: session.quality(1)),
+            Key(("q", "escape"), "quit", self._quit),
         )
+
+    def _more(self, name: str, step: float) -> None:
+        value = getattr(self._session.controls, name) + step
+        self._session.change(**{name: min(1.0, max(0.0, round(value, 2)))})
+
+    def _flip(self, name: str) -> None:
+        self._session.change(**{name: not getattr(self._session.controls, name)})
 
     def _toggle(self, name: str) -> Callable[[], None]:
         return lambda: setattr(self, name, not getattr(self, name))
@@ -191,18 +169,16 @@ class Window(Closing):
     def _next_view(self) -> None:
         self._session.change(view=self._session.controls.view.following)
 
-    def _full(self) -> None:
-        self._full_screen = not self._full_screen
-        wanted = self._cv2.WINDOW_FULLSCREEN if self._full_screen else self._cv2.WINDOW_NORMAL
-        self._cv2.setWindowProperty(TITLE, self._cv2.WND_PROP_FULLSCREEN, wanted)
+    def _full_screen(self) -> None:
+        self._display.toggle_full_screen()
 
     def _snapshot(self) -> None:
         target = self._folder / f"streamstyle-{_stamp()}.png"
         try:
             self._session.snapshot(target)
-            self._message = f"kept {target.name}"
+            self._say(f"kept {target.name}")
         except (UserError, OSError) as error:
-            self._message = f"no snapshot: {error}"
+            self._say(f"no snapshot: {error}")
 
     def _record(self) -> None:
         if self._session.status().recording is not None:
@@ -211,17 +187,10 @@ class Window(Closing):
         try:
             self._session.record(self._folder / f"streamstyle-{_stamp()}.mp4")
         except UserError as error:
-            self._message = f"no recording: {error}"
+            self._say(f"no recording: {error}")
 
     def _quit(self) -> None:
         self._open = False
-
-
-def has_screen() -> bool:
-    """Whether there is a desktop: without one, Qt ends the process instead of failing."""
-    if sys.platform != "linux":
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _stamp() -> str:

@@ -1,0 +1,231 @@
+"""A window on the screen that shows pictures and tells of keys and the mouse. By SDL, which scales
+on the graphics card, misses no key and does not tear."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamstyle.closing import Closing
+from streamstyle.errors import UserError
+from streamstyle.frame import Image
+from streamstyle.pixels import load_opencv
+
+Size = tuple[int, int]
+
+LINES = 26
+"""Of text that fit into the window's height, where that leaves them legible."""
+
+MIN_LETTER = 14
+"""Pixels."""
+
+_ENVIRONMENT = {
+    "PYGAME_HIDE_SUPPORT_PROMPT": "1",
+    "SDL_RENDER_SCALE_QUALITY": "linear",  # else pictures are scaled without smoothing
+    "SDL_VIDEO_X11_WMCLASS": "streamstyle",  # what desktops group and name windows by
+    "SDL_VIDEO_WAYLAND_WMCLASS": "streamstyle",
+}
+"""Read by SDL when it starts; a user's own settings win."""
+
+_BLACK, _WHITE, _SHADE = (0, 0, 0, 255), (255, 255, 255), (0, 0, 0, 150)
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """A key: the character it types in lower case, or "left", "right", "escape" or "f11"."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """The mouse button is down here, at these parts of the picture's width and height."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class DoubleClicked:
+    """Somewhere in the window."""
+
+
+@dataclass(frozen=True)
+class Turned:
+    """The mouse wheel: positive away from the user."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file was dropped on the window."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Closed:
+    """By the window's button, or by the desktop."""
+
+
+Event = Pressed | Pointed | DoubleClicked | Turned | Dropped | Closed
+
+DOUBLE_CLICK_MS = 400
+
+
+class Display(Closing):
+    """One window. Used by the main thread, as desktops demand."""
+
+    def __init__(self, title: str, width: int, height: int) -> None:
+        """`width` and `height` in pixels are the picture's; a larger one than the desktop is shown
+        smaller. Raises UserError where there is no screen."""
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import pygame
+        from pygame._sdl2 import video
+
+        self._pygame = pygame
+        self._video = video
+        try:
+            if not _has_desktop():
+                raise pygame.error("there is no screen")
+            pygame.display.init()
+            pygame.font.init()
+            pygame.display.set_allow_screensaver(False)  # nobody touches a picture on a wall
+            self._window = pygame.Window(
+                title, _within_desktop(pygame, width, height), resizable=True, allow_high_dpi=True
+            )
+            self._renderer = video.Renderer(self._window, vsync=True)
+        except pygame.error as error:
+            pygame.display.quit()
+            raise UserError(
+                f"no window can be opened ({error}); with --no-window, pictures still go to "
+                "--record, --stream and --virtual-camera"
+            ) from error
+        self._window.set_icon(_icon(pygame))
+        self._picture: Any = None
+        self._picture_at = pygame.Rect(0, 0, width, height)
+        self._text: Any = None
+        self._text_of: tuple[Sequence[str], int] = ((), 0)
+        self._full_screen = False
+        self._clicked_at_ms = -DOUBLE_CLICK_MS
+
+    def show(self, image: Image, lines: Sequence[str]) -> None:
+        """Put a picture (H, W, 3) on the screen, as large as fits, with lines of text over it;
+        returns when it is there."""
+        height, width = image.shape[:2]
+        cv2 = load_opencv()
+        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA)  # what graphics cards take as it is
+        surface = self._pygame.image.frombuffer(pixels, (width, height), "BGRA")
+        if self._picture is None or (self._picture.width, self._picture.height) != (width, height):
+            self._picture = self._video.Texture(self._renderer, (width, height), streaming=True)
+        self._picture.update(surface)
+        self._picture_at = self._pygame.Rect(_fitted((width, height), self._pixels))
+        self._renderer.draw_color = _BLACK
+        self._renderer.clear()
+        self._picture.draw(dstrect=self._picture_at)
+        if lines:
+            self._written(lines).draw(dstrect=self._text.get_rect())
+        self._renderer.present()
+
+    def events(self) -> Iterator[Event]:
+        """What has happened since the last call."""
+        pygame = self._pygame
+        for event in pygame.event.get():
+            if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
+                yield Closed()
+            elif event.type == pygame.KEYDOWN:
+                special = {
+                    pygame.K_LEFT: "left",
+                    pygame.K_RIGHT: "right",
+                    pygame.K_ESCAPE: "escape",
+                    pygame.K_F11: "f11",
+                }
+                yield Pressed(special.get(event.key, event.unicode.lower()))
+            elif event.type == pygame.MOUSEBUTTONDOWN and event.button == pygame.BUTTON_LEFT:
+                yield from self._clicked(event.pos)
+            elif event.type == pygame.MOUSEMOTION and event.buttons[0]:
+                yield self._pointed(event.pos)
+            elif event.type == pygame.MOUSEWHEEL:
+                yield Turned(event.y)
+            elif event.type == pygame.DROPFILE:
+                yield Dropped(event.file)
+
+    def toggle_full_screen(self) -> None:
+        self._full_screen = not self._full_screen
+        if self._full_screen:
+            self._window.set_fullscreen(desktop=True)
+        else:
+            self._window.set_windowed()
+
+    def close(self) -> None:
+        self._picture = self._text = None
+        self._window.destroy()
+        self._pygame.display.quit()
+
+    @property
+    def _pixels(self) -> Size:
+        """Of the window: on a display of high density more than its size in points."""
+        return self._renderer.get_viewport().size
+
+    def _clicked(self, at: Size) -> Iterator[Event]:
+        at_ms = self._pygame.time.get_ticks()
+        if at_ms - self._clicked_at_ms < DOUBLE_CLICK_MS:
+            at_ms = -DOUBLE_CLICK_MS  # a third click begins anew
+            yield DoubleClicked()
+        self._clicked_at_ms = at_ms
+        yield self._pointed(at)
+
+    def _pointed(self, at: Size) -> Pointed:
+        density = self._pixels[0] / self._window.size[0]
+        place = self._picture_at
+        x = (at[0] * density - place.x) / max(1, place.width)
+        y = (at[1] * density - place.y) / max(1, place.height)
+        return Pointed(min(1.0, max(0.0, x)), min(1.0, max(0.0, y)))
+
+    def _written(self, lines: Sequence[str]) -> Any:
+        """The lines in white on a shade, as a texture; made anew only when they change."""
+        pygame = self._pygame
+        step = max(MIN_LETTER, self._pixels[1] // max(LINES, len(lines) + 1))
+        if (tuple(lines), step) != self._text_of:
+            font = pygame.font.Font(None, step)
+            written = [font.render(line, True, _WHITE) for line in lines]
+            width = max(line.get_width() for line in written) + step
+            panel = pygame.Surface((width, step * len(lines) + step // 2), pygame.SRCALPHA)
+            panel.fill(_SHADE)
+            for row, line in enumerate(written):
+                panel.blit(line, (step // 2, step // 2 + row * step))
+            self._text = self._video.Texture.from_surface(self._renderer, panel)
+            self._text_of = (tuple(lines), step)
+        return self._text
+
+
+def _has_desktop() -> bool:
+    """Where there is none, SDL would paint on without a word. A user may still name a driver that
+    needs no desktop, such as kmsdrm."""
+    wanted = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    return sys.platform != "linux" or any(os.environ.get(name) for name in wanted)
+
+
+def _within_desktop(pygame: Any, width: int, height: int) -> Size:
+    across, down = pygame.display.get_desktop_sizes()[0]
+    shrink = min(1.0, 0.9 * across / width, 0.9 * down / height)
+    return round(width * shrink), round(height * shrink)
+
+
+def _fitted(picture: Size, window: Size) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the picture in the middle of the window, whole and not
+    stretched."""
+    scale = min(window[0] / picture[0], window[1] / picture[1])
+    width, height = round(picture[0] * scale), round(picture[1] * scale)
+    return (window[0] - width) // 2, (window[1] - height) // 2, width, height
+
+
+def _icon(pygame: Any) -> Any:
+    """Three strokes of paint."""
+    icon = pygame.Surface((64, 64), pygame.SRCALPHA)
+    for row, color in enumerate([(36, 74, 150), (240, 180, 40), (200, 60, 40)]):
+        pygame.draw.line(icon, color, (10, 18 + 16 * row), (54, 10 + 16 * row), 13)
+    return icon
