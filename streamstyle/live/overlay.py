@@ -1,14 +1,16 @@
 """What the window says about a session."""
 
+from pathlib import Path
+
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import Status
 
 
 def lines_of(status: Status, controls: Controls) -> list[str]:
     """How it goes, without the problems."""
-    style = controls.style
+    style = _short(controls.style)
     if controls.second_style is not None:
-        style += f" + {controls.mix:.0%} {controls.second_style}"
+        style += f" + {controls.mix:.0%} {_short(controls.second_style)}"
     p50, p95, p99 = status.age_ms
     width, height = status.size
     stages = ", ".join(f"{name} {ms:.0f}" for name, ms in status.stages_ms.items())
@@ -25,3 +27,8 @@ def lines_of(status: Status, controls: Controls) -> list[str]:
     if controls.paused:
         lines.append("paused")
     return lines
+
+
+def _short(style: str) -> str:
+    """A style's name; of a file, the name without the folder."""
+    return Path(style).stem
