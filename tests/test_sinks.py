@@ -1,6 +1,8 @@
 """One conformance suite for every sink."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from streamstyle import Encoding, UserError
 from streamstyle.color import Color
 from streamstyle.frame import Frame
 from streamstyle.sinks import ImageSink, NullSink, Sink, VideoSink
-from streamstyle.sources import VideoFormat
+from streamstyle.sources import VideoFormat, open_video
 from tests.clips import read_clip
 
 FORMAT = VideoFormat(
@@ -141,6 +143,41 @@ def test_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
             sink.finish()
     assert (tmp_path / "out.mp4").read_bytes() == b"somebody else's"
     assert len(read_clip(tmp_path / "out.partial.mp4").times) == 1
+
+
+RECORDER = """
+import sys, time
+from pathlib import Path
+from streamstyle.sinks import VideoSink
+from tests.test_sinks import FORMAT, recording
+
+sink = VideoSink(Path(sys.argv[1]), FORMAT, tracks=None)
+for frame in recording():
+    sink.write(frame)
+print("written", flush=True)
+time.sleep(60)
+"""
+
+
+def recording() -> Iterator[Frame]:
+    """Ten seconds."""
+    for n in range(250):
+        yield Frame(np.full((48, 64, 3), n, np.uint8), n, Fraction(n, 25))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v", ".mkv", ".webm", ".ts"])
+def test_recording_that_is_killed_plays_up_to_its_last_seconds(tmp_path: Path, suffix: str) -> None:
+    command = [sys.executable, "-c", RECORDER, str(tmp_path / f"take{suffix}")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        process.kill()
+    with open_video(str(tmp_path / f"take.partial{suffix}")) as source:
+        left = list(source)
+    assert len(left) > 150
+    for n, frame in enumerate(left):
+        assert abs(frame.image.astype(int) - n).mean() < 4
+        assert abs(frame.pts_seconds - Fraction(n, 25)) < Fraction(1, 500)
 
 
 def test_folder_where_a_file_is(tmp_path: Path) -> None:

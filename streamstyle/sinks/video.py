@@ -23,6 +23,19 @@ from streamstyle.tracks import Tracks
 
 _GIF_TICK = Fraction(1, 100)
 
+_PART_S = 1
+_IN_PARTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": f"{_PART_S * 1_000_000}"}
+_IN_CLUSTERS = {"cluster_time_limit": f"{_PART_S * 1000}"}
+_CRASH_SAFE = {
+    ".mp4": _IN_PARTS,
+    ".m4v": _IN_PARTS,
+    ".mov": _IN_PARTS,
+    ".mkv": _IN_CLUSTERS,
+    ".webm": _IN_CLUSTERS,
+}
+"""What makes a container write every second what plays by itself, so that a power cut leaves a
+video. An MP4 becomes an ordinary file in the end, but not always with other tracks bit by bit."""
+
 
 class VideoSink(Closing):
     """See `sinks.base.Sink`. Incomplete, the file has another name beside the final one."""
@@ -110,7 +123,9 @@ class _File:
         color = video.color.written_at(first.width, first.height)
         kind = pixel_format(encoder, video.chroma, first.width, first.height)
         self._tracks = tracks
-        self._output = av.open(path, "w")
+        # Without tracks it comes from a camera, and can't be painted again after a crash.
+        safe = _CRASH_SAFE.get(path.suffix.lower(), {}) | {"flush_packets": "1"}
+        self._output = av.open(path, "w", container_options=safe if tracks is None else {})
         try:
             self._stream = _add_stream(self._output, encoder, options, video, first, color, kind)
             if tracks is not None:
