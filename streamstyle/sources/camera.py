@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from time import sleep
 
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError
@@ -11,16 +12,22 @@ from streamstyle.pixels import load_opencv
 from streamstyle.sources.base import SourceInfo
 from streamstyle.timing import now_s
 
-MAX_FAILURES = 10
-"""Frames that may fail one after another before a camera counts as gone."""
+GONE_S = 2.0
+"""Without a frame for so long, a camera counts as gone."""
+
+RETRY_S = 0.05
+"""After a frame that could not be read."""
+
+# DirectShow opens a camera in a second where Media Foundation can take ten.
+BACKEND = {"win32": "CAP_DSHOW", "darwin": "CAP_AVFOUNDATION"}.get(sys.platform, "CAP_V4L2")
+"""Of OpenCV. Each counts the cameras in its own way, so one for listing and opening."""
 
 
 def cameras() -> dict[int, str]:
     """The names of the webcams that the system knows, by their index."""
     from cv2_enumerate_cameras import enumerate_cameras
 
-    backend = {"win32": "CAP_MSMF", "darwin": "CAP_AVFOUNDATION"}.get(sys.platform, "CAP_V4L2")
-    found = enumerate_cameras(getattr(load_opencv(), backend))
+    found = enumerate_cameras(getattr(load_opencv(), BACKEND))
     return {camera.index: camera.name for camera in found}
 
 
@@ -45,20 +52,22 @@ class CameraSource(Closing):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # see below
         self.notes: list[str] = []
         self._cv2 = cv2
-        self._camera = cv2.VideoCapture(index)
+        self._camera = cv2.VideoCapture(index, getattr(cv2, BACKEND))
         if not self._camera.isOpened():
             self._camera.release()
             raise UserError(
                 f"camera {index} cannot be opened: is it plugged in, and does no other program "
                 "use it? streamstyle cameras lists what there is"
             )
-        # Uncompressed, USB 2 carries 640x480 at 30 frames per second and no more.
-        self._camera.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        # DirectShow forgets the format when the rate is set, and takes it with the size. A camera
+        # that lacks what is asked keeps what it has.
         for name, value in (
+            ("FPS", fps),
+            # Uncompressed, USB 2 carries 640x480 at 30 frames per second and no more.
+            ("FOURCC", cv2.VideoWriter.fourcc(*"MJPG")),
             ("FRAME_WIDTH", width),
             ("FRAME_HEIGHT", height),
-            ("FPS", fps),
-            ("BUFFERSIZE", 1),
+            ("BUFFERSIZE", 2),  # with one, the driver has to leave out every second frame
         ):
             self._camera.set(getattr(cv2, f"CAP_PROP_{name}"), value)
         self.info = SourceInfo(
@@ -71,14 +80,17 @@ class CameraSource(Closing):
 
     def __iter__(self) -> Iterator[Frame]:
         started_at_s = now_s()
-        index = failures = 0
-        while failures < MAX_FAILURES:
+        read_at_s = started_at_s
+        index = 0
+        while True:
             there, image = self._camera.read()
             captured_at_s = now_s()
             if not there:
-                failures += 1
+                if captured_at_s > read_at_s + GONE_S:
+                    return
+                sleep(RETRY_S)
                 continue
-            failures = 0
+            read_at_s = captured_at_s
             yield Frame(
                 image=self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB),
                 index=index,
