@@ -196,6 +196,11 @@ def _parser() -> argparse.ArgumentParser:
         "--max-latency-ms", type=float, default=120.0, help="from capture to the screen, to hold"
     )
     window.add_argument("--loop", action="store_true", help="begin a file again at its end")
+    window.add_argument(
+        "--realtime",
+        action="store_true",
+        help="play an address at its own pace, as files always are",
+    )
     window.add_argument("--record", type=Path, metavar="FILE", help="record from the beginning")
     window.add_argument(
         "--stream",

@@ -64,6 +64,11 @@ def inverter(inverter_path: Path) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.fixture
+def open_inverter(inverter_path: Path) -> Callable[[str], Engine]:
+    return lambda _style: open_engine(inverter_path, "openvino", "cpu", "fp32")
+
+
 UNPAINTED = Look(strength=0)
 """Lets a test see what decoding and encoding alone do to a picture."""
 

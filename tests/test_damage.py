@@ -4,13 +4,10 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,7 @@ from streamstyle import UserError, paint_video
 from streamstyle.pipeline import Stats
 from streamstyle.sources import SourceInfo
 from tests.clips import Recipe, make_clip, read_clip
+from tests.serving import QuietHandler, serving
 
 LONG = Recipe(size=(160, 120), pts=range(100), audio_seconds=(4.0,), options={"g": "10"})
 
@@ -148,8 +146,8 @@ def test_edit_list_is_obeyed(tmp_path: Path, inverter: Engine) -> None:
 def test_address(tmp_path: Path, inverter: Engine) -> None:
     """A video over HTTP, from a server that can't seek."""
     make_clip(tmp_path / "clip.mkv", Recipe(audio_seconds=(1.0,)))
-    handler = partial(_QuietHandler, directory=str(tmp_path))
-    with _serving(handler) as address:
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with serving(handler) as address:
         paint_video(f"{address}/clip.mkv", tmp_path / "out.mkv", engine=inverter)
         with pytest.raises(UserError, match="cannot open"):
             paint_video(f"{address}/no.mkv", tmp_path / "other.mkv", engine=inverter)
@@ -169,27 +167,10 @@ def test_connection_that_breaks_off(tmp_path: Path, inverter: Engine) -> None:
         def log_message(self, *_args: object) -> None:
             pass
 
-    with _serving(HalfHandler) as address:
+    with serving(HalfHandler) as address:
         report = paint_video(f"{address}/clip.mkv", tmp_path / "out.mkv", engine=inverter)
     assert 20 < len(read_clip(tmp_path / "out.mkv").times) < 80
     assert any("ends early" in note or "read to its end" in note for note in report.notes)
-
-
-@contextmanager
-def _serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class _QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_args: object) -> None:
-        pass
 
 
 def test_existing_output_is_refused_and_untouched(tmp_path: Path, inverter: Engine) -> None:

@@ -1,85 +1,29 @@
 """A session without a window: what it shows, records and survives."""
 
-import itertools
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from engines import NO_STYLE, Engine, EngineError, Frames, Style, open_engine
+from engines import NO_STYLE, Engine, EngineError, Frames, Style
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
-from streamstyle.live import capture, outlets
+from streamstyle.live import outlets
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.session import LiveSession, Promise
-from streamstyle.sources import SourceInfo, open_video
 from tests.clips import read_clip
-
-ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
-"""A colour and its negative."""
-
-
-class Camera(Closing):
-    """Stands in for a webcam, which no test machine has: an orange picture 50 times a second."""
-
-    def __init__(self, frames: int | None = None) -> None:
-        self.info = SourceInfo("camera 0", None, 96, 64, None)
-        self.notes: list[str] = []
-        self.closed = False
-        self._frames = frames
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index in itertools.count() if self._frames is None else range(self._frames):
-            time.sleep(0.02)
-            image = np.full((64, 96, 3), ORANGE, np.uint8)
-            image[:, :8] = 0  # black on the left, so that a mirror can be told
-            yield Frame(image, index, Fraction(index, 50))
-
-    def close(self) -> None:
-        self.closed = True
-
-
-@pytest.fixture
-def open_inverter(inverter_path: Path) -> Callable[[str], Engine]:
-    return lambda _style: open_engine(inverter_path, "openvino", "cpu", "fp32")
+from tests.live import BLUE, ORANGE, Camera, color_at, is_painted, show_until
 
 
 @pytest.fixture
 def session(open_inverter: Callable[[str], Engine]) -> Iterator[LiveSession]:
     with LiveSession(Camera, Controls("negative"), open_style=open_inverter) as opened:
         yield opened
-
-
-def color_at(frame: Frame, x: float) -> tuple[int, ...]:
-    """In the middle row, at this part of the width."""
-    return tuple(int(v) for v in frame.image[frame.height // 2, int(x * frame.width)])
-
-
-def show_until(
-    session: LiveSession, wanted: Callable[[Frame], bool], seconds: float = 20.0
-) -> Frame:
-    """Show frames until one is as wanted."""
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        frame = session.wait(0.1)
-        if frame is not None:
-            session.was_shown(frame)
-            if wanted(frame):
-                return frame
-    raise AssertionError("no such frame came")
-
-
-def is_painted(frame: Frame) -> bool:
-    return color_at(frame, 0.5) == BLUE
 
 
 def test_camera_is_painted(session: LiveSession) -> None:
@@ -282,118 +226,6 @@ def test_failing_and_stuck_sinks_are_cut_off_and_the_others_go_on(
     before = healthy.written
     show_until(session, lambda _f: healthy.written > before + 5)
     let_go.set()
-
-
-def test_camera_that_goes_is_opened_again(
-    open_inverter: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(capture, "PAUSES_S", (0.05, 0.1))
-    opened: list[Camera] = []
-
-    def plug() -> Camera:
-        if len(opened) in (1, 2):
-            opened.append(Camera())
-            raise UserError("camera 0 cannot be opened")
-        opened.append(Camera(frames=20 if not opened else None))
-        return opened[-1]
-
-    with LiveSession(plug, Controls("negative"), open_style=open_inverter) as session:
-        end = time.perf_counter() + 20
-        said = set()
-        while len(opened) < 4 and time.perf_counter() < end:
-            frame = session.wait(0.02)
-            if frame is not None:
-                session.was_shown(frame)
-            said |= set(session.status().problems)
-        assert {"camera 0 has gone; waiting for it", "camera 0 cannot be opened"} <= said
-        show_until(session, lambda f: is_painted(f) and not session.status().problems)
-        assert opened[0].closed
-
-
-SENDER = """
-import sys, time
-from fractions import Fraction
-import av
-import numpy as np
-
-address = f"tcp://127.0.0.1:{sys.argv[1]}?listen=1"
-with av.open(address, "w", format="mpegts") as output:
-    stream = output.add_stream("libx264", rate=25, options={"tune": "zerolatency", "g": "5"})
-    stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-    picture = np.full((64, 96, 3), (255, 128, 0), np.uint8)
-    for index in range(1500):
-        time.sleep(0.04)
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame.pts, frame.time_base = index, Fraction(1, 25)
-        output.mux(stream.encode(frame))
-"""
-
-
-def test_stream_that_is_killed_and_restarted_is_painted_again(
-    open_inverter: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A real sender on loopback."""
-    monkeypatch.setattr(capture, "PAUSES_S", (0.2,))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    def send() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", SENDER, str(port)], stderr=subprocess.PIPE)
-
-    def is_about_blue(frame: Frame) -> bool:
-        return max(abs(a - b) for a, b in zip(color_at(frame, 0.5), BLUE, strict=True)) < 12
-
-    def connect() -> LiveSession:
-        end = time.perf_counter() + 20
-        while True:
-            try:
-                return LiveSession(
-                    lambda: open_video(f"tcp://127.0.0.1:{port}"),
-                    Controls("negative"),
-                    open_style=open_inverter,
-                )
-            except UserError:  # it does not listen yet
-                assert time.perf_counter() < end
-                time.sleep(0.2)
-
-    sender = send()
-    try:
-        with connect() as session:
-            show_until(session, is_about_blue)
-            sender.kill()
-            sender.communicate()
-            end = time.perf_counter() + 30
-            while not session.status().problems and time.perf_counter() < end:
-                session.wait(0.05)
-            assert session.status().problems
-            sender = send()
-            show_until(
-                session, lambda f: is_about_blue(f) and not session.status().problems, seconds=40
-            )
-    finally:
-        sender.kill()
-        sender.communicate()
-
-
-def test_camera_that_blocks_does_not_hold_up_the_end(
-    open_inverter: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(capture, "GOODBYE_S", 0.2)
-    let_go = threading.Event()
-
-    class Stuck(Camera):
-        def __iter__(self) -> Iterator[Frame]:
-            yield from itertools.islice(super().__iter__(), 3)
-            let_go.wait(20)
-
-    session = LiveSession(Stuck, Controls("negative"), open_style=open_inverter)
-    session.wait(5)
-    started_s = time.perf_counter()
-    session.close()
-    assert time.perf_counter() - started_s < 5
-    let_go.set()
-    time.sleep(0.1)
 
 
 def test_source_that_cannot_be_opened_at_first_is_an_error() -> None:

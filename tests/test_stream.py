@@ -1,7 +1,6 @@
 """Streams, sent to a real receiver on loopback and decoded there."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.sinks.stream import StreamSink
 from tests.clips import read_clip
+from tests.live import free_port
 
 BLUE = (0, 127, 255)
 
@@ -41,12 +41,6 @@ def frames() -> Iterator[Frame]:
         time.sleep(max(0.0, started_s + index / 25 - time.perf_counter()))
         image = np.full((49, 65, 3), BLUE, np.uint8)  # odd, which 4:2:0 is not
         yield Frame(image, index, Fraction(index, 25))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from streamstyle.live.session import FALLBACK_FPS, LiveSession, Promise, Status
 from streamstyle.live.window import Window
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
-from streamstyle.sources import Clip, Source, open_video
+from streamstyle.sources import Source, VideoSource, open_video
 from streamstyle.sources.camera import CameraSource, cameras, find_camera
+from streamstyle.sources.container import is_segmented
 from streamstyle.sources.paced import PacedSource
 from streamstyle.sources.pattern import PREFIX as PATTERN
 from streamstyle.sources.screen import PREFIX as SCREEN
@@ -26,7 +27,9 @@ def live(options: argparse.Namespace) -> None:
     """Run `streamstyle live`."""
     promise = Promise(options.fps, options.max_latency_ms)
     fps = options.fps or FALLBACK_FPS
-    opener, endless = source_opener(options.source, options.size, fps, options.loop)
+    opener, endless = source_opener(
+        options.source, options.size, fps, options.loop, options.realtime
+    )
     engine = partial(
         open_engine, backend=options.engine, device=options.device, precision=options.precision
     )
@@ -65,23 +68,36 @@ def list_cameras() -> None:
 
 
 def source_opener(
-    location: str, size: tuple[int, int], fps: float, loop: bool
+    location: str, size: tuple[int, int], fps: float, loop: bool, realtime: bool
 ) -> tuple[Callable[[], Source], bool]:
     """What opens the source that `location` names, and whether it is without an end, so that it
-    is to be opened again when it goes."""
+    is to be opened again when it goes. An address is opened here, to see which."""
     if location == SCREEN or location.startswith(f"{SCREEN}:"):
         return partial(ScreenSource, location.removeprefix(SCREEN).removeprefix(":"), fps), True
-    file = partial(open_video, location, Clip())
     if location.startswith(PATTERN):
-        return partial(PacedSource, file, loop=True), False
-    if location.startswith(("http://", "https://")) or Path(location).is_file():
-        return partial(PacedSource, file, loop=loop), "://" in location
+        return partial(PacedSource, partial(open_video, location), loop=True), False
     if "://" in location:
-        return file, True
+        return _address_opener(location, loop, realtime)
+    if Path(location).is_file():
+        return partial(PacedSource, partial(open_video, location), loop), False
     if Path(location).suffix:
         raise UserError(f"{location} does not exist")
-    index = find_camera(location)
-    return partial(CameraSource, index, *size, fps), True
+    # Found anew each time: plugged in again, a camera may have another index.
+    return lambda: CameraSource(find_camera(location), *size, fps), True
+
+
+def _address_opener(location: str, loop: bool, realtime: bool) -> tuple[Callable[[], Source], bool]:
+    """As `source_opener`. Of a stream every frame is taken as it comes, whatever its timestamps
+    say: two clocks are never quite the same, and the delay would grow."""
+    opened = [open_video(location, low_delay=True)]
+    is_file = opened[0].stated_seconds is not None
+
+    def opener() -> VideoSource:
+        return opened.pop() if opened else open_video(location, low_delay=True)
+
+    if is_file or realtime or is_segmented(location):
+        return partial(PacedSource, opener, loop and is_file), not is_file
+    return opener, True
 
 
 def print_summary(status: Status, notes: list[str]) -> None:

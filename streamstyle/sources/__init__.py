@@ -40,12 +40,18 @@ class Clip:
             raise UserError(f"a duration is more than 0 s, got {float(self.duration_seconds)}")
 
 
-def open_video(location: str, clip: Clip = Clip()) -> VideoSource:
-    """Open a path, an address (anything with ://) or pattern:NAME."""
+def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> VideoSource:
+    """Open a path, an address (anything with ://) or pattern:NAME.
+
+    `low_delay` is for an address that is watched as it happens: it opens sooner, frames come out
+    sooner, and silence counts as its end sooner.
+    """
     if location.startswith(PREFIX):
         name = location.removeprefix(PREFIX)
         return PatternSource(name, clip.start_seconds, clip.duration_seconds)
     if "://" not in location and not Path(location).is_file():
         what = "is a folder, not a video" if Path(location).is_dir() else "does not exist"
         raise UserError(f"{location} {what}")
-    return VideoSource(location, clip.start_seconds, clip.duration_seconds, clip.tonemap)
+    return VideoSource(
+        location, clip.start_seconds, clip.duration_seconds, clip.tonemap, low_delay=low_delay
+    )

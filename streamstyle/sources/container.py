@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from fractions import Fraction
+from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
@@ -14,18 +15,51 @@ OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0
 """For addresses; a file answers or fails at once."""
 
+LIVE_TIMEOUT_S = 5.0
+"""A stream that is silent for so long counts as gone."""
 
-def open_container(location: str, container_format: str | None) -> InputContainer:
-    timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if "://" in location else None
+LIVE_OPTIONS = {
+    "analyzeduration": "1000000",  # microseconds: FLV that says nothing of sound takes all of it
+    "fpsprobesize": "0",
+    "rtsp_flags": "prefer_tcp",  # over UDP, what is lost is missed up to the next key frame
+}
+"""For what is watched as it happens. Without `nobuffer`, which throws away what is read while
+probing: the first key frame is in it, and decoding catches up in no time."""
+
+SEGMENTED = (".m3u8", ".mpd")
+"""Ends of addresses that deliver seconds of video at once, and then nothing for as long."""
+
+
+def open_container(
+    location: str, container_format: str | None, low_delay: bool = False
+) -> InputContainer:
+    timeout = None
+    if "://" in location:
+        waits = not low_delay or is_segmented(location)
+        timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S if waits else LIVE_TIMEOUT_S)
     try:
         return av.open(
-            location, "r", format=container_format, timeout=timeout, metadata_errors="replace"
+            location,
+            "r",
+            format=container_format,
+            container_options=LIVE_OPTIONS if low_delay else {},
+            timeout=timeout,
+            metadata_errors="replace",
         )
+    except av.ExitError as error:
+        raise UserError(
+            f"cannot open {location}: nothing came in {OPEN_TIMEOUT_S:.0f} s"
+        ) from error
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"cannot open {location}: {reason(error)}") from error
 
 
-def best_video(container: InputContainer, name: str) -> VideoStream:
+def is_segmented(location: str) -> bool:
+    """Whether an address is of HLS or DASH."""
+    return urlsplit(location).path.endswith(SEGMENTED)
+
+
+def best_video(container: InputContainer, name: str, low_delay: bool = False) -> VideoStream:
     videos = [stream for stream in container.streams.video if not is_cover(stream)]
     if not videos:
         raise UserError(f"{name} has no video track")
@@ -34,7 +68,8 @@ def best_video(container: InputContainer, name: str) -> VideoStream:
     assert isinstance(stream, VideoStream)
     if stream.codec_context is None:
         raise UserError(f"{name} is in a codec that this FFmpeg cannot decode")
-    stream.thread_type = "AUTO"
+    # Each thread that decodes a frame of its own puts the picture off by a frame.
+    stream.thread_type = "SLICE" if low_delay else "AUTO"
     return stream
 
 

@@ -44,17 +44,19 @@ class VideoSource(Closing):
         tonemap: bool = False,
         container_format: str | None = None,
         name: str | None = None,
+        low_delay: bool = False,
     ) -> None:
         """`location` is what FFmpeg opens: a path, an address, or a description of a filter graph
         with `container_format` "lavfi". HDR needs `tonemap`, which turns it into BT.709. `name` is
-        for people; None takes the end of the location."""
+        for people; None takes the end of the location. `low_delay`: see `open_video`."""
         self.notes: list[str] = []
         self._name = name or location.rpartition("/")[2] or location
         self._damaged = 0
         self._last_seconds = Fraction(0)  # where the last packet ends
-        self._container = open_container(location, container_format)
+        self._container = open_container(location, container_format, low_delay)
         try:
-            self._stream = best_video(self._container, self._name)
+            live = low_delay and self.stated_seconds is None
+            self._stream = best_video(self._container, self._name, live)
             self._base = self._stream.time_base or Fraction(1, 1000)
             self._span = span_of(self._container, start_seconds, duration_seconds)
             self.tracks = Tracks(self._container, self._stream, self._span)
@@ -108,6 +110,12 @@ class VideoSource(Closing):
 
     def close(self) -> None:
         self._container.close()
+
+    @property
+    def stated_seconds(self) -> Fraction | None:
+        """How long all of it is, by its own word; None for a stream, which has no length."""
+        duration = self._container.duration
+        return Fraction(duration, av.time_base) if duration and duration > 0 else None
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """The frames of the span, each with a later `pts` than the one before."""
@@ -179,10 +187,10 @@ class VideoSource(Closing):
 
     def _note_early_end(self) -> None:
         """Say so if all tracks stop before the length that the file states."""
-        if not self._container.duration or self._container.duration < 0:
+        stated = self.stated_seconds
+        if stated is None:
             return
         start = Fraction(self._container.start_time or 0, av.time_base)
-        stated = Fraction(self._container.duration, av.time_base)
         missing = start + stated - self._last_seconds
         if missing > EARLY_END_S:
             self.notes.append(
@@ -222,9 +230,8 @@ class VideoSource(Closing):
         if self._rate is None:
             return None
         end = span.end_seconds
-        if self._container.duration is not None and self._container.duration > 0:
-            start = Fraction(self._container.start_time or 0, av.time_base)
-            stated = start + Fraction(self._container.duration, av.time_base)
+        if self.stated_seconds is not None:
+            stated = Fraction(self._container.start_time or 0, av.time_base) + self.stated_seconds
             end = stated if end is None else min(end, stated)
         return None if end is None else max(1, round((end - span.zero_seconds) * self._rate))
 

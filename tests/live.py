@@ -1,0 +1,67 @@
+"""What tests of live painting share: a camera, and looking at what a session shows."""
+
+import itertools
+import socket
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from streamstyle.closing import Closing
+from streamstyle.frame import Frame
+from streamstyle.live.session import LiveSession
+from streamstyle.sources import SourceInfo
+
+ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
+"""A color and its negative."""
+
+
+class Camera(Closing):
+    """Stands in for a webcam, which no test machine has: an orange picture 50 times a second."""
+
+    def __init__(self, frames: int | None = None) -> None:
+        self.info = SourceInfo("camera 0", None, 96, 64, None)
+        self.notes: list[str] = []
+        self.closed = False
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in itertools.count() if self._frames is None else range(self._frames):
+            time.sleep(0.02)
+            image = np.full((64, 96, 3), ORANGE, np.uint8)
+            image[:, :8] = 0  # black on the left, so that a mirror can be told
+            yield Frame(image, index, Fraction(index, 50))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def color_at(frame: Frame, x: float) -> tuple[int, ...]:
+    """In the middle row, at this part of the width."""
+    return tuple(int(v) for v in frame.image[frame.height // 2, int(x * frame.width)])
+
+
+def show_until(
+    session: LiveSession, wanted: Callable[[Frame], bool], seconds: float = 20.0
+) -> Frame:
+    """Show frames until one is as wanted."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        frame = session.wait(0.1)
+        if frame is not None:
+            session.was_shown(frame)
+            if wanted(frame):
+                return frame
+    raise AssertionError("no such frame came")
+
+
+def is_painted(frame: Frame) -> bool:
+    return color_at(frame, 0.5) == BLUE
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

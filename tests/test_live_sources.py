@@ -1,0 +1,414 @@
+"""What is painted live: how soon it comes, at which pace, and that it may go and return."""
+
+import itertools
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+import pytest
+
+from engines import Engine
+from streamstyle.errors import UserError
+from streamstyle.frame import Frame
+from streamstyle.live import capture
+from streamstyle.live.command import source_opener
+from streamstyle.live.controls import Controls
+from streamstyle.live.session import LiveSession
+from streamstyle.sources import Source, camera, container
+from tests.clips import Recipe, make_clip
+from tests.live import BLUE, ORANGE, Camera, color_at, free_port, is_painted, show_until
+from tests.sender import AT_ONCE
+from tests.serving import QuietHandler, answering, serving
+
+PATIENCE_S = 60.0
+
+OTHER = (255, 255, 0)
+"""The negative of blue, in which a stream may return."""
+
+RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "PAUSES_S", (0.2,))
+    monkeypatch.setattr(container, "LIVE_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(container, "OPEN_TIMEOUT_S", 5.0)
+
+
+def opener_of(
+    location: str, loop: bool = False, realtime: bool = False
+) -> tuple[Callable[[], Source], bool]:
+    return source_opener(location, (640, 480), 30, loop, realtime)
+
+
+class Sender:
+    """The process of `tests.sender`."""
+
+    def __init__(self, address: str, size: str = "96x64", fps: int = 25, color: object = ORANGE):
+        words = [address, size, str(fps), ",".join(map(str, color))]  # type: ignore[call-overload]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.sender", *words],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._address = address
+
+    @property
+    def address(self) -> str:
+        """Waits until it listens, if it is a server."""
+        if self._address.endswith(":0"):
+            assert self._process.stdout is not None
+            self._address = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        return self._address
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Harmless when repeated."""
+        self._process.kill()
+        with self._process:
+            pass  # which closes its pipe, and waits for its end
+
+
+@pytest.fixture
+def send() -> Iterator[Callable[..., Sender]]:
+    """Starts senders, and ends those that still run."""
+    senders: list[Sender] = []
+
+    def start(*words: object, **more: object) -> Sender:
+        senders.append(Sender(*words, **more))  # type: ignore[arg-type]
+        return senders[-1]
+
+    yield start
+    for sender in senders:
+        sender.kill()
+
+
+def is_about(color: tuple[int, ...]) -> Callable[[Frame], bool]:
+    """Encoding changes colors a little."""
+
+    def wanted(frame: Frame) -> bool:
+        seen = color_at(frame, 0.5)
+        return max(abs(a - b) for a, b in zip(seen, color, strict=True)) < 12
+
+    return wanted
+
+
+def wait_for_problem(session: LiveSession) -> None:
+    end = time.perf_counter() + PATIENCE_S
+    while not session.status().problems:
+        assert time.perf_counter() < end
+        session.wait(0.05)
+
+
+def wait_for_return(session: LiveSession, color: tuple[int, ...]) -> Frame:
+    """Until `color` is painted again, and nothing is wrong."""
+    wanted = is_about(color)
+    return show_until(
+        session, lambda frame: wanted(frame) and not session.status().problems, PATIENCE_S
+    )
+
+
+@pytest.fixture
+def watch(open_inverter: Callable[[str], Engine]) -> Callable[[str], LiveSession]:
+    """A session that paints an address, as `streamstyle live` would."""
+
+    def start(address: str) -> LiveSession:
+        opener, endless = opener_of(address)
+        return LiveSession(opener, Controls("negative"), endless=endless, open_style=open_inverter)
+
+    return start
+
+
+# What goes and returns.
+
+
+def test_camera_that_goes_is_opened_again(
+    open_inverter: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "PAUSES_S", (0.05, 0.1))
+    opened: list[Camera] = []
+
+    def plug() -> Camera:
+        if len(opened) in (1, 2):
+            opened.append(Camera())
+            raise UserError("camera 0 cannot be opened")
+        opened.append(Camera(frames=20 if not opened else None))
+        return opened[-1]
+
+    with LiveSession(plug, Controls("negative"), open_style=open_inverter) as session:
+        end = time.perf_counter() + 20
+        said = set()
+        while len(opened) < 4 and time.perf_counter() < end:
+            frame = session.wait(0.02)
+            if frame is not None:
+                session.was_shown(frame)
+            said |= set(session.status().problems)
+        assert {"camera 0 has gone; waiting for it", "camera 0 cannot be opened"} <= said
+        show_until(session, lambda f: is_painted(f) and not session.status().problems)
+        assert opened[0].closed
+
+
+def test_camera_that_blocks_does_not_hold_up_the_end(
+    open_inverter: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "GOODBYE_S", 0.2)
+    let_go = threading.Event()
+
+    class Stuck(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from itertools.islice(super().__iter__(), 3)
+            let_go.wait(20)
+
+    session = LiveSession(Stuck, Controls("negative"), open_style=open_inverter)
+    session.wait(5)
+    started_s = time.perf_counter()
+    session.close()
+    assert time.perf_counter() - started_s < 5
+    let_go.set()
+    time.sleep(0.1)
+
+
+def test_camera_is_found_by_name_wherever_it_is_plugged_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The list stands in for webcams, which no test machine has; opening is real, and fails."""
+    monkeypatch.setattr(camera, "cameras", lambda: {0: "Built-in", 97: "Acme Eye 2"})
+    opener, endless = opener_of("acme eye")
+    assert endless
+    with pytest.raises(UserError, match="camera 97 cannot be opened"):
+        opener()
+    monkeypatch.setattr(camera, "cameras", lambda: {0: "Built-in", 98: "Acme Eye 2"})
+    with pytest.raises(UserError, match="camera 98 cannot be opened"):
+        opener()
+    monkeypatch.setattr(camera, "cameras", lambda: {0: "Built-in"})
+    with pytest.raises(UserError, match="no camera acme eye; there is 0 Built-in"):
+        opener()
+
+
+def test_stream_that_is_killed_and_returns_otherwise_is_painted_again(
+    send: Callable[..., Sender], watch: Callable[[str], LiveSession]
+) -> None:
+    """It returns in another size, rate and color."""
+    sender = send("http://127.0.0.1:0")
+    with watch(sender.address) as session:
+        show_until(session, is_about(BLUE), PATIENCE_S)
+        sender.kill()
+        wait_for_problem(session)
+        send(sender.address, size="160x120", fps=10, color=(0, 0, 255))
+        frame = wait_for_return(session, OTHER)
+        assert (frame.width, frame.height) == (96, 64)  # what is written goes on in its size
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_stream_that_freezes_is_left_and_found_again(
+    send: Callable[..., Sender], watch: Callable[[str], LiveSession], replaced: bool
+) -> None:
+    sender = send("http://127.0.0.1:0")
+    with watch(sender.address) as session:
+        show_until(session, is_about(BLUE), PATIENCE_S)
+        sender.freeze()
+        wait_for_problem(session)
+        if replaced:
+            sender.kill()
+            send(sender.address)
+        else:
+            sender.go_on()
+        wait_for_return(session, BLUE)
+
+
+class Nginx:
+    """A server of RTMP."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        (folder / "nginx.conf").write_text(
+            f"load_module {RTMP_MODULE}; daemon off; master_process off; pid {folder}/pid;\n"
+            "events {}\n"
+            f"rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; }} }} }}\n"
+        )
+        self._process = subprocess.Popen(
+            ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")],
+            stderr=subprocess.DEVNULL,
+        )
+        self.address = f"rtmp://127.0.0.1:{port}/live/painting"
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def publish(send: Callable[..., Sender], server: Nginx) -> Sender:
+    port = urlsplit(server.address).port
+    end = time.perf_counter() + PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return send(server.address)
+        except OSError:  # it does not listen yet
+            assert time.perf_counter() < end
+            time.sleep(0.1)
+
+
+def watch_when_published(watch: Callable[[str], LiveSession], server: Nginx) -> LiveSession:
+    end = time.perf_counter() + PATIENCE_S
+    while True:
+        try:
+            return watch(server.address)
+        except UserError:
+            assert time.perf_counter() < end
+
+
+@pytest.mark.skipif(
+    shutil.which("nginx") is None or not RTMP_MODULE.exists(), reason="needs nginx with RTMP"
+)
+def test_publisher_and_server_of_rtmp_may_go_and_return(
+    send: Callable[..., Sender],
+    watch: Callable[[str], LiveSession],
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    server = Nginx(tmp_path, port)
+    try:
+        publisher = publish(send, server)
+        with watch_when_published(watch, server) as session:
+            show_until(session, is_about(BLUE), PATIENCE_S)
+            publisher.kill()
+            wait_for_problem(session)
+            publisher = publish(send, server)
+            wait_for_return(session, BLUE)
+            server.kill()
+            publisher.kill()
+            wait_for_problem(session)
+            server = Nginx(tmp_path, port)
+            publish(send, server)
+            wait_for_return(session, BLUE)
+    finally:
+        server.kill()
+
+
+# How soon, and at which pace.
+
+
+def write_video(file: BinaryIO | Path, kind: str, rate: Fraction, turns: Iterable[object]) -> None:
+    """A frame for each turn."""
+    with av.open(file, "w", format=kind, container_options=AT_ONCE) as output:
+        stream = output.add_stream("libx264", rate=rate, options={"tune": "zerolatency", "g": "25"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index, _turn in enumerate(turns):
+            image = np.full((64, 96, 3), index, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = index, 1 / rate
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("kind", "held_back"),
+    [("flv", 0), ("mpegts", 2)],  # an end of frame is not marked there, only the next beginning
+)
+def test_frame_comes_before_the_next_is_sent(
+    monkeypatch: pytest.MonkeyPatch, kind: str, held_back: int
+) -> None:
+    """Sent one by one, each after a frame has come. How long that takes is up to the machine; how
+    many frames are under way is not."""
+    monkeypatch.setattr(container, "LIVE_TIMEOUT_S", 20.0)
+    ahead = 60  # enough to open it
+    allowed = threading.Semaphore(ahead)
+
+    def turns() -> Iterator[int]:
+        for index in range(ahead + 40):
+            assert allowed.acquire(timeout=PATIENCE_S)
+            yield index
+
+    def respond(file: BinaryIO) -> None:
+        write_video(file, kind, Fraction(25), turns())
+
+    with serving(answering(respond)) as address:
+        opener, endless = opener_of(address)
+        assert endless
+        with opener() as source:
+            for frame in itertools.islice(source, ahead + 30):
+                assert abs(int(frame.image[32, 48, 0]) - frame.index) < 4
+                if frame.index >= ahead - 1 - held_back:
+                    allowed.release()
+        allowed.release(100)
+    assert frame.index == ahead + 29
+
+
+def seconds_played(source: Source, frames: int) -> float:
+    taken = list(itertools.islice(source, frames))
+    assert len(taken) == frames
+    return taken[-1].captured_at_s - taken[0].captured_at_s
+
+
+def test_stream_is_taken_as_it_comes_or_at_its_own_pace() -> None:
+    """Ten frames that are sent at once, and meant for 18 seconds."""
+
+    def respond(file: BinaryIO) -> None:
+        write_video(file, "mpegts", Fraction(1, 2), range(12))
+
+    with serving(answering(respond)) as address:
+        opener, endless = opener_of(address)
+        assert endless
+        with opener() as source:
+            assert seconds_played(source, 10) < 12
+        opener, endless = opener_of(address, realtime=True)
+        assert endless
+        with opener() as source:
+            assert seconds_played(source, 2) > 1.8
+
+
+def test_file_at_an_address_is_played_at_its_own_pace(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", Recipe(pts=range(25))).read_bytes()
+
+    def respond(file: BinaryIO) -> None:
+        file.write(clip)
+
+    with serving(answering(respond)) as address:
+        opener, endless = opener_of(address)
+        assert not endless
+        with opener() as source:
+            assert seconds_played(source, 25) > 0.9
+            assert list(source) == []
+        opener, endless = opener_of(address, loop=True)
+        assert not endless
+        with opener() as source:
+            assert seconds_played(source, 40) > 1.4
+
+
+def test_stream_in_segments_is_played_at_its_own_pace(tmp_path: Path) -> None:
+    """It comes seconds at a time, and would stand still in between."""
+    playlist = tmp_path / "live.m3u8"
+    options = {"hls_time": "1"}
+    with av.open(playlist, "w", format="hls", options=options) as output:
+        stream = output.add_stream("libx264", rate=25, options={"g": "25"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(100):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST", ""))
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with serving(handler) as address:
+        opener, endless = opener_of(f"{address}/live.m3u8")
+        assert endless
+        with opener() as source:
+            assert seconds_played(source, 40) > 1.4
