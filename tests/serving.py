@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import BinaryIO
 
+import av
+
 
 @contextmanager
 def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
@@ -34,7 +36,7 @@ def answering(respond: Callable[[BinaryIO], None]) -> type[BaseHTTPRequestHandle
         def do_GET(self) -> None:  # the name that the server calls
             self.send_response(200)
             self.end_headers()
-            with suppress(OSError):  # who asked has gone
+            with suppress(OSError, av.FFmpegError):  # who asked has gone
                 respond(self.wfile)  # type: ignore[arg-type]
 
         def log_message(self, *_args: object) -> None:
