@@ -1,5 +1,6 @@
 """Steadies painted video: what stands still in the input stands still in the painting."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from streamstyle.frame import Image
 from streamstyle.pixels import load_opencv
 
-FLOW_WIDTH = 192
-"""Pixels across at which motion is looked for: enough for a hand, and 2 ms of one core."""
+FLOW_SIDE = 160
+"""Pixels of the longer side at which motion is looked for: enough for a hand, and cheap."""
 
 MOST = 0.85
 """The part of the last picture that is kept at full steadiness: more would smear for seconds."""
@@ -21,75 +22,164 @@ included, and the flow still counts as explaining it; at twice as many nothing i
 CUT = 0.6
 """The part of the picture that has to be unexplained for a scene cut."""
 
-STILL = 0.25
-"""Pixels, at FLOW_WIDTH, below which motion is noise of the camera: taking it for motion would
-resample the kept picture again and again, and blur it."""
+SLOW = 1.0
+"""Pixels, at FLOW_SIDE, below which motion may be noise of the camera."""
+
+MOST_CONTRAST = 1.2
+"""By which contrast is raised at most in a frame. Two unrelated pictures blended as MOST says lose
+no more (1 / sqrt(0.85^2 + 0.15^2) = 1.16); higher would let a seam feed itself."""
 
 Field = NDArray[np.float32]
 
 
 class Stabiliser:
     """Blends each painted frame with the one before it, moved along with the input, wherever that
-    motion explains the input. Used by one thread."""
+    motion explains the input. Used by one thread.
+
+    Motion is the optical flow of Kroeger et al. (Fast Optical Flow using Dense Inverse Search,
+    2016). Where it may not be trusted follows Ruder et al. (Artistic Style Transfer for Videos,
+    2016, section 4.1).
+    """
 
     def __init__(self) -> None:
         cv2 = load_opencv()
         self._flow: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        # The preset stops at a quarter of the size: too coarse to move brush strokes by.
+        self._flow.setFinestScale(1)
+        self._flow.setGradientDescentIterations(6)  # of 12; more took time and changed nothing
         self._before: Image | None = None  # the input, small
-        self._painted: Image | None = None
+        self._painted: Field | None = None  # in full precision, or old paint would never quite go
 
     def reset(self) -> None:
         """Forget the past: what comes next has nothing to do with it."""
         self._before = self._painted = None
 
     def __call__(self, source: Image, painted: Image, amount: float) -> Image:
-        """`painted` is what `source` became, of any size; `amount` is 0, nothing kept, to 1."""
+        """`painted` (H, W, 3) is what `source` became, either of any size, which may change from
+        frame to frame; `amount` is 0, nothing kept, to 1. The result is of `painted`'s size."""
+        if amount == 0:
+            self.reset()
+            return painted
         cv2 = load_opencv()
-        height = max(16, round(FLOW_WIDTH * source.shape[0] / source.shape[1]))
-        small = cv2.resize(source, (FLOW_WIDTH, height), interpolation=cv2.INTER_AREA)
+        now, new = _small(source), painted.astype(np.float32)
         before, last = self._before, self._painted
-        self._before = small
-        if before is None or last is None or last.shape != painted.shape or amount == 0:
-            self._painted = painted
+        self._before, self._painted = now, new
+        if before is None or last is None:
             return painted
-        grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (small, before)]
-        flow = self._flow.calc(*grey, None)  # where each present pixel was
-        flow[np.abs(flow).max(axis=2) < STILL] = 0
-        kept = MOST * amount * _explained(small, before, flow)
-        if np.mean(kept < 0.1 * MOST * amount) > CUT:
-            self._painted = painted
+        flow, trust = self._motion(now, _fitted(before, now))
+        if np.mean(trust < 0.1) > CUT:
             return painted
-        moved = _moved(last, flow)
-        share = cv2.resize(kept, (painted.shape[1], painted.shape[0]))[..., np.newaxis]
-        result = painted + (moved.astype(np.float32) - painted) * share
-        steady: Image = np.round(result).astype(np.uint8)
+        height, width = painted.shape[:2]
+        # Cubic: a linear one, frame after frame, would blur the strokes away.
+        moved = _moved(_fitted(last, new), flow, cv2.INTER_CUBIC)
+        share = cv2.resize(trust * np.float32(MOST * amount), (width, height))
+        steady = _with_contrast(cv2.blendLinear(moved, new, share, 1 - share), new)
         self._painted = steady
-        return steady
+        result: Image = cv2.add(steady, 0, dtype=cv2.CV_8U)  # rounds, and stays within 0..255
+        return result
+
+    def _motion(self, now: Image, before: Image) -> tuple[Field, Field]:
+        """Where each pixel of `now` was in `before`, (h, w, 2) relative to where it is, and how
+        well that explains it, (h, w), 0..1."""
+        cv2 = load_opencv()
+        grey, grey_before = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before))
+        flow = self._flow.calc(grey, grey_before, None)
+        forth = _moved(self._flow.calc(grey_before, grey, None), flow, cv2.INTER_LINEAR)
+        miss = _difference(_moved(before, flow, cv2.INTER_LINEAR), now)
+        miss_unmoved = _difference(before, now)
+        # Noise looks like motion, and moving a still picture by it would make the picture tremble.
+        still = cv2.blur(miss_unmoved, (9, 9)) <= 1.1 * cv2.blur(miss, (9, 9)) + 0.3
+        still &= _squared_length(flow) < SLOW**2
+        flow[still] = 0
+        miss[still] = miss_unmoved[still]
+        # Over a neighbourhood, or single pixels that happen to be alike would keep old paint.
+        miss = cv2.dilate(cv2.blur(miss, (5, 5)), np.ones((5, 5), np.uint8))
+        trust = np.clip(2 - miss / np.float32(TRUSTED), 0, 1)
+        # Equation 5 of Ruder et al.: there and back does not end where it began.
+        apart = _squared_length(flow + forth)
+        trust[apart > 0.01 * (_squared_length(flow) + _squared_length(forth)) + 0.5] = 0
+        height, width = trust.shape
+        x, y = cv2.split(_origins(flow, width, height))
+        trust[(x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)] = 0
+        return flow, cv2.blur(cv2.erode(trust, np.ones((3, 3), np.uint8)), (3, 3))
 
 
-def _explained(now: Image, before: Image, flow: Field) -> Field:
-    """0..1 at each pixel: how well `before`, moved by `flow`, is `now`."""
+def _small(source: Image) -> Image:
+    """At the size for flow, with less noise."""
     cv2 = load_opencv()
-    miss = cv2.absdiff(_moved(before, flow), now).max(axis=2).astype(np.float32)
-    # Over a neighbourhood, or single pixels that happen to be alike would keep old paint.
-    miss = cv2.dilate(cv2.blur(miss, (5, 5)), np.ones((5, 5), np.uint8))
-    explained: Field = np.clip(2 - miss / TRUSTED, 0, 1)
-    return explained
+    height, width = source.shape[:2]
+    scale = min(1.0, FLOW_SIDE / max(height, width))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    small: Image = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+    blurred: Image = cv2.GaussianBlur(small, (3, 3), 0)
+    return blurred
 
 
-def _moved(image: NDArray[np.uint8], flow: Field) -> NDArray[np.uint8]:
+def _fitted(picture: Any, other: Any) -> Any:
+    """`picture` at the size of `other`."""
+    if picture.shape == other.shape:
+        return picture
+    return load_opencv().resize(picture, (other.shape[1], other.shape[0]))
+
+
+def _difference(image: Image, other: Image) -> Field:
+    """Levels at each pixel, of the channel that differs most."""
+    cv2 = load_opencv()
+    red, green, blue = cv2.split(cv2.absdiff(image, other))
+    difference: Field = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+    return difference
+
+
+def _squared_length(flow: Field) -> Field:
+    x, y = load_opencv().split(flow)
+    squared: Field = x * x + y * y
+    return squared
+
+
+def _moved(picture: Any, flow: Field, interpolation: int) -> Any:
     """Each pixel from where `flow`, given at any size, says that it was."""
     cv2 = load_opencv()
-    height, width = image.shape[:2]
-    scale = (width / flow.shape[1], height / flow.shape[0])
-    if flow.shape[:2] != (height, width):
-        flow = cv2.resize(flow, (width, height))
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    moved: NDArray[np.uint8] = cv2.remap(
-        image,
-        x + flow[..., 0] * np.float32(scale[0]),
-        y + flow[..., 1] * np.float32(scale[1]),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return moved
+    height, width = picture.shape[:2]
+    at = _origins(flow, width, height)
+    return cv2.remap(picture, at, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _origins(flow: Field, width: int, height: int) -> Field:
+    """(height, width, 2): the x and y where each pixel was."""
+    cv2 = load_opencv()
+    flow_height, flow_width = flow.shape[:2]
+    if (flow_width, flow_height) != (width, height):
+        scale = np.array([width / flow_width, height / flow_height], np.float32)
+        flow = cv2.resize(flow * scale, (width, height))
+    origins: Field = cv2.add(flow, _grid(width, height))
+    return origins
+
+
+@lru_cache(maxsize=4)
+def _grid(width: int, height: int) -> Field:
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    return np.dstack(np.meshgrid(x, y))
+
+
+def _with_contrast(steady: Field, new: Field) -> Field:
+    """`steady` with strokes as strong as those of `new`.
+
+    An average of different strokes is paler than each. Heitz and Neyret (High-Performance
+    By-Example Noise, 2018) divide by what unrelated pictures lose; here the loss is measured.
+    """
+    cv2 = load_opencv()
+    height, width = new.shape[:2]
+    gain = np.sqrt((_local_variance(new) + 1) / (_local_variance(steady) + 1))
+    gain = cv2.resize(np.clip(gain, 1, MOST_CONTRAST), (width, height))
+    smooth = cv2.blur(steady, (7, 7))
+    contrasted: Field = cv2.blendLinear(steady, smooth, gain, 1 - gain)
+    return contrasted
+
+
+def _local_variance(picture: Field) -> Field:
+    """Of the strokes around each place, by every second pixel's green, which is enough."""
+    cv2 = load_opencv()
+    green = np.ascontiguousarray(picture[::2, ::2, 1])
+    mean = cv2.blur(green, (5, 5))
+    variance: Field = cv2.blur(cv2.blur(green * green, (5, 5)) - mean * mean, (9, 9))
+    return variance
