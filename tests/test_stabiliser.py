@@ -1,10 +1,12 @@
 """The stabiliser, on pictures whose motion is known."""
 
+import cv2
 import numpy as np
 import pytest
 
 from streamstyle.frame import Image
 from streamstyle.live.stabiliser import Stabiliser
+from streamstyle.pixels import resized
 
 HEIGHT, WIDTH = 120, 160
 
@@ -29,11 +31,36 @@ def flicker(paintings: list[Image]) -> float:
     return float(np.abs(steps).mean())
 
 
+def strokes(image: Image, seed: int) -> Image:
+    """A painting of `image` whose strokes are other ones for each seed."""
+    random = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(random.normal(0, 60, image.shape), (0, 0), 1.0)
+    return np.clip(image // 2 + 64 + noise, 0, 255).astype(np.uint8)
+
+
+def gradient_energy(image: Image) -> float:
+    return sum(float(np.mean(np.diff(image.astype(float), axis=axis) ** 2)) for axis in (0, 1))
+
+
 def test_still_picture_stops_flickering() -> None:
     stabiliser = Stabiliser()
     image = scene()
     raw = [flickering(image, index) for index in range(20)]
     steady = [stabiliser(image, painting, 1.0) for painting in raw]
+    assert flicker(steady[10:]) < 0.25 * flicker(raw[10:])
+
+
+@pytest.mark.parametrize("sigma", [3, 5])
+def test_noise_of_the_camera_does_not_shimmer(sigma: int) -> None:
+    """A painting that shows the noise threefold."""
+    stabiliser = Stabiliser()
+    random = np.random.default_rng(0)
+    raw, steady = [], []
+    for _ in range(20):
+        noise = random.normal(0, sigma, (HEIGHT, WIDTH, 3))
+        source = np.clip(scene() + noise, 0, 255).astype(np.uint8)
+        raw.append(np.clip(scene() + 3 * noise, 0, 255).astype(np.uint8))
+        steady.append(stabiliser(source, raw[-1], 1.0))
     assert flicker(steady[10:]) < 0.25 * flicker(raw[10:])
 
 
@@ -57,6 +84,54 @@ def test_moving_picture_is_neither_smeared_nor_doubled() -> None:
     assert np.std(steady[inside]) > 0.85 * np.std(painting[inside])
 
 
+@pytest.mark.parametrize("pixels_a_frame", [0.2, 0.5, 1.3])
+def test_slow_pan_keeps_strokes_sharp(pixels_a_frame: float) -> None:
+    """Strokes that follow the input exactly, in a picture that moves by parts of a pixel."""
+    stabiliser = Stabiliser()
+    wide, painted_wide = resized(scene(), 320, 240), strokes(resized(scene(), 320, 240), 0)
+    for index in range(25):
+        shift = np.array([[1, 0, pixels_a_frame * index], [0, 1, 0]])
+        source, painting = (
+            cv2.warpAffine(picture, shift, (240, 240), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+            for picture in (wide, painted_wide)
+        )
+        steady = stabiliser(source, painting, 1.0)
+    assert gradient_energy(steady) > 0.7 * gradient_energy(painting)
+
+
+def test_strokes_that_differ_from_frame_to_frame_do_not_fade() -> None:
+    stabiliser = Stabiliser()
+    raw = [strokes(scene(), seed) for seed in range(25)]
+    steady = [stabiliser(scene(), painting, 1.0) for painting in raw]
+    assert flicker(steady[10:]) < 0.3 * flicker(raw[10:])
+    assert 0.65 < gradient_energy(steady[-1]) / gradient_energy(raw[-1]) < 1.2
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_moving_square_leaves_no_trail(plain: bool) -> None:
+    """The painter draws a halo around the square, further out than the square itself."""
+    stabiliser = Stabiliser()
+    background = np.full((HEIGHT, WIDTH, 3), 150, np.uint8) if plain else scene()
+    for index in range(15):
+        left = 10 + 6 * index
+        source, painting = background.copy(), background.copy()
+        source[40:80, left : left + 30] = (30, 60, 90)
+        painting[37:83, left - 3 : left + 33] = (200, 40, 0)
+        steady = stabiliser(source, painting, 1.0)
+    behind = (slice(37, 83), slice(10, left - 3))
+    error = np.abs(steady[behind].astype(int) - painting[behind])
+    assert error.mean() < 2
+    assert np.percentile(error, 99) < 40
+
+
+def test_old_paint_goes_entirely() -> None:
+    stabiliser = Stabiliser()
+    for level in [100] * 5 + [103] * 40:
+        painting = np.full((HEIGHT, WIDTH, 3), level, np.uint8)
+        steady = stabiliser(scene(), painting, 1.0)
+    assert np.array_equal(steady, painting)
+
+
 def test_scene_cut_leaves_nothing_of_the_last_scene() -> None:
     stabiliser = Stabiliser()
     for index in range(5):
@@ -75,6 +150,18 @@ def test_what_appears_is_shown_at_once() -> None:
     with_box[40:80, 60:100] = (255, 0, 0)
     steady = stabiliser(with_box, with_box, 1.0)
     assert np.abs(steady[45:75, 65:95].astype(int) - (255, 0, 0)).max() < 12
+
+
+def test_change_of_size_does_not_flicker() -> None:
+    """As when the network is given another size: the input is seen at that size too."""
+    stabiliser = Stabiliser()
+    steady = []
+    for index, width in enumerate([160] * 10 + [128] * 10 + [208] * 10):
+        source = resized(scene(), width, round(width * HEIGHT / WIDTH))
+        painting = stabiliser(source, flickering(source, index), 1.0)
+        assert painting.shape == source.shape
+        steady.append(resized(painting, WIDTH, HEIGHT))
+    assert flicker(steady[5:]) < 0.25 * flicker([flickering(scene(), i) for i in range(2)])
 
 
 @pytest.mark.parametrize("size", [(96, 72), (320, 240)])

@@ -101,7 +101,8 @@ class Stabiliser:
         height, width = trust.shape
         x, y = cv2.split(_origins(flow, width, height))
         trust[(x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)] = 0
-        return flow, cv2.blur(cv2.erode(trust, np.ones((3, 3), np.uint8)), (3, 3))
+        # What moves is painted with a halo, of which nothing may stay behind either.
+        return flow, cv2.blur(cv2.erode(trust, np.ones((5, 5), np.uint8)), (5, 5))
 
 
 def _small(source: Image) -> Image:
