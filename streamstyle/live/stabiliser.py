@@ -95,7 +95,8 @@ class Stabiliser:
         # Over a neighbourhood, or single pixels that happen to be alike would keep old paint.
         miss = cv2.dilate(cv2.blur(miss, (5, 5)), np.ones((5, 5), np.uint8))
         trust = np.clip(2 - miss / np.float32(TRUSTED), 0, 1)
-        # Equation 5 of Ruder et al.: there and back does not end where it began.
+        # Equation 5 of Ruder et al.: there and back does not end where it began. Asked of what is
+        # now taken for still too: next to what moves, that is where a trail would be.
         apart = _squared_length(flow + forth)
         trust[apart > 0.01 * (_squared_length(flow) + _squared_length(forth)) + 0.5] = 0
         height, width = trust.shape
