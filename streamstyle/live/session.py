@@ -167,6 +167,11 @@ class LiveSession(Closing):
     def controls(self) -> Controls:
         return self._controls
 
+    @property
+    def size(self) -> Size:
+        """At which the network works."""
+        return self._governor.size
+
     def status(self) -> Status:
         at_s = now_s()
         problems = [self._capture.problem, *list(self._shelf.problems.values())]
