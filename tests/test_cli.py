@@ -143,7 +143,7 @@ def test_bench_prints_a_table(capsys: pytest.CaptureFixture[str], inverter_path:
         ("live 99", "camera 99 cannot be opened"),
         ("live missing.mp4", "does not exist"),
         ("live screen:everything", "LEFT,TOP,WIDTHxHEIGHT"),
-        ("live nonsense://camera", "built without nonsense"),
+        ("live nonsense://camera", "built without this protocol"),
         ("live http://127.0.0.1:1/stream", "connection refused"),
         ("live pattern:testsrc --fps 0", "from 1 to 240"),
         ("live pattern:testsrc --stream gopher://x --no-window", "begins with rtmp://"),

@@ -16,6 +16,7 @@ from streamstyle.frame import Frame
 from streamstyle.live import outlets
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.session import LiveSession, Promise
+from streamstyle.sources import SourceInfo
 from tests.clips import read_clip
 from tests.live import BLUE, ORANGE, Camera, color_at, is_painted, show_until
 
@@ -80,12 +81,15 @@ class Plain(Closing):
     def __init__(self, level: int) -> None:
         self.level = level
         self.closed = False
+        self.prepared: set[tuple[int, int]] = set()
 
     def prepare(self, height: int, width: int, batch: int = 1) -> None:
         time.sleep(0.05)
+        self.prepared.add((height, width))
 
     def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
         assert not self.closed
+        assert frames.shape[1:3] in self.prepared  # else the picture would stand still meanwhile
         return np.full_like(frames, self.level)
 
     def close(self) -> None:
@@ -133,6 +137,47 @@ def test_style_that_cannot_be_had_is_said_and_the_last_one_stays() -> None:
         session.change(style="nonsense")
         show_until(session, lambda _f: session.status().problems == ("no style nonsense",))
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
+
+
+def test_style_can_be_asked_for_again() -> None:
+    missing = {"grey"}
+
+    def opener(style: str) -> Engine:
+        if style in missing:
+            raise EngineError("grey.onnx does not exist")
+        return open_plain(style)
+
+    with LiveSession(Camera, Controls("dark"), open_style=opener) as session:
+        show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
+        session.change(style="grey")
+        show_until(session, lambda _f: session.status().problems != ())
+        missing.clear()
+        session.change(style="grey")
+        show_until(session, lambda f: color_at(f, 0.5) == (100, 100, 100))
+        assert session.status().problems == ()
+
+
+class Large(Camera):
+    """A camera for which the ladder has several rungs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info = SourceInfo("camera 0", None, 640, 480, None)
+
+
+def test_size_goes_up_to_what_is_allowed_and_comes_down_when_told() -> None:
+    """`Plain` sees to it that every size was made ready before it is painted at."""
+    with LiveSession(Large, Controls("dark"), open_style=open_plain) as session:
+        show_until(session, lambda _f: session.status().size == (640, 480))
+        session.quality(-1)
+        show_until(session, lambda _f: session.status().size == (512, 384))
+        session.quality(-1)
+        show_until(session, lambda _f: session.status().size == (416, 312))
+        session.change(style="light")
+        show_until(session, lambda f: color_at(f, 0.5) == (200, 200, 200))
+        assert session.status().size == (416, 312)
+        session.quality(1)
+        show_until(session, lambda _f: session.status().size == (512, 384))
 
 
 def test_recording_is_playable_and_keeps_real_time(session: LiveSession, tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ class Governor:
         self._went_up = False  # by the last change
         self._possible_since_s: float | None = None
         self._patience_s = [PATIENCE_S] * len(rungs)
-        self._starting = True  # until all is ready and measured
+        self._starting = True  # until nothing larger seems possible
+        self._hope: int | None = None  # the rung to go up to
         self._ready: list[int] = []
         self._lock = threading.Lock()
 
@@ -104,6 +105,16 @@ class Governor:
         with self._lock:
             if at_s - age_s > self._changed_at_s:
                 self._ages.append((at_s, age_s))
+
+    def wanted(self) -> tuple[Size, ...]:
+        """The sizes to have engines for: the present one, the one it would go up to, and those that
+        it may have to go down to."""
+        with self._lock:
+            hope = () if self._hope is None else (self._hope,)
+            return tuple(
+                self.rungs[rung]
+                for rung in (self.rung, *hope, *range(self.rung + 1, len(self.rungs)))
+            )
 
     def decide(self, at_s: float, ready: Collection[Size]) -> int:
         """The rung for the next frame, a change only to one whose engine is `ready`: to wait for an
@@ -157,26 +168,25 @@ class Governor:
             self._change(next((rung for rung in lower if rung >= target), lower[-1]), at_s)
 
     def _maybe_go_up(self, at_s: float, paint_s: float, age_s: float) -> None:
+        limit = DOWN_TO if self._starting else UP_TO
+        first = self.highest if self._starting else max(self.highest, self.rung - 1)
         possible = [
             rung
-            for rung in self._ready
-            if self.highest <= rung < self.rung
-            and self._expected(rung, paint_s, age_s) <= (DOWN_TO if self._starting else UP_TO)
+            for rung in range(first, self.rung)
+            if self._expected(rung, paint_s, age_s) <= limit
         ]
-        if self._starting:
-            if possible:
-                self._change(possible[0], at_s)
-            elif len(self._ready) == len(self.rungs):
-                self._starting = False
+        if not possible:
+            self._starting = False
+            self._hope = self._possible_since_s = None
             return
-        above = self.rung - 1
-        if above not in possible:
-            self._possible_since_s = None
-        elif self._possible_since_s is None:
+        self._hope = possible[0]
+        if self._possible_since_s is None:
             self._possible_since_s = at_s
-        elif at_s - self._possible_since_s >= self._patience_s[above]:
-            self._went_up = True
-            self._change(above, at_s)
+        patience_s = 0.0 if self._starting else self._patience_s[self._hope]
+        ready = [rung for rung in possible if rung in self._ready]
+        if ready and at_s - self._possible_since_s >= patience_s:
+            self._went_up = not self._starting
+            self._change(ready[0], at_s)
 
     def _expected(self, rung: int, paint_s: float, age_s: float) -> float:
         """The part of what is allowed that another rung would take, by what this one takes."""
@@ -188,7 +198,7 @@ class Governor:
     def _change(self, rung: int, at_s: float) -> None:
         self.rung = rung
         self._changed_at_s = at_s
-        self._first_at_s = self._possible_since_s = None
+        self._first_at_s = self._possible_since_s = self._hope = None
         self._paints.clear()
         self._ages.clear()
 

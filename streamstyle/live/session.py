@@ -19,7 +19,7 @@ from streamstyle.live.controls import Controls, View
 from streamstyle.live.governor import Governor, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.stabiliser import Stabiliser
-from streamstyle.live.styles import EngineShelf, Layer, StyleMix
+from streamstyle.live.styles import EngineShelf, Fade, Layer, StyleMix
 from streamstyle.paint import describe
 from streamstyle.pixels import blended, mirrored, resized
 from streamstyle.sinks import Sink
@@ -110,8 +110,9 @@ class LiveSession(Closing):
             promise.fps or min(MAX_FPS, float(rate or FALLBACK_FPS)),
             promise.max_latency_ms,
         )
-        self._shelf = EngineShelf(open_style, self._sizes_by_urgency)
+        self._shelf = EngineShelf(open_style)
         self._mix = StyleMix(self._shelf)
+        self._fade = Fade()
         self._stabiliser = Stabiliser()
         self._outlets: list[Outlet] = []
         self._recorder: Outlet | None = None
@@ -208,8 +209,10 @@ class LiveSession(Closing):
         self.change(style=names[(at + step) % len(names)])
 
     def quality(self, step: int) -> None:
-        """Allow sizes larger by a rung with 1, or smaller with -1, than allowed so far."""
-        self._governor.allow(self._governor.highest - step)
+        """With -1 a smaller size than the present one and none larger; with 1, one more that is
+        larger is allowed."""
+        governor = self._governor
+        governor.allow(governor.rung + 1 if step < 0 else governor.highest - 1)
 
     def add(self, name: str, sink: Sink) -> None:
         """Give every frame to `sink` as well. Failing or slow, it is cut off, and `status` says
@@ -275,15 +278,18 @@ class LiveSession(Closing):
         """The frame as it is to be shown."""
         width, height = self.output_size
         original = mirrored(resized(frame.image, width, height), False, controls.mirror)
-        size = self._governor.size
-        layers = self._mix.layers(controls, size)
+        sizes = self._governor.wanted()
+        layers, changed = self._mix.layers(controls, sizes)
         if not layers:  # so that a window is never empty while the first style is loaded
             return frame.with_image(original)
         started_at_s = now_s()
-        seen = resized(original, *size)
+        if changed:
+            self._fade.begin()
+        seen = resized(original, *sizes[0])
         painting = _paint(layers, seen)
         painted_at_s = now_s()
-        painting = self._stabiliser(seen, painting, controls.steady)
+        kept = self._fade.kept(started_at_s)
+        painting = self._stabiliser(seen, painting, controls.steady, kept)
         painting = resized(painting, width, height)
         if controls.strength < 1:
             painting = blended(painting, original, controls.strength)
@@ -292,8 +298,7 @@ class LiveSession(Closing):
         self._stages["network"].add(painted_at_s - started_at_s)
         self._stages["finish"].add(at_s - painted_at_s)
         self._engine = describe(layers[0].engine)
-        if not self._mix.fading:  # which costs double and is soon over
-            self._governor.painted(at_s, at_s - started_at_s, frame.captured_at_s)
+        self._governor.painted(at_s, at_s - started_at_s, frame.captured_at_s)
         self._governor.decide(at_s, self._shelf.ready())
         self._last_painting = painting
         for outlet in self._outlets:
@@ -305,12 +310,6 @@ class LiveSession(Closing):
             self._latest = frame
             self._painted_at_s = now_s()
             self._shown.notify_all()
-
-    def _sizes_by_urgency(self) -> tuple[Size, ...]:
-        """The size in use, then its neighbours on the ladder, then the rest."""
-        here = self._governor.rung
-        rungs = self._governor.rungs
-        return tuple(rungs[i] for i in sorted(range(len(rungs)), key=lambda i: abs(i - here)))
 
 
 def _paint(layers: list[Layer], seen: Image) -> Image:

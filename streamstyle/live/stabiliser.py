@@ -48,31 +48,28 @@ class Stabiliser:
         self._flow.setFinestScale(1)
         self._flow.setGradientDescentIterations(6)  # of 12; more took time and changed nothing
         self._before: Image | None = None  # the input, small
-        self._painted: Field | None = None  # in full precision, or old paint would never quite go
+        # In full precision while it is blended, or old paint would never quite go.
+        self._painted: Field | Image | None = None
 
-    def reset(self) -> None:
-        """Forget the past: what comes next has nothing to do with it."""
-        self._before = self._painted = None
-
-    def __call__(self, source: Image, painted: Image, amount: float) -> Image:
+    def __call__(self, source: Image, painted: Image, amount: float, kept: float = 0.0) -> Image:
         """`painted` (H, W, 3) is what `source` became, either of any size, which may change from
-        frame to frame; `amount` is 0, nothing kept, to 1. The result is of `painted`'s size."""
-        if amount == 0:
-            self.reset()
-            return painted
+        frame to frame; `amount` is 0, nothing kept, to 1. Of the last result `kept`, 0 to 1, stays
+        at least, everywhere but at a cut. The result is of `painted`'s size."""
         cv2 = load_opencv()
-        now, new = _small(source), painted.astype(np.float32)
+        now = _small(source)
         before, last = self._before, self._painted
-        self._before, self._painted = now, new
-        if before is None or last is None:
+        self._before, self._painted = now, painted
+        if before is None or last is None or amount == kept == 0:
             return painted
         flow, trust = self._motion(now, _fitted(before, now))
         if np.mean(trust < 0.1) > CUT:
             return painted
         height, width = painted.shape[:2]
+        new = painted.astype(np.float32)
         # Cubic: a linear one, frame after frame, would blur the strokes away.
-        moved = _moved(_fitted(last, new), flow, cv2.INTER_CUBIC)
-        share = cv2.resize(trust * np.float32(MOST * amount), (width, height))
+        moved = _moved(_fitted(last.astype(np.float32), new), flow, cv2.INTER_CUBIC)
+        share = np.maximum(trust * np.float32(MOST * amount), np.float32(kept))
+        share = cv2.resize(share, (width, height))
         steady = _with_contrast(cv2.blendLinear(moved, new, share, 1 - share), new)
         self._painted = steady
         result: Image = cv2.add(steady, 0, dtype=cv2.CV_8U)  # rounds, and stays within 0..255

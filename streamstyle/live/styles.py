@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from engines import Engine
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
-from streamstyle.timing import now_s
 
 FADE_S = 0.5
 """How long one style takes to become another."""
@@ -28,12 +27,9 @@ class Layer:
 class EngineShelf:
     """Opens engines in the background, readies them for all sizes, and keeps the latest ones."""
 
-    def __init__(
-        self, opener: Callable[[str], Engine], sizes: Callable[[], tuple[Size, ...]]
-    ) -> None:
-        """`sizes` are those to be ready for, the most urgent first."""
+    def __init__(self, opener: Callable[[str], Engine]) -> None:
         self._opener = opener
-        self._sizes = sizes
+        self._sizes: tuple[Size, ...] = ()
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._ready: dict[str, frozenset[Size]] = {}
         self._wanted: list[tuple[str, Size]] = []
@@ -59,15 +55,16 @@ class EngineShelf:
     def ready(self) -> frozenset[Size]:
         """The sizes that every engine in use is ready for."""
         with self._changed:
-            return frozenset.intersection(
-                frozenset(self._sizes()), *(self._ready[style] for style in self._in_use)
-            )
+            sizes = [self._ready[style] for style in self._in_use]
+            return frozenset.intersection(*sizes) if sizes else frozenset()
 
-    def use(self, styles: frozenset[str]) -> None:
-        """These are painted with: they are not to be closed, and to be ready for every size."""
+    def use(self, styles: frozenset[str], sizes: tuple[Size, ...]) -> None:
+        """These are painted with: they are not to be closed, and to be made ready for these sizes,
+        the most urgent first."""
         with self._changed:
-            self._in_use = styles
-            self._changed.notify()
+            if (styles, sizes) != (self._in_use, self._sizes):
+                self._in_use, self._sizes = styles, sizes
+                self._changed.notify()
 
     def forgive(self) -> None:
         """Try again what could not be had, if it is asked for again."""
@@ -103,7 +100,7 @@ class EngineShelf:
             while not self._closed:
                 if self._wanted:  # somebody waits; for the one asked for last, rather
                     return self._wanted[-1]
-                for size in self._sizes():
+                for size in self._sizes:
                     for style in self._in_use:
                         if size not in self._ready[style] and style not in self.problems:
                             return style, size
@@ -124,45 +121,53 @@ class EngineShelf:
 
 
 class StyleMix:
-    """What to paint with: the styles asked for, faded in from what was painted before. Used by
-    one thread."""
+    """What to paint with: the styles asked for, as soon as they can be had. Used by one thread."""
 
     def __init__(self, shelf: EngineShelf) -> None:
         self._shelf = shelf
         self._shares: dict[str, float] = {}
-        self._from: dict[str, float] = {}
-        self._target: dict[str, float] = {}
-        self._since_s = 0.0
 
-    @property
-    def fading(self) -> bool:
-        """For a moment more styles are painted than are asked for."""
-        return bool(self._from)
-
-    def layers(self, controls: Controls, size: Size, at_s: float | None = None) -> list[Layer]:
-        """The layers for a frame of `size` now; none until the first style is ready."""
-        at_s = now_s() if at_s is None else at_s
+    def layers(self, controls: Controls, sizes: tuple[Size, ...]) -> tuple[list[Layer], bool]:
+        """The layers for a frame of the first of `sizes`, none until the first style is ready, and
+        whether they are of other styles than before. The other sizes may be next."""
         wanted = _wanted(controls)
-        engines = {style: self._shelf.get(style, size) for style in {*wanted, *self._shares}}
-        if wanted != self._target and all(engines[style] for style in wanted):
-            same_styles = set(wanted) == set(self._target)
-            # A mix is moved by hand and follows it; another style fades in.
-            self._from = {} if same_styles or not self._shares else dict(self._shares)
-            self._target, self._since_s = wanted, at_s
-            self._shelf.use(frozenset({*wanted, *self._from}))
-        done = min(1.0, (at_s - self._since_s) / FADE_S) if self._from else 1.0
-        shares = {style: done * share for style, share in self._target.items()}
-        for style, share in self._from.items():
-            shares[style] = shares.get(style, 0.0) + (1 - done) * share
-        self._shares = {style: share for style, share in shares.items() if share > 0}
-        if done == 1.0 and self._from:
-            self._from = {}
-            self._shelf.use(frozenset(self._target))
-        return [
+        changed = False
+        engines = [self._shelf.get(style, sizes[0]) for style in wanted]  # which asks for each
+        if all(engines):
+            changed = bool(self._shares) and set(wanted) != set(self._shares)
+            self._shares = wanted
+        self._shelf.use(frozenset(self._shares), sizes)
+        layers = [
             Layer(engine, share)
             for style, share in self._shares.items()
-            if (engine := engines.get(style) or self._shelf.get(style, size)) is not None
+            if (engine := self._shelf.get(style, sizes[0])) is not None
         ]
+        return layers, changed
+
+
+class Fade:
+    """One style becomes another: what was painted last is moved along with the picture and gives
+    way bit by bit, which costs no second network. Reads no clock; times in seconds."""
+
+    def __init__(self) -> None:
+        self._last_s = 0.0
+        self._since_s: float | None = None
+
+    def begin(self) -> None:
+        """The next frame is the first of the new style."""
+        self._since_s = self._last_s
+
+    def kept(self, at_s: float) -> float:
+        """The part of the last frame that is kept in a frame now. What is left of the old style,
+        their product, falls in a straight line to nothing within FADE_S."""
+        last_s, self._last_s = self._last_s, at_s
+        if self._since_s is None:
+            return 0.0
+        left = 1 - (at_s - self._since_s) / FADE_S
+        if left <= 0:
+            self._since_s = None
+            return 0.0
+        return left / (1 - (last_s - self._since_s) / FADE_S)
 
 
 def _wanted(controls: Controls) -> dict[str, float]:

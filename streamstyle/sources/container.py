@@ -50,11 +50,6 @@ def open_container(
         raise UserError(
             f"cannot open {location}: nothing came in {OPEN_TIMEOUT_S:.0f} s"
         ) from error
-    except av.ProtocolNotFoundError as error:
-        scheme = location.partition("://")[0]
-        raise UserError(
-            f"cannot open {location}: the FFmpeg inside PyAV was built without {scheme}"
-        ) from error
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"cannot open {location}: {reason(error)}") from error
 
