@@ -26,6 +26,10 @@ Style = Mapping[str, NDArray[np.float32]]
 
 NO_STYLE: Style = {}
 
+STYLE_WEIGHTS = "style_weights"
+"""The style input of a model of many styles: float32 (S,), the part of each style of its card in
+the painting; the sum is 1."""
+
 
 class Engine(Protocol):
     """A model opened on a device. One thread paints at a time; another may prepare meanwhile."""
@@ -35,8 +39,10 @@ class Engine(Protocol):
     """As --engine names it."""
     device: str
     """The hardware really used, in the backend's words."""
-    precision: str
-    """The precision really used: fp32, fp16 or bf16."""
+
+    @property
+    def precision(self) -> str:
+        """Really used: fp32, fp16 or bf16."""
 
     def prepare(self, height: int, width: int, batch: int = 1) -> None:
         """Do ahead what the first frame of a size would have to wait for."""

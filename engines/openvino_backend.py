@@ -57,11 +57,14 @@ class OpenVinoEngine(Closing):
         self._requests: OrderedDict[tuple[int, ...], ov.InferRequest] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
-        request = self._request((1, 64, 64, 3))
-        used = str(
-            request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string()
-        )
-        self.precision = {ours: name for name, ours in PRECISIONS.items()}[used]
+        self._precision: str | None = None
+
+    @property
+    def precision(self) -> str:
+        if self._precision is None:  # only what is compiled knows
+            self._request((1, 64, 64, 3))
+        assert self._precision is not None
+        return self._precision
 
     def prepare(self, height: int, width: int, batch: int = 1) -> None:
         self._request((batch, height, width, 3))
@@ -100,7 +103,11 @@ class OpenVinoEngine(Closing):
         model = self._model.clone()
         model.reshape({"frame": list(shape)})
         request = core().compile_model(model, self.device, self._config).create_infer_request()
+        used = str(
+            request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string()
+        )
         with self._lock:
+            self._precision = {ours: name for name, ours in PRECISIONS.items()}[used]
             self._requests[shape] = request
             if len(self._requests) > KEPT_SIZES:
                 self._requests.popitem(last=False)

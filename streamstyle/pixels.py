@@ -21,6 +21,20 @@ def resized(image: Image, width: int, height: int) -> Image:
     return cast(Image, cv2.resize(image, (width, height), interpolation=kind))
 
 
+def fitted(image: Image, width: int, height: int) -> Image:
+    """The picture at another size, whole and not stretched: black is put beside it, or above and
+    below, where the shapes differ."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    across, down = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    image = resized(image, across, down)
+    if (across, down) == (width, height):
+        return image
+    left, top = (width - across) // 2, (height - down) // 2
+    borders = top, height - down - top, left, width - across - left
+    cv2 = load_opencv()
+    return cast(Image, cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=(0, 0, 0)))
+
+
 def blended(image: Image, other: Image, share: float) -> Image:
     """`share` of `image` and the rest of `other`, of the same size."""
     return cast(Image, load_opencv().addWeighted(image, share, other, 1 - share, 0))

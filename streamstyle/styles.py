@@ -4,9 +4,24 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from engines import ZOO, Engine, ModelCard, StyleCard, read_card
+import numpy as np
+
+from engines import (
+    NO_STYLE,
+    STYLE_WEIGHTS,
+    ZOO,
+    Engine,
+    Frames,
+    ModelCard,
+    Style,
+    StyleCard,
+    read_card,
+)
 from engines import open_engine as open_model
+from streamstyle.closing import Closing
 from streamstyle.errors import UserError
+
+ONNX = ".onnx"
 
 DEFAULT_STYLE = "starry-night"
 
@@ -26,17 +41,56 @@ def style_card(name: str) -> StyleCard:
 
 
 def find_model(style: str | Path) -> ModelCard:
-    """The model for a style that ships, by its name, or for a path to an ONNX file of your own."""
-    if isinstance(style, Path) or style.endswith(".onnx"):
-        return read_card(Path(style))
+    """The model for a style; see `find_style`."""
+    return find_style(style)[0]
+
+
+def find_style(style: str | Path) -> tuple[ModelCard, int]:
+    """The model that paints in `style`, and the style's number in it: a style that ships, by its
+    name; the first one of an ONNX file of your own, FILE.onnx; or any of its, FILE.onnx:NAME."""
+    file, is_file, name = str(style).partition(ONNX)
+    if is_file and (not name or name.startswith(":")):
+        card = read_card(Path(file + is_file))
+        return card, _number(card, name.removeprefix(":")) if name else 0
     models = models_by_style()
     if style not in models:
-        close = get_close_matches(style, models, n=1)
+        close = get_close_matches(str(style), models, n=1)
         hint = f"did you mean {close[0]}? There is" if close else "there is"
         raise UserError(
             f"no style {style}; {hint} {', '.join(models)}, or the path of a .onnx file"
         )
-    return models[style]
+    card = models[str(style)]
+    return card, _number(card, str(style))
+
+
+def _number(card: ModelCard, name: str) -> int:
+    names = [style.name for style in card.styles]
+    if name not in names:
+        raise UserError(f"{card.path.name} has no style {name}; it has {', '.join(names)}")
+    return names.index(name)
+
+
+class StyledEngine(Closing):
+    """A model of many styles that paints in one of them unless told another; see `Engine`."""
+
+    def __init__(self, engine: Engine, number: int) -> None:
+        self.card = engine.card
+        self.backend, self.device = engine.backend, engine.device
+        self._engine = engine
+        self._style = {STYLE_WEIGHTS: np.eye(len(engine.card.styles), dtype=np.float32)[number]}
+
+    @property
+    def precision(self) -> str:
+        return self._engine.precision
+
+    def prepare(self, height: int, width: int, batch: int = 1) -> None:
+        self._engine.prepare(height, width, batch)
+
+    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+        return self._engine.paint(frames, style or self._style)
+
+    def close(self) -> None:
+        self._engine.close()
 
 
 def open_engine(
@@ -46,5 +100,8 @@ def open_engine(
     precision: str = "auto",
 ) -> Engine:
     """Open the engine that paints in `style`: a name that `streamstyle styles` lists, or the path
-    of an ONNX file made by streamstyle-export. See `engines.open_engine` for the rest."""
-    return open_model(find_model(style).path, backend, device, precision)
+    of an ONNX file made by streamstyle-export, FILE.onnx or FILE.onnx:NAME. See
+    `engines.open_engine` for the rest."""
+    card, number = find_style(style)
+    engine = open_model(card.path, backend, device, precision)
+    return engine if len(card.styles) == 1 else StyledEngine(engine, number)

@@ -1,5 +1,7 @@
 """A session without a window: what it shows, records and survives."""
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from engines import NO_STYLE, Engine, EngineError, Frames, Style
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
-from streamstyle.live import outlets
+from streamstyle.live import outlets, styles
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.session import LiveSession, Promise
 from streamstyle.sources import SourceInfo
@@ -157,6 +159,39 @@ def test_style_can_be_asked_for_again() -> None:
         assert session.status().problems == ()
 
 
+def test_picture_of_another_shape_is_not_stretched(
+    open_inverter: Callable[[str], Engine],
+) -> None:
+    """As of a telephone that is turned while it streams. What is black beside it is painted too."""
+
+    class Turned(Camera):
+        def __init__(self) -> None:
+            super().__init__()
+            self.info = SourceInfo("camera 0", None, 192, 64, None)
+
+    with LiveSession(Turned, Controls("negative"), open_style=open_inverter) as session:
+        frame = show_until(session, is_painted)
+    assert (frame.width, frame.height) == (192, 64)
+    assert color_at(frame, 0.1) == color_at(frame, 0.9) == (255, 255, 255)
+    assert color_at(frame, 0.7) == BLUE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_loading_a_style_yields_to_painting(
+    open_inverter: Callable[[str], Engine],
+) -> None:
+    def niceness() -> dict[int, int]:
+        tasks = (int(task.name) for task in Path("/proc/self/task").iterdir())
+        return {task: os.getpriority(os.PRIO_PROCESS, task) for task in tasks}
+
+    with LiveSession(Camera, Controls("negative"), open_style=open_inverter) as session:
+        show_until(session, is_painted)
+        session.change(style="another")
+        show_until(session, lambda _f: styles.NICE in niceness().values())
+        (shelf,) = (t for t in threading.enumerate() if t.name == "streamstyle-engines")
+        assert [task for task, nice in niceness().items() if nice] == [shelf.native_id]
+
+
 class Large(Camera):
     """A camera for which the ladder has several rungs."""
 
@@ -281,10 +316,27 @@ def test_source_that_cannot_be_opened_at_first_is_an_error() -> None:
         LiveSession(unplugged)
 
 
-def test_error_while_painting_comes_out() -> None:
+def test_engine_that_cannot_paint_at_all_is_said() -> None:
     class Broken(Plain):
         def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
             raise RuntimeError("out of device memory")
+
+    broken = Broken(0)
+    with LiveSession(Camera, Controls("x"), open_style=lambda _style: broken) as session:
+        show_until(session, lambda _f: session.status().problems == ("out of device memory",))
+        show_until(session, lambda f: color_at(f, 0.5) == ORANGE)
+        assert broken.closed
+
+
+def test_error_while_painting_comes_out() -> None:
+    class Broken(Plain):
+        painted = 0
+
+        def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+            self.painted += 1
+            if self.painted > 3:
+                raise RuntimeError("out of device memory")
+            return super().paint(frames, style)
 
     with (
         LiveSession(Camera, Controls("x"), open_style=lambda _style: Broken(0)) as session,

@@ -21,7 +21,7 @@ from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.stabiliser import Stabiliser
 from streamstyle.live.styles import EngineShelf, Fade, Layer, StyleMix
 from streamstyle.paint import describe
-from streamstyle.pixels import blended, mirrored, resized
+from streamstyle.pixels import blended, fitted, mirrored, resized
 from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
@@ -277,7 +277,7 @@ class LiveSession(Closing):
     def _painted(self, frame: Frame, controls: Controls) -> Frame:
         """The frame as it is to be shown."""
         width, height = self.output_size
-        original = mirrored(resized(frame.image, width, height), False, controls.mirror)
+        original = mirrored(fitted(frame.image, width, height), False, controls.mirror)
         sizes = self._governor.wanted()
         layers, changed = self._mix.layers(controls, sizes)
         if not layers:  # so that a window is never empty while the first style is loaded

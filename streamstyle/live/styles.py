@@ -1,9 +1,13 @@
 """The engines in use, opened and warmed on a thread of their own, and how they are mixed."""
 
+import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from engines import Engine
 from streamstyle.live.controls import Controls
@@ -14,6 +18,10 @@ FADE_S = 0.5
 
 KEPT_ENGINES = 4
 """Besides those in use: going back to a style just left is then at once."""
+
+
+NICE = 10
+"""Of 19, which is the lowest priority."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,16 @@ class EngineShelf:
 
     def _work(self) -> None:
         while (task := self._next_task()) is not None:
+            if self._engines:
+                _yield_to_painting()
             style, size = task
             try:
-                engine = self._engines.get(style) or self._opener(style)
-                engine.prepare(size[1], size[0])
+                engine = self._engines.get(style)
+                if engine is None:
+                    engine = self._opener(style)
+                    _warm(engine, size)
+                else:
+                    engine.prepare(size[1], size[0])
             except Exception as error:  # whatever it is, the picture goes on
                 with self._changed:
                     self.problems[style] = str(error)
@@ -118,6 +132,25 @@ class EngineShelf:
             closed = [self._engines.pop(name) for name in closing]
         for old in closed:
             old.close()
+
+
+def _warm(engine: Engine, size: Size) -> None:
+    """Paint a first frame, which is slower, while nobody else has the engine."""
+    width, height = size
+    try:
+        engine.prepare(height, width)
+        engine.paint(np.zeros((1, height, width, 3), np.uint8))
+    except BaseException:
+        engine.close()
+        raise
+
+
+def _yield_to_painting() -> None:
+    """Let this thread have what the others leave, so that the picture moves on while a style is
+    loaded. Not before the first one has painted: threads that all engines share begin with that,
+    and would inherit it. Only Linux has priorities of threads that anybody may lower."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 class StyleMix:
