@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from engines.base import MIN_SIDE, NO_STYLE, Engine, Frames, Style
+from engines.base import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, Engine, Frames, Style
 from engines.card import ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem
 from engines.errors import EngineError
@@ -15,6 +15,7 @@ __all__ = [
     "MIN_SIDE",
     "NO_STYLE",
     "PRECISIONS",
+    "STYLE_WEIGHTS",
     "ZOO",
     "Engine",
     "EngineError",

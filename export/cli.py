@@ -4,24 +4,23 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from engines import EngineError, StyleCard, read_card
+from engines import EngineError, read_card
 from export.engine_file import write_engine
 from export.errors import ExportError
 from export.losses import LossConfig
 from export.models.johnson import JohnsonConfig
+from export.models.many_style import ManyStyleConfig
 from export.photos import list_photos
+from export.styles import COLUMNS, StylePicture, read_styles
 from export.train import TrainConfig, load_trained, train
 
-_CONFIGS: dict[str, type[TrainConfig] | type[JohnsonConfig] | type[LossConfig]] = {
-    "training": TrainConfig,
-    "net": JohnsonConfig,
-    "loss": LossConfig,
-}
-"""What can be set on the command line: every field that has a default is an option."""
+ADDING_STEPS = 300
+ADDING_RATE = 0.02
+"""What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,18 +38,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _train(options: argparse.Namespace) -> None:
-    _check_out(options.out, options.overwrite)
+def _train_johnson(options: argparse.Namespace) -> None:
     net = JohnsonConfig.paper() if options.paper else JohnsonConfig()
     loss = LossConfig.paper() if options.paper else LossConfig()
-    config = _replaced(
-        TrainConfig(style=str(options.style), photos=str(options.photos)),
-        options,
-        net=_replaced(net, options),
-        loss=_replaced(loss, options),
+    style = _style(options, options.style, options.out.stem)
+    _train(options, TrainConfig((style,), str(options.photos), net=net, loss=loss))
+
+
+def _train_many(options: argparse.Namespace) -> None:
+    styles = read_styles(options.styles, options.pictures)
+    _train(options, TrainConfig(styles, str(options.photos), net=ManyStyleConfig()))
+
+
+def _add_style(options: argparse.Namespace) -> None:
+    card = read_card(options.to)
+    if card.family != "many-style":
+        raise ExportError(f"{options.to} is a net for one style; give one for many")
+    style = _style(options, options.picture, options.picture.stem)
+    if style.name in [known.name for known in card.styles]:
+        raise ExportError(f"{options.to} has a style {style.name} already; give another --name")
+    options.start_from = str(options.to)
+    if options.out is None:
+        options.out, options.overwrite = options.to, True
+    config = TrainConfig(
+        (style,),
+        str(options.photos),
+        kept_styles=len(card.styles),
+        net=ManyStyleConfig(**card.training["net"]),
+        steps=ADDING_STEPS,
+        learning_rate=ADDING_RATE,
+        style_warm_up=1,
     )
+    _train(options, config)
+
+
+def _style(options: argparse.Namespace, picture: Path, name: str) -> StylePicture:
+    return StylePicture(
+        picture=str(picture),
+        name=options.name or name,
+        title=options.title or picture.stem,
+        artist=options.artist,
+        year=options.year,
+        licence=options.licence,
+        size=options.style_size,
+    )
+
+
+def _train(options: argparse.Namespace, config: TrainConfig) -> None:
+    _check_out(options.out, options.overwrite)
+    parts = {part: _replaced(getattr(config, part), options) for part in ("net", "loss")}
     run = options.run or options.out.with_suffix(".run")
-    train(config, run)
+    train(_replaced(config, options, **parts), run)
     _write(run / "checkpoint.pt", options)
 
 
@@ -61,16 +99,15 @@ def _onnx(options: argparse.Namespace) -> None:
 
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained(checkpoint)
-    style = StyleCard(
-        name=options.name or options.out.stem,
-        title=options.title or Path(config.style).stem,
-        artist=options.artist,
-        year=options.year,
-        licence=options.licence,
-    )
-    earlier = read_card(Path(config.start_from)).training["commands"] if config.start_from else []
+    cards = [style.card for style in config.styles]
+    earlier = []
+    if config.start_from:
+        before = read_card(Path(config.start_from))
+        earlier = before.training["commands"]
+        cards = [*before.styles[: config.kept_styles], *cards]
     training = {
         "commands": [*earlier, _command(config)],
+        "net": asdict(config.net),
         "steps": step,
         "photos": len(list_photos(options.photos)),
         "losses": (
@@ -78,7 +115,7 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
             f"{', '.join(config.loss.style_layers)} of {Path(config.loss.network).stem}"
         ),
     }
-    measured = write_engine(net, options.out, "johnson", [style], training, options.photos)
+    measured = write_engine(net, options.out, config.family, cards, training, options.photos)
     print(
         f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, at least "
         f"{measured['worst_psnr_db']} dB from PyTorch at {', '.join(measured['sizes'])}"
@@ -87,9 +124,20 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
 
 def _command(config: TrainConfig) -> str:
     """The command that trains this, with names of files but not where they were."""
-    words = ["streamstyle-export", "train", "johnson"]
-    words += ["--style", Path(config.style).name, "--photos", "PHOTOS"]
-    for part in (config, config.net, config.loss):
+    style = config.styles[0]
+    parts: list[Any] = [config, config.net, config.loss]
+    words = ["streamstyle-export"]
+    if config.kept_styles:
+        words += ["add-style", Path(style.picture).name, "--to", Path(config.start_from).name]
+        parts.remove(config.net)
+    elif config.family == "johnson":
+        words += ["train", "johnson", "--style", Path(style.picture).name]
+    else:
+        words += ["train", "many-style", "--styles", "STYLES", "--pictures", "PICTURES"]
+    words += ["--photos", "PHOTOS"]
+    if len(config.styles) == 1 and style.size != StylePicture.size:
+        words += ["--style-size", str(style.size)]
+    for part in parts:
         for field in fields(part):
             value = getattr(part, field.name)
             if not _is_option(field) or value == field.default or field.name == "device":
@@ -117,7 +165,7 @@ def _replaced(config: Any, options: argparse.Namespace, **parts: Any) -> Any:
     given = {
         field.name: getattr(options, field.name)
         for field in fields(config)
-        if _is_option(field) and getattr(options, field.name) is not None
+        if _is_option(field) and getattr(options, field.name, None) is not None
     }
     return replace(config, **given, **parts)
 
@@ -128,42 +176,71 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    training = commands.add_parser("train", help="train a net for a picture")
-    training.set_defaults(command=_train)
-    training.add_argument("family", choices=["johnson"])
-    training.add_argument("--style", type=Path, required=True, help="the picture")
-    training.add_argument("--photos", type=Path, required=True, help="folder of photographs")
-    training.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
-    training.add_argument("--run", type=Path, help="folder for checkpoints (default: OUT.run)")
-    training.add_argument("--paper", action="store_true", help="net and losses as published")
-    for title, config in _CONFIGS.items():
-        group = training.add_argument_group(title)
-        for field in fields(config):
-            if _is_option(field):
-                _add_option(group, field)
-    _add_card(training)
+    training = commands.add_parser("train", help="train a net")
+    families = training.add_subparsers(required=True, metavar="FAMILY")
+    johnson = families.add_parser("johnson", help="a net for one picture")
+    johnson.set_defaults(command=_train_johnson)
+    johnson.add_argument("--style", type=Path, required=True, help="the picture")
+    johnson.add_argument("--paper", action="store_true", help="net and losses as published")
+    johnson.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    _add_style_options(johnson)
+    _add_training(johnson, TrainConfig, JohnsonConfig, LossConfig)
+
+    many = families.add_parser("many-style", help="one net for many pictures")
+    many.set_defaults(command=_train_many)
+    many.add_argument(
+        "--styles",
+        type=Path,
+        required=True,
+        help=f"CSV file with the columns {', '.join(COLUMNS)}; size and weight may follow",
+    )
+    many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
+    many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    _add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
+
+    adding = commands.add_parser("add-style", help="teach a net for many styles one more")
+    adding.set_defaults(command=_add_style)
+    adding.add_argument("picture", type=Path)
+    adding.add_argument("--to", type=Path, required=True, help="the net, a .onnx file")
+    adding.add_argument("--out", type=Path, help="the .onnx file to write (default: --to)")
+    _add_style_options(adding)
+    _add_training(adding, TrainConfig, LossConfig)
 
     export = commands.add_parser("onnx", help="make an engine of a checkpoint")
     export.set_defaults(command=_onnx)
     export.add_argument("checkpoint", type=Path)
     export.add_argument("out", type=Path, help="the .onnx file to write")
     export.add_argument("--photos", type=Path, required=True, help="photographs to check it on")
-    _add_card(export)
+    export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser
 
 
-def _add_card(parser: argparse.ArgumentParser) -> None:
+def _add_style_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--style-size", type=int, default=StylePicture.size, help="its short side, in pixels"
+    )
     card = parser.add_argument_group("what the file says of the style")
     card.add_argument("--name", help="for --style (default: the file's name)")
     card.add_argument("--title", help="of the picture (default: its file's name)")
     card.add_argument("--artist", default="unknown")
     card.add_argument("--year", default="unknown")
     card.add_argument("--licence", default="unknown")
+
+
+def _add_training(parser: argparse.ArgumentParser, *configs: type) -> None:
+    """Every field of `configs` that has a default becomes an option."""
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--run", type=Path, help="folder for checkpoints (default: OUT.run)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    for config in configs:
+        group = parser.add_argument_group(config.__name__.removesuffix("Config"))
+        for field in fields(config):
+            if _is_option(field):
+                _add_option(group, field)
 
 
 def _is_option(field: Any) -> bool:
-    return field.default is not MISSING
+    return field.default is not MISSING and field.metadata.get("option", True)
 
 
 def _flag(name: str) -> str:

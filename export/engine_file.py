@@ -17,9 +17,10 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from engines import MIN_SIDE, StyleCard, open_engine, read_card
+from engines import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, StyleCard, open_engine, read_card
 from engines.card import FORMAT
 from export.errors import ExportError
+from export.models.many_style import ManyStyle
 from export.photos import list_photos, load_picture
 
 OPSET = 20
@@ -36,21 +37,25 @@ _HALVED = "_half"
 TWIN_NOISE = 0.01
 """What sets repeated channels apart, as a part of the weights' standard deviation."""
 
+STYLES = "styles"
+"""The weight of a ManyStyle net that has a row for each style."""
+
 SMALLEST_HALVED = 1024
 """Numbers in a tensor from which storing it in half precision is worth its cast."""
 
 
 class FrameGraph(nn.Module):
-    """uint8 (N, H, W, 3) to the same, around a net that maps RGB (N, 3, H, W), 0..1."""
+    """uint8 (N, H, W, 3), and style weights (S,) for a net of many styles, to uint8 of the same
+    shape, around a net that maps RGB (N, 3, H, W), 0..1."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, frame: Tensor) -> Tensor:
+    def forward(self, frame: Tensor, weights: Tensor | None = None) -> Tensor:
         rgb = frame.permute(0, 3, 1, 2).to(torch.float32) / 255
-        painted = self.net(rgb).clamp(0, 1) * 255
-        stylized: Tensor = painted.round().to(torch.uint8).permute(0, 2, 3, 1)
+        painted = self.net(rgb) if weights is None else self.net(rgb, weights[None])
+        stylized: Tensor = (painted.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return stylized
 
 
@@ -93,15 +98,22 @@ def _export(graph: FrameGraph) -> onnx.ModelProto:
         1: torch.export.Dim("height", min=MIN_SIDE),
         2: torch.export.Dim("width", min=MIN_SIDE),
     }
-    example = torch.zeros(2, 37, 50, 3, dtype=torch.uint8)  # no size that might be taken as fixed
+    frame = torch.zeros(2, 37, 50, 3, dtype=torch.uint8)  # no size that might be taken as fixed
+    example: tuple[Tensor, ...] = (frame,)
+    shapes: tuple[dict[int, torch.export.Dim] | None, ...] = (sizes,)
+    names = ["frame"]
+    if isinstance(graph.net, ManyStyle):
+        example += (torch.zeros(len(graph.net.styles)),)
+        shapes += (None,)
+        names.append(STYLE_WEIGHTS)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about torch's own code
         program = torch.onnx.export(
             graph,
-            (example,),
-            dynamic_shapes=(sizes,),
-            input_names=["frame"],
+            example,
+            dynamic_shapes=shapes,
+            input_names=names,
             output_names=["stylized"],
             opset_version=OPSET,
             dynamo=True,
@@ -149,7 +161,8 @@ def load_weights(net: nn.Module, engine: Path) -> None:
     """Fill `net` with the weights of an engine file, which are in half precision.
 
     The file's net has the same architecture, or is narrower by a whole factor: `net` then paints
-    as that one does, and has the more to learn with (Net2WiderNet, Chen et al. 2016).
+    as that one does, and has the more to learn with (Net2WiderNet, Chen et al. 2016). A net of many
+    styles may have more of them than the file.
     """
     read_card(engine)
     stored = {
@@ -158,8 +171,13 @@ def load_weights(net: nn.Module, engine: Path) -> None:
         if tensor.name.startswith("net.")
     }
     weights = {name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()}
+    if isinstance(net, ManyStyle) and STYLES in weights:
+        rows = weights[STYLES]
+        missing = len(net.styles) - len(rows)
+        # A new style begins as the mean of those that there are.
+        weights[STYLES] = torch.cat([rows, rows.mean(dim=0, keepdim=True).expand(missing, -1)])
     for name, wanted in net.state_dict().items():
-        if name in weights and weights[name].ndim == wanted.ndim:
+        if name in weights and name != STYLES and weights[name].ndim == wanted.ndim:
             weights[name] = _widened(weights[name], wanted.shape)
     try:
         net.load_state_dict(weights)
@@ -188,14 +206,21 @@ def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
     chosen = candidates[:: max(1, len(candidates) // len(SIZES))][: len(SIZES)]
     worst = math.inf
     largest = 0
+    chance = torch.Generator().manual_seed(0)
     with open_engine(path, "openvino", "cpu", "fp32") as engine:
         for index, size in enumerate(SIZES):
             photo = load_picture(chosen[index % len(chosen)])
             rgb = nn.functional.interpolate(photo, size, mode="area")
             frame = (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+            weights = None
+            style = NO_STYLE
+            if isinstance(graph.net, ManyStyle):
+                weights = torch.rand(len(graph.net.styles), generator=chance)
+                weights = (weights**4 / (weights**4).sum()).float()  # a mix in which some prevail
+                style = {STYLE_WEIGHTS: weights.numpy()}
             with torch.no_grad():
-                expected = graph(frame).numpy()
-            painted = engine.paint(frame.numpy())
+                expected = graph(frame, weights).numpy()
+            painted = engine.paint(frame.numpy(), style)
             difference = np.abs(painted.astype(int) - expected.astype(int))
             largest = max(largest, int(difference.max()))
             worst = min(worst, psnr(painted, expected))

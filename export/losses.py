@@ -1,5 +1,6 @@
 """Perceptual losses: Johnson, Alahi, Fei-Fei 2016, section 3."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,8 +67,8 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def style_reconstruction_loss(statistic: Tensor, target: Tensor) -> Tensor:
-    """Equation 4: the squared Frobenius norm of the difference, averaged over the batch."""
-    return (statistic - target).square().sum(dim=(1, 2)).mean()
+    """Equation 4: the squared Frobenius norm of the difference, (N,)."""
+    return (statistic - target).square().sum(dim=(1, 2))
 
 
 def total_variation(rgb: Tensor) -> Tensor:
@@ -80,17 +81,22 @@ def total_variation(rgb: Tensor) -> Tensor:
 class PerceptualLoss(nn.Module):
     """The weighted terms for painted (N, 3, H, W) and content of the same shape, RGB, 0..1."""
 
-    def __init__(self, config: LossConfig, network: LossNetwork, style: Tensor) -> None:
-        """`style` is the picture, (1, 3, H, W), RGB, 0..1, at the size whose strokes to learn."""
+    def __init__(
+        self, config: LossConfig, network: LossNetwork, styles: Sequence[Tensor], weights: Tensor
+    ) -> None:
+        """`styles` are S pictures, (1, 3, H, W), RGB, 0..1, at the size whose strokes to learn;
+        `weights`, (S,), say how much each one's loss counts."""
         super().__init__()
         self.config = config
         self.network = network
+        self.weights = weights
         with torch.no_grad():
-            features = network(style)
-        self.targets = {layer: self._statistics(features[layer]) for layer in config.style_layers}
+            seen = [network(style) for style in styles]
+        self.targets = {layer: self._targets(seen, layer) for layer in config.style_layers}
 
-    def forward(self, painted: Tensor, content: Tensor) -> dict[str, Tensor]:
-        """The terms by name, already weighted; their sum is the loss."""
+    def forward(self, painted: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+        """The terms by name, already weighted; their sum is the loss. `style`, (N,), is the number
+        of the style that each picture was painted in."""
         config = self.config
         features = self.network(painted)
         with torch.no_grad():
@@ -99,17 +105,24 @@ class PerceptualLoss(nn.Module):
         for layer in config.content_layers:
             term = feature_reconstruction_loss(features[layer], wanted[layer])
             content_loss = content_loss + term / self._power(wanted[layer].float().square().mean())
-        style_loss = painted.new_zeros(())
+        style_loss = painted.new_zeros(len(style))
         for layer in config.style_layers:
             statistics = self._statistics(features[layer])
-            for statistic, target in zip(statistics, self.targets[layer], strict=True):
+            for statistic, targets in zip(statistics, self.targets[layer], strict=True):
+                target = targets[style]
                 term = style_reconstruction_loss(statistic, target)
-                style_loss = style_loss + term / self._power(target.square().sum())
+                style_loss = style_loss + term / self._power(target.square().sum(dim=(1, 2)))
+        style_loss = (self.weights[style] * style_loss).mean()
         return {
             "content": config.content_weight * content_loss / len(config.content_layers),
             "style": config.style_weight * style_loss / len(config.style_layers),
             "total_variation": config.total_variation_weight * total_variation(painted),
         }
+
+    def _targets(self, seen: list[dict[str, Tensor]], layer: str) -> list[Tensor]:
+        """Each statistic of all styles, (S, ...)."""
+        statistics = [self._statistics(features[layer]) for features in seen]
+        return [torch.cat(parts) for parts in zip(*statistics, strict=True)]
 
     def _statistics(self, features: Tensor) -> tuple[Tensor, ...]:
         if self.config.style_statistics == "gram":

@@ -1,10 +1,11 @@
-"""Training of a feed-forward net for one style picture."""
+"""Training of feed-forward nets: Johnson's for one style, and one net for many."""
 
 import csv
 import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Self
@@ -19,7 +20,10 @@ from export.errors import ExportError
 from export.loss_network import load_loss_network
 from export.losses import LossConfig, PerceptualLoss
 from export.models.johnson import Johnson, JohnsonConfig
+from export.models.many_style import ManyStyle, ManyStyleConfig
 from export.photos import PhotoCrops, list_photos, load_picture, to_image
+from export.styles import StylePicture
+from export.temporal import Motion, temporal_loss
 
 LOG_EVERY = 25  # steps; often enough to see a divergence early
 SAVE_EVERY = 250  # steps; what a power cut may cost
@@ -27,20 +31,27 @@ MAX_GRADIENT_NORM = 10.0
 """Usual ones are 10 to 50 and all directions are kept; a photo without structure, an empty sky,
 gives thousands, and a few of them once led a training astray for good."""
 
+FLAT = 0.005
+"""Standard deviation of colors 0..1, below which a picture is of one color."""
+
 SAMPLES = 4  # photos in a sample picture
+
+
+FAMILIES: dict[str, type[JohnsonConfig] | type[ManyStyleConfig]] = {
+    "johnson": JohnsonConfig,
+    "many-style": ManyStyleConfig,
+}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    style: str
-    """The style picture's path."""
+    styles: tuple[StylePicture, ...]
+    """One for a Johnson net."""
     photos: str
     """The folder of photographs to learn on."""
     start_from: str = ""
     """An engine of ours, whose weights to begin with: half the steps do then, as most of painting
     is the same in every style. Empty to begin with nothing."""
-    style_size: int = 512
-    """Short side, in pixels, of the style picture: the larger, the larger the strokes."""
     steps: int = 4000
     batch_size: int = 4
     crop: int = 256
@@ -50,34 +61,57 @@ class TrainConfig:
     style_warm_up: int = 500
     """Steps over which the style's weight grows from nothing: the net first learns to keep the
     picture, which it is slow to find again once it has learned to paint over it."""
+    temporal_weight: float = 0.0
+    """Of the loss that asks for the same strokes after a small motion, with noise and in other
+    light (export/temporal.py)."""
+    kept_styles: int = field(default=0, metadata={"option": False})
+    """Styles that `start_from` paints in already. If there are any, they and all that the styles
+    share stay as they are, and only the scales and shifts of `styles` are learned."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    net: JohnsonConfig = field(default_factory=JohnsonConfig)
+    net: JohnsonConfig | ManyStyleConfig = field(default_factory=JohnsonConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
+    @property
+    def family(self) -> str:
+        return next(name for name, kind in FAMILIES.items() if isinstance(self.net, kind))
+
+    def make_net(self) -> nn.Module:
+        if isinstance(self.net, ManyStyleConfig):
+            return ManyStyle(self.net, self.kept_styles + len(self.styles))
+        return Johnson(self.net)
+
     def as_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return json.dumps({"family": self.family, **dataclasses.asdict(self)}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         layers = {key: tuple(values["loss"][key]) for key in ("content_layers", "style_layers")}
         values["loss"] = LossConfig(**(values["loss"] | layers))
-        values["net"] = JohnsonConfig(**values["net"])
+        values["net"] = FAMILIES[values.pop("family")](**values["net"])
+        values["styles"] = tuple(StylePicture(**style) for style in values["styles"])
         return cls(**values)
 
 
-def train(config: TrainConfig, run: Path) -> Johnson:
+def train(config: TrainConfig, run: Path) -> nn.Module:
     """Train, or go on training, in the folder `run`; returns the net, in evaluation mode.
 
     The folder holds `checkpoint.pt`, `log.csv` (step and loss terms) and `samples/STEP.png` (photos
-    above, painted below). Raises ExportError if it holds a training with another configuration.
+    above, painted in each style below). Raises ExportError if it holds a training with another
+    configuration.
     """
     device = torch.device(config.device)
     torch.manual_seed(config.seed)
-    net = Johnson(config.net).to(device)
+    net = config.make_net().to(device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
+    learned = list(net.parameters())
+    if isinstance(net, ManyStyle) and config.kept_styles:
+        learned = [net.styles]
+        net.styles.register_hook(  # type: ignore[no-untyped-call]
+            partial(_only_from, config.kept_styles)
+        )
+    optimizer = torch.optim.Adam(learned, lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.01 + 0.99 * (1 + math.cos(math.pi * step / config.steps)) / 2
     )
@@ -85,14 +119,8 @@ def train(config: TrainConfig, run: Path) -> Johnson:
     if first_step == 0 and config.start_from:
         load_weights(net, Path(config.start_from))
 
-    layers = (*config.loss.content_layers, *config.loss.style_layers)
-    network = load_loss_network(config.loss.network, layers)
-    # Frozen, so that it can be in bfloat16 as a whole: a third faster than under autocast.
     dtype = fast_dtype(device)
-    network = network.to(device, dtype)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    style = load_picture(Path(config.style), config.style_size).to(device)
-    perceptual_loss = PerceptualLoss(config.loss, network, style)
+    perceptual_loss = _perceptual_loss(config, device, dtype)
     photos = list_photos(Path(config.photos))
     crops = PhotoCrops(photos, config.crop, config.steps * config.batch_size, config.seed)
     batches = DataLoader(
@@ -106,11 +134,19 @@ def train(config: TrainConfig, run: Path) -> Johnson:
     progress = tqdm(total=config.steps, initial=first_step, unit="step", desc=run.name)
     net.train()
     for step, batch in enumerate(batches, start=first_step + 1):
+        # By the step alone, so that a training that resumes sees what it would have seen.
+        chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        style = torch.randint(len(config.styles), [len(batch)], generator=chance).to(device)
         content = batch.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            painted = net(content)
-        terms = perceptual_loss(painted, content)
+            painted = _painted(net, content, style + config.kept_styles)
+        terms = perceptual_loss(painted, content, style)
         terms["style"] = terms["style"] * min(1.0, step / config.style_warm_up)
+        if config.temporal_weight:
+            motion = Motion(len(batch), config.crop, chance)
+            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+                after = _painted(net, motion.filmed(content), style + config.kept_styles)
+            terms["temporal"] = config.temporal_weight * temporal_loss(painted, after, motion)
         loss: Tensor = sum(terms.values(), torch.zeros((), device=device))
         if not torch.isfinite(loss):
             raise ExportError(
@@ -118,7 +154,7 @@ def train(config: TrainConfig, run: Path) -> Johnson:
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), MAX_GRADIENT_NORM)
+        nn.utils.clip_grad_norm_(learned, MAX_GRADIENT_NORM)
         optimizer.step()
         schedule.step()
         progress.update()
@@ -128,10 +164,46 @@ def train(config: TrainConfig, run: Path) -> Johnson:
             _log(run / "log.csv", {"step": step, **values})
         if step % SAVE_EVERY == 0 or step == config.steps:
             _save(config, run, step, net, optimizer, schedule)
-            _save_samples(run, step, net, previews)
+            _save_samples(run, step, net, previews, config)
     progress.close()
     net.eval()
     return net
+
+
+def _style_picture(style: StylePicture) -> Tensor:
+    picture = load_picture(Path(style.picture), style.size)
+    if picture.std(dim=(2, 3)).max() < FLAT:
+        raise ExportError(f"{style.picture} is of one color: there is no style to learn from it")
+    return picture
+
+
+def _only_from(row: int, gradient: Tensor) -> Tensor:
+    """The gradient without that of the rows before `row`."""
+    return torch.cat([torch.zeros_like(gradient[:row]), gradient[row:]])
+
+
+def _painted(net: nn.Module, content: Tensor, style: Tensor) -> Tensor:
+    """`content` (N, 3, H, W) in the styles of the numbers `style`, (N,)."""
+    painted: Tensor
+    if isinstance(net, ManyStyle):
+        weights = nn.functional.one_hot(style, len(net.styles)).to(content.dtype)
+        painted = net(content, weights)
+    else:
+        painted = net(content)
+    return painted
+
+
+def _perceptual_loss(
+    config: TrainConfig, device: torch.device, dtype: torch.dtype
+) -> PerceptualLoss:
+    layers = (*config.loss.content_layers, *config.loss.style_layers)
+    network = load_loss_network(config.loss.network, layers)
+    # Frozen, so that it can be in bfloat16 as a whole: a third faster than under autocast.
+    network = network.to(device, dtype)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pictures = [_style_picture(style).to(device) for style in config.styles]
+    weights = torch.tensor([style.weight for style in config.styles], device=device)
+    return PerceptualLoss(config.loss, network, pictures, weights)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
@@ -142,12 +214,12 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type != "cpu" or native else torch.float32
 
 
-def load_trained(checkpoint: Path) -> tuple[Johnson, TrainConfig, int]:
+def load_trained(checkpoint: Path) -> tuple[nn.Module, TrainConfig, int]:
     """The net of a checkpoint, in evaluation mode, with its configuration and step."""
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         config = TrainConfig.from_json(state["config"])
-        net = Johnson(config.net)
+        net = config.make_net()
         net.load_state_dict(state["net"])
         net.eval()
         return net, config, int(state["step"])
@@ -206,14 +278,18 @@ def _save(
     partial.replace(run / "checkpoint.pt")  # never half a checkpoint, whenever the power fails
 
 
-def _save_samples(run: Path, step: int, net: nn.Module, previews: Tensor) -> None:
+def _save_samples(
+    run: Path, step: int, net: nn.Module, previews: Tensor, config: TrainConfig
+) -> None:
     net.eval()
+    rows = [previews]
     with torch.no_grad():
-        painted = net(previews)
+        for style in range(config.kept_styles, config.kept_styles + len(config.styles)):
+            rows.append(_painted(net, previews, previews.new_full([len(previews)], style).long()))
     net.train()
-    rows = torch.cat([torch.cat([*row], dim=-1) for row in (previews, painted)], dim=-2)
+    sheet = torch.cat([torch.cat([*row], dim=-1) for row in rows], dim=-2)
     (run / "samples").mkdir(exist_ok=True)
-    to_image(rows).save(run / "samples" / f"{step:06d}.png")
+    to_image(sheet).save(run / "samples" / f"{step:06d}.png")
 
 
 def _log(path: Path, row: dict[str, float]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
+from engines import STYLE_WEIGHTS
 from engines.card import FORMAT
 
 CARD = {
@@ -42,8 +43,29 @@ def write_tinter(path: Path) -> None:
     _write(path, nodes, [tint])
 
 
+def write_two_styles(path: Path) -> None:
+    """A model of two styles: "same" gives the frame back, "negative" paints 255 - frame."""
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Split", [STYLE_WEIGHTS], ["same", "negative"], num_outputs=2),
+        helper.make_node("Sub", ["white", "x"], ["inverted"]),
+        helper.make_node("Mul", ["x", "same"], ["a"]),
+        helper.make_node("Mul", ["inverted", "negative"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+        helper.make_node("Round", ["y"], ["z"]),
+        helper.make_node("Cast", ["z"], ["stylized"], to=TensorProto.UINT8),
+    ]
+    weights = helper.make_tensor_value_info(STYLE_WEIGHTS, TensorProto.FLOAT, [2])
+    (negative,) = json.loads(CARD["styles"])
+    styles = [{**negative, "name": "same", "title": "Same"}, negative]
+    _write(path, nodes, [weights], {**CARD, "styles": json.dumps(styles)})
+
+
 def _write(
-    path: Path, nodes: list[onnx.NodeProto], style_inputs: list[onnx.ValueInfoProto]
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    style_inputs: list[onnx.ValueInfoProto],
+    card: dict[str, str] = CARD,
 ) -> None:
     shape = ["batch", "height", "width", 3]
     graph = helper.make_graph(
@@ -54,6 +76,6 @@ def _write(
         [helper.make_tensor("white", TensorProto.FLOAT, [], [255.0])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    helper.set_model_props(model, CARD)
+    helper.set_model_props(model, card)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())

@@ -1,5 +1,8 @@
 """The perceptual losses against their equations, written out in NumPy."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,7 +54,7 @@ def test_gram_matrix_is_covariance_plus_mean_squared() -> None:
 def test_style_reconstruction_is_equation_4() -> None:
     a, b = random(2, 3, 3), random(2, 3, 3).flip(0)
     expected = [np.linalg.norm((a[n] - b[n]).numpy(), "fro") ** 2 for n in range(2)]
-    assert style_reconstruction_loss(a, b).item() == pytest.approx(np.mean(expected), rel=1e-5)
+    np.testing.assert_allclose(style_reconstruction_loss(a, b).numpy(), expected, rtol=1e-5)
 
 
 def test_total_variation() -> None:
@@ -93,14 +96,29 @@ def test_balanced_terms_do_not_depend_on_the_scale_of_the_features() -> None:
         assert after[name].item() == pytest.approx(before[name].item(), rel=1e-4)
 
 
+def test_each_picture_is_held_against_its_own_style_by_its_weight() -> None:
+    painted, content, first, second = torch.rand(4, 1, 3, 32, 32).unbind(0)
+    network = LossNetwork(small_vgg(), LAYERS, padding="reflect")
+    config = replace(LossConfig(), content_layers=("relu2_1",), style_layers=LAYERS)
+    both = PerceptualLoss(config, network, [first, second], torch.tensor([1.0, 2.0]))
+    batch = torch.cat([painted, painted]), torch.cat([content, content])
+    together = both(*batch, torch.tensor([0, 1]))["style"].item()
+    apart = [
+        _loss(LossConfig(), style)(painted, content)["style"].item() for style in (first, second)
+    ]
+    assert together == pytest.approx((apart[0] + 2 * apart[1]) / 2, rel=1e-5)
+
+
 def _loss(
     config: LossConfig, style: Tensor, weights: dict[str, Tensor] | None = None
-) -> PerceptualLoss:
-    from dataclasses import replace
-
+) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    """For one style."""
     config = replace(config, content_layers=("relu2_1",), style_layers=LAYERS)
     network = LossNetwork(weights or small_vgg(), LAYERS, padding="reflect")
-    return PerceptualLoss(config, network, style)
+    loss = PerceptualLoss(config, network, [style], torch.ones(1))
+    return lambda painted, content: loss(
+        painted, content, torch.zeros(len(painted), dtype=torch.int)
+    )
 
 
 def test_loss_network_computes_vgg() -> None:

@@ -20,6 +20,7 @@ from export.errors import ExportError  # noqa: E402
 from export.losses import LossConfig  # noqa: E402
 from export.models.johnson import Johnson, JohnsonConfig  # noqa: E402
 from export.photos import PhotoCrops, list_photos, load_picture  # noqa: E402
+from export.styles import StylePicture  # noqa: E402
 from export.train import TrainConfig, load_trained, train  # noqa: E402
 from tests.nets import write_training_material  # noqa: E402
 
@@ -30,9 +31,8 @@ STYLE = StyleCard("test", "Test", "a test", "2026", "Apache-2.0")
 def config(tmp_path: Path) -> TrainConfig:
     style, photos, network = write_training_material(tmp_path)
     return TrainConfig(
-        style=str(style),
+        styles=(StylePicture(str(style), "test", "Test", size=32),),
         photos=str(photos),
-        style_size=32,
         steps=6,
         batch_size=2,
         crop=32,
@@ -67,11 +67,11 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
     real = training.PerceptualLoss.forward
     calls = []
 
-    def pull_the_plug_at_step_5(self, painted, content):
+    def pull_the_plug_at_step_5(self, painted, content, style):
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return real(self, painted, content)
+        return real(self, painted, content, style)
 
     monkeypatch.setattr(training.PerceptualLoss, "forward", pull_the_plug_at_step_5)
     with pytest.raises(KeyboardInterrupt):
@@ -268,7 +268,7 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main([*onward, "--network", str(network)]) == 0
     assert read_card(refined).training["commands"] == [
         trained_by,
-        trained_by.replace("PHOTOS", "PHOTOS --start-from mine.onnx"),
+        trained_by.replace("--steps", "--start-from mine.onnx --steps"),
     ]
     again = tmp_path / "again.onnx"
     checkpoint = tmp_path / "mine.run" / "checkpoint.pt"
