@@ -11,9 +11,11 @@ from pathlib import Path
 
 import mss
 import numpy as np
+import pygame
 import pytest
 
 from streamstyle.frame import Image
+from streamstyle.live.display import Display, Dropped
 from tests.clips import Recipe, make_clip, read_clip
 
 ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
@@ -261,6 +263,14 @@ def test_every_end_completes_the_recording(live: Live, tmp_path: Path, by: str) 
     contents = read_clip(take)
     assert len(contents.times) > 5
     assert np.abs(contents.frames[-1][120, 160].astype(int) - BLUE).max() < 12
+
+
+def test_file_that_is_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no file manager here to drop it, so SDL is told that one did."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with Display("dropped", 64, 48) as display:
+        pygame.event.post(pygame.event.Event(pygame.DROPFILE, file="mine.onnx"))
+        assert Dropped("mine.onnx") in list(display.events())
 
 
 def test_without_a_screen_is_one_sentence(tmp_path: Path, inverter_path: Path) -> None:
