@@ -13,7 +13,7 @@ FORBIDDEN = {
     "engines": {"streamstyle", "cv2", "av", "export", "torch", "torchvision", "benchmarks"},
     "streamstyle": {"export", "torch", "torchvision", "benchmarks"},
     "export": {"streamstyle", "benchmarks"},
-    "benchmarks": {"export"},
+    "benchmarks": set(),
 }
 
 OPTIONAL = {"engines.onnxruntime_backend"}
