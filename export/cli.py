@@ -142,6 +142,8 @@ def _command(config: TrainConfig) -> str:
             value = getattr(part, field.name)
             if not _is_option(field) or value == field.default or field.name == "device":
                 continue
+            if config.kept_styles and field.name == "start_from":
+                continue  # it is --to
             text = Path(value).name if field.name in ("network", "start_from") else str(value)
             if isinstance(value, tuple):
                 text = ",".join(value)

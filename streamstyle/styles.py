@@ -1,5 +1,6 @@
 """The styles that ship, and the model that paints in each."""
 
+import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -20,8 +21,6 @@ from engines import (
 from engines import open_engine as open_model
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError
-
-ONNX = ".onnx"
 
 DEFAULT_STYLE = "starry-night"
 
@@ -48,10 +47,10 @@ def find_model(style: str | Path) -> ModelCard:
 def find_style(style: str | Path) -> tuple[ModelCard, int]:
     """The model that paints in `style`, and the style's number in it: a style that ships, by its
     name; the first one of an ONNX file of your own, FILE.onnx; or any of its, FILE.onnx:NAME."""
-    file, is_file, name = str(style).partition(ONNX)
-    if is_file and (not name or name.startswith(":")):
-        card = read_card(Path(file + is_file))
-        return card, _number(card, name.removeprefix(":")) if name else 0
+    if match := re.fullmatch(r"(.+\.onnx)(?::(.+))?", str(style)):
+        file, name = match.groups()
+        card = read_card(Path(file))
+        return card, _number(card, name) if name else 0
     models = models_by_style()
     if style not in models:
         close = get_close_matches(str(style), models, n=1)

@@ -229,7 +229,9 @@ def test_a_style_is_added_and_the_others_stay(config: TrainConfig, tmp_path: Pat
     assert main(adding.split()) == 0
     card = read_card(out)
     assert [style.name for style in card.styles] == ["noise", "red", "blue"]
-    assert card.training["commands"][-1].startswith("streamstyle-export add-style blue.png --to")
+    command = card.training["commands"][-1]
+    assert command.startswith("streamstyle-export add-style blue.png --to many.onnx --photos")
+    assert "--start-from" not in command
     with open_engine(out, "openvino", "cpu", "fp32") as engine:
         after = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 1, 0], np.float32)})
         painted = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 0, 1], np.float32)})

@@ -15,8 +15,10 @@ FRAMES = np.full((1, 32, 32, 3), 200, np.uint8)
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    write_two_styles(tmp_path / "two.onnx")
-    return tmp_path / "two.onnx"
+    folder = tmp_path / "a.onnx folder"
+    folder.mkdir()
+    write_two_styles(folder / "two.onnx")
+    return folder / "two.onnx"
 
 
 @pytest.mark.parametrize(("name", "level"), [("", 200), (":same", 200), (":negative", 55)])

@@ -112,7 +112,7 @@ def print_summary(status: Status, notes: list[str]) -> None:
         f"age when shown, median / 95 % / 99 %: {p50:.0f} / {p95:.0f} / {p99:.0f} ms ({stages}); "
         f"network at {status.size[0]}x{status.size[1]} by {status.engine or 'nothing'}"
     )
-    for note in (*status.problems, *notes):
+    for note in dict.fromkeys((*status.problems, *notes)):  # a sink's end is in both
         print(f"note: {note}")
 
 

@@ -1,5 +1,4 @@
-"""A window on the screen that shows pictures and tells of keys and the mouse. By SDL, which scales
-on the graphics card, misses no key and does not tear."""
+"""A window on the screen, by SDL, that shows pictures and tells of keys and the mouse."""
 
 import os
 import sys

@@ -127,7 +127,6 @@ class LiveSession(Closing):
         self._stages = {name: Latency() for name in ("wait", "network", "finish", "show")}
         self._painted_at_s = 0.0
         self._engine = ""
-        self._started_at_s = now_s()
         self._painter = threading.Thread(target=self._work, name="streamstyle-paint", daemon=True)
         self._capture.start()
         self._painter.start()
