@@ -93,12 +93,10 @@ class EngineShelf:
                 _yield_to_painting()
             style, size = task
             try:
-                engine = self._engines.get(style)
-                if engine is None:
-                    engine = self._opener(style)
+                engine = self._engines.get(style) or self._opener(style)
+                engine.prepare(size[1], size[0])
+                if not self._engines:
                     _warm(engine, size)
-                else:
-                    engine.prepare(size[1], size[0])
             except Exception as error:  # whatever it is, the picture goes on
                 with self._changed:
                     self.problems[style] = str(error)
@@ -135,10 +133,10 @@ class EngineShelf:
 
 
 def _warm(engine: Engine, size: Size) -> None:
-    """Paint a first frame, which is slower, while nobody else has the engine."""
+    """Paint a frame, while nobody else has the engine. Only the first one: the frames of later
+    ones would compete with those that are shown."""
     width, height = size
     try:
-        engine.prepare(height, width)
         engine.paint(np.zeros((1, height, width, 3), np.uint8))
     except BaseException:
         engine.close()
