@@ -37,6 +37,8 @@ class ModelCard:
     """The command, steps, data and losses the weights came from."""
     verification: dict[str, Any]
     """The error against PyTorch, measured when the file was written."""
+    measured: dict[str, Any]
+    """How well it paints, by style, if it was measured: see benchmarks/quality.py."""
 
     def __repr__(self) -> str:
         names = ", ".join(style.name for style in self.styles)
@@ -68,6 +70,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         styles=tuple(StyleCard(**style) for style in json.loads(properties["styles"])),
         training=json.loads(properties["training"]),
         verification=json.loads(properties["verification"]),
+        measured=json.loads(properties.get("measured", "{}")),
     )
 
 

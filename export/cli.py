@@ -19,7 +19,7 @@ from export.styles import COLUMNS, StylePicture, read_styles
 from export.train import TrainConfig, load_trained, train
 
 ADDING_STEPS = 300
-ADDING_RATE = 0.02
+ADDING_RATE = 0.004
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
 
 
@@ -144,7 +144,8 @@ def _command(config: TrainConfig) -> str:
                 continue
             if config.kept_styles and field.name == "start_from":
                 continue  # it is --to
-            text = Path(value).name if field.name in ("network", "start_from") else str(value)
+            is_path = field.name in ("network", "start_from", "clips")
+            text = Path(value).name if is_path else str(value)
             if isinstance(value, tuple):
                 text = ",".join(value)
             words += [_flag(field.name), text]

@@ -73,7 +73,7 @@ def write_engine(
     nothing, if any painted photo is below MIN_PSNR_DB.
     """
     graph = FrameGraph(net).eval()
-    model = _export(graph)
+    model = export_graph(graph)
     _halve_weights(model)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         trial = Path(folder) / out.name
@@ -92,7 +92,8 @@ def write_engine(
     return verification
 
 
-def _export(graph: FrameGraph) -> onnx.ModelProto:
+def export_graph(graph: FrameGraph) -> onnx.ModelProto:
+    """The ONNX graph alone: unchecked, and without a card."""
     sizes = {
         0: torch.export.Dim("batch"),
         1: torch.export.Dim("height", min=MIN_SIDE),
@@ -155,6 +156,18 @@ def _save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
     model.producer_name, model.producer_version = "streamstyle", version("streamstyle")
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
+
+
+def keep_measured(path: Path, measured: dict[str, Any]) -> None:
+    """Write into the card of the engine file `path` what was measured of it, in place of what was
+    there."""
+    model = onnx.load(path)
+    card = {entry.key: entry.value for entry in model.metadata_props}
+    del model.metadata_props[:]
+    helper.set_model_props(model, {**card, "measured": json.dumps(measured)})
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(model.SerializeToString())
+    partial.replace(path)
 
 
 def load_weights(net: nn.Module, engine: Path) -> None:

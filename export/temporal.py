@@ -1,8 +1,8 @@
-"""Steadiness without video: a photo is moved as a camera would move, and painting has to commute
-with that motion.
+"""Steadiness: painting has to commute with motion.
 
 After Huang et al. (Real-Time Neural Style Transfer for Videos, CVPR 2017), whose temporal loss
-takes the optical flow of real videos; here the motion is made, so that it is known exactly.
+takes the optical flow of real videos (export/clips.py); here also the motion is made, of a photo as
+a camera would move, so that it is known exactly and no video is needed.
 """
 
 import math
@@ -28,7 +28,24 @@ LIGHT = 0.05
 
 
 class Motion:
-    """A random smooth motion of N square pictures, made by `generator` alone."""
+    """From N square pictures to what a camera sees a moment later."""
+
+    def __init__(self, grid: Tensor, inside: Tensor) -> None:
+        """`grid`, (N, H, W, 2), says where each place was before, as grid_sample takes it."""
+        self._grid = grid
+        self.inside = inside
+        """(N, 1, H, W): 1 where the moved picture shows something of the one before."""
+
+    def __call__(self, rgb: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) after the motion."""
+        grid = self._grid.to(rgb.device, rgb.dtype)
+        return functional.grid_sample(
+            rgb, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        )
+
+
+class MadeMotion(Motion):
+    """A random smooth motion, made by `generator` alone."""
 
     def __init__(self, count: int, side: int, generator: torch.Generator) -> None:
         def random(*shape: int) -> Tensor:
@@ -48,18 +65,10 @@ class Motion:
         grid = functional.affine_grid(matrix, [count, 3, side, side], align_corners=False)
         local = 2 * LOCAL * random(count, 2, LOCAL_CELLS, LOCAL_CELLS)
         local = functional.interpolate(local, (side, side), mode="bicubic", align_corners=False)
-        self._grid = grid + local.permute(0, 2, 3, 1)
+        grid = grid + local.permute(0, 2, 3, 1)
+        super().__init__(grid, (grid.abs() <= 1).all(dim=3)[:, None].float())
         self._noise = NOISE * torch.randn(count, 3, side, side, generator=generator)
         self._light = 1 + LIGHT * random(count, 1, 1, 1)
-        self.inside = (self._grid.abs() <= 1).all(dim=3)[:, None].float()
-        """(N, 1, H, W): 1 where the moved picture shows something of the one before."""
-
-    def __call__(self, rgb: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) after the motion."""
-        grid = self._grid.to(rgb.device, rgb.dtype)
-        return functional.grid_sample(
-            rgb, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-        )
 
     def filmed(self, rgb: Tensor) -> Tensor:
         """Pictures as the camera sees them after the motion: with noise, in other light."""
@@ -72,4 +81,5 @@ def temporal_loss(painted: Tensor, painted_after: Tensor, motion: Motion) -> Ten
     both show the same."""
     inside = motion.inside.to(painted.device)
     difference = (painted_after.float() - motion(painted.float())) * inside
-    return difference.square().sum() / (3 * inside.sum())
+    # At a cut between two scenes nothing is the same.
+    return difference.square().sum() / (3 * inside.sum()).clamp(min=1)

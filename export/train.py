@@ -4,17 +4,19 @@ import csv
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from export.clips import ClipPairs, Pair
 from export.engine_file import load_weights
 from export.errors import ExportError
 from export.loss_network import load_loss_network
@@ -23,13 +25,17 @@ from export.models.johnson import Johnson, JohnsonConfig
 from export.models.many_style import ManyStyle, ManyStyleConfig
 from export.photos import PhotoCrops, list_photos, load_picture, to_image
 from export.styles import StylePicture
-from export.temporal import Motion, temporal_loss
+from export.temporal import MadeMotion, Motion, temporal_loss
 
 LOG_EVERY = 25  # steps; often enough to see a divergence early
 SAVE_EVERY = 250  # steps; what a power cut may cost
 MAX_GRADIENT_NORM = 10.0
 """Usual ones are 10 to 50 and all directions are kept; a photo without structure, an empty sky,
 gives thousands, and a few of them once led a training astray for good."""
+
+STYLES_RATE = 5.0
+"""Times the learning rate, for the scales and shifts of many styles: each style is in few batches,
+and has to leave the place near 1 and 0 where all begin alike."""
 
 FLAT = 0.005
 """Standard deviation of colors 0..1, below which a picture is of one color."""
@@ -64,6 +70,9 @@ class TrainConfig:
     temporal_weight: float = 0.0
     """Of the loss that asks for the same strokes after a small motion, with noise and in other
     light (export/temporal.py)."""
+    clips: str = ""
+    """A folder of videos; every other step then asks for the same strokes on two consecutive frames
+    of one of them, instead of on a photo that is moved."""
     kept_styles: int = field(default=0, metadata={"option": False})
     """Styles that `start_from` paints in already. If there are any, they and all that the styles
     share stay as they are, and only the scales and shifts of `styles` are learned."""
@@ -103,15 +112,13 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     """
     device = torch.device(config.device)
     torch.manual_seed(config.seed)
+    dtype = fast_dtype(device)
+    # What bfloat16 is fastest in; in float32 a step of the net takes half as long again in it.
+    layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
     net = config.make_net().to(device)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learned = list(net.parameters())
-    if isinstance(net, ManyStyle) and config.kept_styles:
-        learned = [net.styles]
-        net.styles.register_hook(  # type: ignore[no-untyped-call]
-            partial(_only_from, config.kept_styles)
-        )
-    optimizer = torch.optim.Adam(learned, lr=config.learning_rate)
+    net.to(memory_format=layout)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(_learned(net, config))
+    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.01 + 0.99 * (1 + math.cos(math.pi * step / config.steps)) / 2
     )
@@ -119,8 +126,7 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     if first_step == 0 and config.start_from:
         load_weights(net, Path(config.start_from))
 
-    dtype = fast_dtype(device)
-    perceptual_loss = _perceptual_loss(config, device, dtype)
+    perceptual_loss = _perceptual_loss(config, device, dtype, layout)
     photos = list_photos(Path(config.photos))
     crops = PhotoCrops(photos, config.crop, config.steps * config.batch_size, config.seed)
     batches = DataLoader(
@@ -129,6 +135,9 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
         sampler=range(first_step * config.batch_size, len(crops)),
         num_workers=1,  # one is ahead of the net even on two cores
     )
+    # Half the batch has to be steady: it is as costly as all the rest, and strokes need more steps.
+    some = slice((config.batch_size + 1) // 2)
+    pairs = _clip_pairs(config, first_step, some.stop)
     previews = torch.stack([crops[len(crops) + i] for i in range(SAMPLES)]).to(device)
 
     progress = tqdm(total=config.steps, initial=first_step, unit="step", desc=run.name)
@@ -137,16 +146,24 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
         # By the step alone, so that a training that resumes sees what it would have seen.
         chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         style = torch.randint(len(config.styles), [len(batch)], generator=chance).to(device)
-        content = batch.to(device, memory_format=torch.channels_last)
+        content = batch.to(device, memory_format=layout)
+        filmed = next(pairs) if pairs is not None and step % 2 == 0 else None
+        if filmed is not None:
+            content[some] = filmed.before.to(device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             painted = _painted(net, content, style + config.kept_styles)
         terms = perceptual_loss(painted, content, style)
         terms["style"] = terms["style"] * min(1.0, step / config.style_warm_up)
         if config.temporal_weight:
-            motion = Motion(len(batch), config.crop, chance)
+            if filmed is not None:
+                motion = Motion(filmed.grid, filmed.inside)
+                moved = filmed.after.to(device)
+            else:
+                made = MadeMotion(len(batch[some]), config.crop, chance)
+                motion, moved = made, made.filmed(content[some])
             with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                after = _painted(net, motion.filmed(content), style + config.kept_styles)
-            terms["temporal"] = config.temporal_weight * temporal_loss(painted, after, motion)
+                after = _painted(net, moved, style[some] + config.kept_styles)
+            terms["temporal"] = config.temporal_weight * temporal_loss(painted[some], after, motion)
         loss: Tensor = sum(terms.values(), torch.zeros((), device=device))
         if not torch.isfinite(loss):
             raise ExportError(
@@ -168,6 +185,29 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     progress.close()
     net.eval()
     return net
+
+
+def _clip_pairs(config: TrainConfig, first_step: int, count: int) -> Iterator[Pair] | None:
+    """For every other step from `first_step` on, `count` at a time."""
+    if not config.clips or not config.temporal_weight:
+        return None
+    pairs = ClipPairs(Path(config.clips), config.crop, config.steps // 2 * count, config.seed)
+    rest = range(first_step // 2 * count, len(pairs))
+    return iter(DataLoader(pairs, batch_size=count, sampler=rest))
+
+
+def _learned(net: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Groups of parameters for the optimizer."""
+    if not isinstance(net, ManyStyle):
+        return [{"params": list(net.parameters()), "lr": config.learning_rate}]
+    styles = {"params": [net.styles], "lr": STYLES_RATE * config.learning_rate}
+    if config.kept_styles:
+        net.styles.register_hook(  # type: ignore[no-untyped-call]
+            partial(_only_from, config.kept_styles)
+        )
+        return [styles]
+    shared = [parameter for parameter in net.parameters() if parameter is not net.styles]
+    return [{"params": shared, "lr": config.learning_rate}, styles]
 
 
 def _style_picture(style: StylePicture) -> Tensor:
@@ -194,13 +234,13 @@ def _painted(net: nn.Module, content: Tensor, style: Tensor) -> Tensor:
 
 
 def _perceptual_loss(
-    config: TrainConfig, device: torch.device, dtype: torch.dtype
+    config: TrainConfig, device: torch.device, dtype: torch.dtype, layout: torch.memory_format
 ) -> PerceptualLoss:
     layers = (*config.loss.content_layers, *config.loss.style_layers)
     network = load_loss_network(config.loss.network, layers)
     # Frozen, so that it can be in bfloat16 as a whole: a third faster than under autocast.
     network = network.to(device, dtype)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=layout)  # type: ignore[call-overload]
     pictures = [_style_picture(style).to(device) for style in config.styles]
     weights = torch.tensor([style.weight for style in config.styles], device=device)
     return PerceptualLoss(config.loss, network, pictures, weights)

@@ -4,6 +4,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -15,11 +16,12 @@ from engines import STYLE_WEIGHTS, open_engine, read_card  # noqa: E402
 from export import engine_file  # noqa: E402
 from export import train as training  # noqa: E402
 from export.cli import main  # noqa: E402
+from export.clips import ClipPairs  # noqa: E402
 from export.errors import ExportError  # noqa: E402
 from export.losses import LossConfig  # noqa: E402
 from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
 from export.styles import StylePicture, read_styles  # noqa: E402
-from export.temporal import Motion, temporal_loss  # noqa: E402
+from export.temporal import MadeMotion, Motion, temporal_loss  # noqa: E402
 from export.train import TrainConfig, load_trained, train  # noqa: E402
 from tests.nets import write_training_material  # noqa: E402
 
@@ -78,12 +80,12 @@ def test_normalisation_is_equation_5() -> None:
 
 
 def test_motion_is_what_it_says() -> None:
-    motion = Motion(2, 64, torch.Generator().manual_seed(0))
+    motion = MadeMotion(2, 64, torch.Generator().manual_seed(0))
     ramp = torch.linspace(0, 1, 64).expand(2, 3, 64, 64)
     moved = motion(ramp)
     assert 0.001 < (moved - ramp)[..., 16:48, 16:48].abs().mean() < 0.1  # some, and small
     assert 0.7 < motion.inside.mean() < 1
-    again = Motion(2, 64, torch.Generator().manual_seed(0))
+    again = MadeMotion(2, 64, torch.Generator().manual_seed(0))
     assert torch.equal(again(ramp), moved)
     assert temporal_loss(ramp, moved, motion).item() == pytest.approx(0, abs=1e-12)
     assert temporal_loss(ramp, ramp, motion).item() > 1e-5
@@ -161,6 +163,56 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
         torch.testing.assert_close(resumed.state_dict()[name], values, msg=name)
 
 
+def write_moving(path: Path, step: int) -> None:
+    """Noise, smooth enough for optical flow, that moves `step` pixels to the right each frame."""
+    noise = np.random.default_rng(0).integers(0, 256, (12, 60, 3), np.uint8)
+    texture = np.asarray(Image.fromarray(noise).resize((480, 96), Image.Resampling.BICUBIC))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", 25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "bgr0"
+        for index in range(24):
+            view = np.ascontiguousarray(texture[:, 200 - step * index :][:, :128])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, "rgb24")))
+        container.mux(stream.encode())
+
+
+def test_pairs_of_a_clip_and_their_motion(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_moving(clips / "moving.mkv", step=3)
+    pairs, again = (ClipPairs(clips, 48, 10, seed=1) for _ in range(2))
+    for pair, same in [(pairs[i], again[i]) for i in range(len(pairs))]:
+        assert all(torch.equal(*both) for both in zip(pair, same, strict=True))
+        motion = Motion(pair.grid[None], pair.inside[None])
+        moved = motion(pair.before[None])
+        difference = (moved - pair.after).abs() * motion.inside
+        assert difference.mean() < 0.02 < (pair.before - pair.after).abs().mean()
+        # 96 lines became 48, so 3 pixels became 1.5; in units of half the side
+        assert pair.inside.mean() > 0.8
+        unmoved = torch.nn.functional.affine_grid(
+            torch.eye(2, 3)[None], [1, 3, 48, 48], align_corners=False
+        )
+        shift = (pair.grid - unmoved[0]).median(dim=0).values.median(dim=0).values
+        torch.testing.assert_close(shift, torch.tensor([-1.5 * 2 / 48, 0.0]), atol=0.006, rtol=0)
+
+
+def test_steadiness_is_learned_from_clips_too(config: TrainConfig, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    with pytest.raises(ExportError, match="there is no video in"):
+        train(replace(config, clips=str(clips)), tmp_path / "none")
+    (clips / "text.mp4").write_text("no video")
+    with pytest.raises(ExportError, match="cannot read the video"):
+        train(replace(config, clips=str(clips)), tmp_path / "text")
+    (clips / "text.mp4").unlink()
+    write_moving(clips / "moving.mkv", step=3)
+    with_clips, without = (
+        train(replace(config, clips=used), tmp_path / f"run{len(used)}").state_dict()
+        for used in (str(clips), "")
+    )
+    assert any(not torch.equal(with_clips[name], without[name]) for name in without)
+
+
 def write_table(config: TrainConfig, path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -182,6 +234,11 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
     assert card.family == "many-style"
     assert [(style.name, style.artist) for style in card.styles] == [("noise", "me"), ("red", "me")]
     assert card.verification["worst_psnr_db"] > 45
+    assert card.measured == {}
+    engine_file.keep_measured(out, {"styles": {"red": {"style_loss": 0.5}}})
+    kept = read_card(out)
+    assert kept.measured["styles"]["red"] == {"style_loss": 0.5}
+    assert (kept.styles, kept.training) == (card.styles, card.training)
     trained = load_trained(tmp_path / "many.run" / "checkpoint.pt")[0]
     graph = engine_file.FrameGraph(trained)
     frames = np.random.default_rng(0).integers(0, 256, (2, 37, 51, 3), np.uint8)
