@@ -1,5 +1,5 @@
-"""How well styles are painted, by the losses of StyTr2 and by a sheet to look at:
-python -m benchmarks.quality --photos PHOTOS --pictures PICTURES --sheet sheet.jpg STYLE...
+"""How well styles are painted, by the losses of StyTr2, by how much they flicker, and by a sheet to
+look at: python -m benchmarks.quality --photos PHOTOS --pictures PICTURES --sheet sheet.jpg STYLE...
 
 The losses are those of Deng et al. (StyTr2, 2022), equations 9 and 10, table II, as the authors'
 code has them: mean squared differences, the content's of features normalised in each channel. A
@@ -8,6 +8,7 @@ the sheet.
 """
 
 import argparse
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,14 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
+from benchmarks.warping import Motion, motions_of, read_frames, warping_error
 from engines import Engine
-from export.loss_network import load_loss_network
+from export.engine_file import keep_measured
+from export.loss_network import LossNetwork, load_loss_network
 from export.photos import list_photos, load_picture, to_image
 from export.styles import read_styles
-from streamstyle.styles import open_engine
+from streamstyle.frame import Image
+from streamstyle.styles import find_style, open_engine, styles_beside
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Of the style; the last one is the content's. The paper takes relu5_1 as well."""
@@ -27,42 +31,96 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 SIDE = 256
 """Pixels of the short side at which photos are painted, and pictures are compared."""
 
+SECONDS = 2
+"""Of each clip."""
+
 TILE = 320
 """Pixels across, on the sheet."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    content_loss: float
+    style_loss: float
+    warping_error: float | None
+    """None without clips."""
+
+    def __str__(self) -> str:
+        flicker = "" if self.warping_error is None else f"{self.warping_error:.5f}"
+        return f"{self.content_loss:.3f} | {self.style_loss:.3f} | {flicker}"
+
+
+class Judge:
+    """What every style is measured by."""
+
+    def __init__(self, network: LossNetwork, photos: list[Path], clips: list[Path]) -> None:
+        self._network = network
+        self._photos = [load_picture(path, SIDE) for path in photos]
+        self._contents = [network(photo, LAYERS[-1:])[LAYERS[-1]] for photo in self._photos]
+        videos = [read_frames(clip, SECONDS) for clip in clips]
+        self._videos = [(video, motions_of(video)) for video in videos]
+
+    def __call__(self, engine: Engine, picture: Path) -> tuple[Measured, Image]:
+        """The figures of a style, and its column of the sheet."""
+        wanted = self._network(load_picture(picture, SIDE))
+        painted = [_painted(engine, photo) for photo in self._photos]
+        losses = []
+        for paint, content in zip(painted, self._contents, strict=True):
+            features = self._network(paint)
+            losses.append(
+                (content_loss(features[LAYERS[-1]], content), style_loss(features, wanted))
+            )
+        of_content, of_style = np.mean(losses, axis=0)
+        flicker = [_flicker(engine, *video) for video in self._videos]
+        measured = Measured(
+            float(of_content), float(of_style), float(np.mean(flicker)) if flicker else None
+        )
+        return measured, np.vstack([_tile(paint) for paint in painted])
 
 
 def main() -> None:
     """Print a Markdown table, a row for each style, and write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("styles", nargs="+", metavar="STYLE", help="name, or FILE.onnx:NAME")
+    parser.add_argument(
+        "styles", nargs="+", metavar="STYLE", help="as for --style; a model alone is all its styles"
+    )
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--pictures", type=Path, required=True, help="folder of the paintings")
     parser.add_argument("--table", type=Path, default=Path("export/sixteen.csv"))
     parser.add_argument("--network", default="vgg19", help="vgg16, vgg19 or a safetensors file")
+    parser.add_argument("--clips", type=Path, nargs="*", default=[], help="for the warping error")
     parser.add_argument("--sheet", type=Path, help="picture to write: photos down, styles across")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the models")
     options = parser.parse_args()
     network = load_loss_network(options.network, LAYERS)
+    photos = list_photos(options.photos)
+    judge = Judge(network, photos, options.clips)
     pictures = {s.name: Path(s.picture) for s in read_styles(options.table, options.pictures)}
-    photos = [load_picture(path, SIDE) for path in list_photos(options.photos)]
-    contents = [network(photo, LAYERS[-1:])[LAYERS[-1]] for photo in photos]
-    print(f"{len(photos)} photos, loss network {Path(options.network).stem}\n")
-    print("| style | content loss | style loss |\n|---|---|---|")
+    about = {
+        "photos": len(photos),
+        "loss_network": f"{Path(options.network).stem}, {LAYERS[0]} to {LAYERS[-1]}",
+        "clips": [clip.stem for clip in options.clips],
+    }
+    print("; ".join(f"{key} {value}" for key, value in about.items()))
+    print("\n| style | content loss | style loss | warping error |\n|---|---|---|---|")
     columns = []
-    for style in options.styles:
-        wanted = network(load_picture(pictures[style.rpartition(":")[2]], SIDE))
+    figures: dict[Path, dict[str, Measured]] = {}
+    for style in _all(options.styles):
+        card, number = find_style(style)
+        name = card.styles[number].name
+        if name not in pictures:
+            parser.error(f"the picture of {name} is not in {options.table}")
         with open_engine(style) as engine:
-            painted = [_painted(engine, photo) for photo in photos]
-        losses = []
-        for paint, content in zip(painted, contents, strict=True):
-            features = network(paint)
-            losses.append(
-                (content_loss(features[LAYERS[-1]], content), style_loss(features, wanted))
-            )
-        of_content, of_style = np.mean(losses, axis=0)
-        print(f"| {style.rpartition(':')[2]} | {of_content:.3f} | {of_style:.3f} |", flush=True)
-        columns.append(np.vstack([_tile(paint) for paint in painted]))
+            measured, column = judge(engine, pictures[name])
+        print(f"| {style} | {measured} |", flush=True)
+        columns.append(column)
+        figures.setdefault(card.path, {})[name] = measured
     if options.sheet is not None:
         Pillow.fromarray(np.hstack(columns)).save(options.sheet)
+    if options.keep:
+        for path, of_styles in figures.items():
+            styles = {name: asdict(measured) for name, measured in of_styles.items()}
+            keep_measured(path, {**about, "styles": styles})
 
 
 def content_loss(painted: Tensor, photo: Tensor) -> float:
@@ -80,6 +138,22 @@ def style_loss(painted: dict[str, Tensor], picture: dict[str, Tensor]) -> float:
     return total
 
 
+def _all(styles: list[str]) -> list[str]:
+    return [
+        one
+        for style in styles
+        for one in (styles_beside(style)[0] if _is_model(style) else [style])
+    ]
+
+
+def _is_model(style: str) -> bool:
+    return style not in styles_beside(style)[0]
+
+
+def _flicker(engine: Engine, frames: list[Image], motions: list[Motion]) -> float:
+    return warping_error([engine.paint(frame[np.newaxis])[0] for frame in frames], motions)
+
+
 def _normalised(features: Tensor) -> Tensor:
     mean, deviation = features.mean((2, 3), keepdim=True), features.std((2, 3), keepdim=True)
     return (features - mean) / (deviation + 1e-5)
@@ -90,7 +164,7 @@ def _painted(engine: Engine, photo: Tensor) -> Tensor:
     return torch.from_numpy(engine.paint(frame)).permute(0, 3, 1, 2).float() / 255
 
 
-def _tile(painted: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _tile(painted: Tensor) -> Image:
     height = round(TILE * painted.shape[2] / painted.shape[3])
     return np.asarray(to_image(painted[0]).resize((TILE, height), Pillow.Resampling.LANCZOS))
 

@@ -1,32 +1,22 @@
 """How much a painting flickers, with the stabiliser and without:
 python -m benchmarks.steadiness CLIP...
 
-The warping error of Lai et al. (Learning Blind Video Temporal Consistency, 2018): each painted
-frame against the one before it, moved by the optical flow of the input, where that flow holds.
-Blur lowers it too, so the strokes' sharpness stands beside it.
+By the warping error (benchmarks/warping.py). Blur lowers it too, so the strokes' sharpness stands
+beside it.
 """
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from benchmarks.warping import HEIGHT, Motion, motions_of, read_frames, warping_error
 from streamstyle.frame import Image
 from streamstyle.live.stabiliser import Stabiliser
 from streamstyle.pixels import load_opencv, resized
-from streamstyle.sources import Clip, open_video
 from streamstyle.styles import DEFAULT_STYLE, open_engine
-
-HEIGHT = 272
-"""Pixels at which clips are painted and compared, unless told."""
-
-OCCLUDED = 1.0
-"""Pixels by which flow there and flow back may disagree before a place counts as occluded."""
 
 AMOUNTS = (0.5, 1.0)
 
@@ -37,18 +27,6 @@ ROWS = 3
 """Frames of each clip on the sheet, one after the other."""
 
 Videos = list[list[Image]]
-
-
-@dataclass(frozen=True)
-class Motion:
-    """From one frame to the next."""
-
-    origins: NDArray[np.float32]
-    """(H, W, 2): the x and y that each pixel had in the frame before."""
-    seen: NDArray[np.bool_]
-    """(H, W): it was in sight there."""
-    contrast: NDArray[np.float32]
-    """(H, W): pixels by which motion differs around it."""
 
 
 def main() -> None:
@@ -67,10 +45,10 @@ def main() -> None:
     rows, crops = [], []
     with open_engine(options.style) as engine:
         for clip in options.clips:
-            frames = list(_frames(clip, options.seconds, options.height))
+            frames = read_frames(clip, options.seconds, options.height)
             painted = [np.asarray(engine.paint(frame[np.newaxis])[0]) for frame in frames]
             videos = [frames, painted, *(_steadied(frames, painted, part) for part in AMOUNTS)]
-            motions = [_motion(*pair) for pair in zip(frames[1:], frames[:-1], strict=True)]
+            motions = motions_of(frames)
             error = warping_error(painted, motions)
             row = [warping_error(frames, motions), error]
             for steady in videos[2:]:
@@ -81,33 +59,6 @@ def main() -> None:
     print(_line("mean", list(np.mean(rows, axis=0))))
     if options.sheet:
         Pillow.fromarray(np.vstack(crops)).save(options.sheet)
-
-
-def warping_error(video: list[Image], motions: list[Motion]) -> float:
-    """Mean squared difference, colors 0..1, over places that are not occluded."""
-    cv2 = load_opencv()
-    errors = []
-    for before, now, motion in zip(video[:-1], video[1:], motions, strict=True):
-        if motion.seen.any():
-            moved = cv2.remap(before, motion.origins, None, cv2.INTER_LINEAR)
-            difference = (now.astype(np.float32) - moved)[motion.seen] / 255
-            errors.append(float(np.mean(difference**2)))
-    return float(np.mean(errors))
-
-
-def _motion(now: Image, before: Image) -> Motion:
-    cv2 = load_opencv()
-    flow_of = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey, grey_before = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before))
-    back, there = flow_of.calc(grey, grey_before, None), flow_of.calc(grey_before, grey, None)
-    height, width = grey.shape
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    origins = back + np.dstack([x, y])
-    returned = np.linalg.norm(back + cv2.remap(there, origins, None, cv2.INTER_LINEAR), axis=2)
-    inside = ((origins >= 0) & (origins < (width - 1, height - 1))).all(axis=2)
-    around = np.ones((21, 21), np.uint8)
-    contrast = np.max(cv2.dilate(back, around) - cv2.erode(back, around), axis=2)
-    return Motion(origins, inside & (returned < OCCLUDED), cv2.blur(contrast, (31, 31)))
 
 
 def _steadied(frames: list[Image], painted: list[Image], amount: float) -> list[Image]:
@@ -128,10 +79,11 @@ def _sharpness(video: list[Image], reference: list[Image]) -> float:
 def _crops(videos: Videos, motions: list[Motion]) -> list[Image]:
     """Where motion differs most, in a row for each frame and a column for each video."""
     # Far enough into the clip that there is a past.
-    peaks = [float(motion.contrast.max()) for motion in motions]
+    contrasts = [_contrast(motion) for motion in motions]
+    peaks = [float(contrast.max()) for contrast in contrasts]
     last = max(range(min(8, len(peaks) - 1), len(peaks)), key=peaks.__getitem__) + 1
-    height, width = motions[0].contrast.shape
-    y, x = np.unravel_index(motions[last - 1].contrast.argmax(), (height, width))
+    height, width = contrasts[0].shape
+    y, x = np.unravel_index(contrasts[last - 1].argmax(), (height, width))
     top = int(np.clip(y - CROP // 2, 0, max(0, height - CROP)))
     left = int(np.clip(x - CROP // 2, 0, max(0, width - CROP)))
     place = (slice(top, top + CROP), slice(left, left + CROP))
@@ -141,16 +93,20 @@ def _crops(videos: Videos, motions: list[Motion]) -> list[Image]:
     ]
 
 
+def _contrast(motion: Motion) -> NDArray[np.float32]:
+    """(H, W): pixels by which motion differs around a place."""
+    cv2 = load_opencv()
+    height, width = motion.seen.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    moved = motion.origins - np.dstack([x, y])
+    around = np.ones((21, 21), np.uint8)
+    differences = cv2.dilate(moved, around) - cv2.erode(moved, around)
+    return np.asarray(cv2.blur(np.max(differences, axis=2), (31, 31)), np.float32)
+
+
 def _line(name: str, row: list[float]) -> str:
     errors = " | ".join(f"{error:.5f}" for error in row[:2])
     return f"| {name} | {errors} | {' | '.join(f'{part:.2f}' for part in row[2:])} |"
-
-
-def _frames(clip: Path, seconds: int, height: int) -> Iterator[Image]:
-    with open_video(str(clip), Clip(duration_seconds=Fraction(seconds))) as source:
-        for frame in source:
-            width = round(frame.width * height / frame.height / 8) * 8
-            yield resized(frame.image, width, height)
 
 
 if __name__ == "__main__":
