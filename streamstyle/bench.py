@@ -20,7 +20,7 @@ from streamstyle.pixels import resized
 from streamstyle.sinks import VideoSink
 from streamstyle.sources import Clip, open_video
 from streamstyle.sources.pattern import PREFIX
-from streamstyle.styles import find_model, open_engine
+from streamstyle.styles import find_style, open_engine
 from streamstyle.timing import now_s
 
 CANDIDATES = (("openvino", "cpu"), ("onnxruntime", "cpu"), ("onnxruntime", "cuda"))
@@ -50,7 +50,7 @@ def bench(style: str | Path, size: tuple[int, int], seconds: float) -> None:
     if min(size) < MIN_SIDE:
         raise UserError(f"a size is at least {MIN_SIDE}x{MIN_SIDE}, got {width}x{height}")
     print(f"{machine.cpu()}\n{machine.packages()}\n")
-    print(f"{find_model(style).path.stem}, {width}x{height}, one frame at a time\n")
+    print(f"{find_style(style)[0].path.stem}, {width}x{height}, one frame at a time\n")
     with ExitStack() as stack:
         contestants = [Contestant(stack.enter_context(e)) for e in open_candidates(style)]
         race(contestants, moving_frames(size), seconds)

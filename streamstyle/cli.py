@@ -24,10 +24,12 @@ from streamstyle.sources import Clip
 from streamstyle.sources.pattern import PATTERNS, PREFIX
 from streamstyle.styles import (
     CLASSIC_STYLE,
+    DEFAULT_MODEL,
     DEFAULT_STYLE,
-    find_model,
-    models_by_style,
+    find_style,
     open_engine,
+    shipped_models,
+    styles_beside,
 )
 
 DEMO_FILE = "streamstyle-demo.mp4"
@@ -103,21 +105,30 @@ def _styles(options: argparse.Namespace) -> None:
     if options.style is not None:
         _print_card(options.style)
         return
-    for name, card in models_by_style().items():
-        style = next(s for s in card.styles if s.name == name)
-        print(f"{name:20} {style.title}, {style.artist}, {style.year} ({style.licence})")
+    for style in find_style(DEFAULT_STYLE)[0].styles:
+        print(f"{style.name:22}{style.title}, {style.artist}, {style.year} ({style.licence})")
+    others = [f"{name}:NAME" for name in shipped_models() if name != DEFAULT_MODEL]
+    print(f"These are painted by the model {DEFAULT_MODEL}; there is also {', '.join(others)}.")
     if options.sheet is not None:
         write_sheet(options.sheet, options.photo, options.overwrite)
         print(f"wrote {options.sheet}")
 
 
 def _print_card(style: str) -> None:
-    card = find_model(style)
-    for shown in card.styles:
-        print(f"{shown.name}: {shown.title}, {shown.artist}, {shown.year} ({shown.licence})")
+    card, number = find_style(style)
+    names, _ = styles_beside(style)
+    shown = [card.styles[number]] if style in names else card.styles
+    for one in shown:
+        print(f"{one.name}: {one.title}, {one.artist}, {one.year} ({one.licence})")
     print(f"model: {card.path.name}, {card.family}, sha256 {card.sha256}")
-    for title, values in (("training", card.training), ("verification", card.verification)):
-        print(f"{title}:")
+    measured = {**card.measured, **card.measured.get("styles", {}).get(shown[0].name, {})}
+    measured.pop("styles", None)
+    for title, values in (
+        ("training", card.training),
+        ("verification", card.verification),
+        ("measured", measured),
+    ):
+        print(f"{title}:" if values else f"{title}: nothing")
         for key, value in values.items():
             for line in value if key == "commands" else [value]:
                 print(f"  {key}: {line}")
@@ -221,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_engine(demo)
 
     styles = _command(commands, "styles", _styles, "list the styles, or one style's card")
-    styles.add_argument("style", nargs="?", help="a style's name, or a .onnx file")
+    styles.add_argument("style", nargs="?", help="a style as for --style")
     styles.add_argument("--sheet", type=Path, help="write a picture of all styles here")
     styles.add_argument("--photo", type=Path, nargs="+", default=[], help="what to paint in it")
     _add_overwrite(styles)
@@ -250,7 +261,8 @@ def _add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYL
     parser.add_argument(
         "--style",
         default=default,
-        help="a name from `streamstyle styles`, or a .onnx file (default %(default)s)",
+        help="a name from `streamstyle styles`, MODEL:NAME, FILE.onnx or FILE.onnx:NAME "
+        "(default %(default)s)",
     )
 
 

@@ -1,4 +1,4 @@
-"""A contact sheet: pictures down, styles across."""
+"""A contact sheet: pictures down, styles across, in as many such blocks as it takes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,27 +14,33 @@ from streamstyle.sinks.files import appear, check_target, partial_name
 from streamstyle.sinks.images import check_suffix
 from streamstyle.sources import Clip, StillSource, open_video
 from streamstyle.sources.pattern import PREFIX
-from streamstyle.styles import models_by_style, open_engine
+from streamstyle.styles import DEFAULT_STYLE, open_engine, styles_beside
 
-TILE_WIDTH = 400  # pixels
+TILE_WIDTH = 320  # pixels
+ACROSS = 8  # styles
 PAINTED_WIDTH = 2 * TILE_WIDTH  # at which the network sees a picture, about that of a video
 CAPTION_HEIGHT = 36  # pixels
 PATTERN_FRAME = 120  # which frame of the pattern to paint where no photo is given
 
 
 def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
-    """Paint `photos`, or a moment of a pattern if there are none, in every style that ships."""
+    """Paint `photos`, or a moment of a pattern if there are none, in every style of the default
+    model."""
     check_suffix(target)
     check_target(target, overwrite)
     frames = [_photo(path) for path in photos] or [_pattern()]
     columns = []
-    for name in models_by_style():
+    names, _ = styles_beside(DEFAULT_STYLE)
+    for name in names:
         with open_engine(name) as engine:
             painter = Painter(engine, Look(width=PAINTED_WIDTH, resize=True))
             tiles = [_tile(painter(frame).image) for frame in frames]
         columns.append(np.vstack([_caption(name), *tiles]))
     partial = partial_name(target)
-    PilImage.fromarray(np.hstack(columns)).save(partial, quality=90)
+    blocks = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
+    missing = [np.full_like(columns[0], 255)] * (len(blocks) * ACROSS - len(columns))
+    rows = [np.hstack(block) for block in [*blocks[:-1], blocks[-1] + missing]]
+    PilImage.fromarray(np.vstack(rows)).save(partial, quality=90)
     appear(partial, target, overwrite)
 
 

@@ -15,58 +15,68 @@ from engines import (
     Frames,
     ModelCard,
     Style,
-    StyleCard,
     read_card,
 )
 from engines import open_engine as open_model
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError
 
+DEFAULT_MODEL = "medium"
+
 DEFAULT_STYLE = "starry-night"
 
-CLASSIC_STYLE = "starry-night-classic"
-"""A net of the published width, two and a half times the work: what speeds are compared by."""
+CLASSIC_STYLE = "classic"
+"""Johnson's net of the published width: what speeds are compared by."""
 
 
 @cache
-def models_by_style() -> dict[str, ModelCard]:
-    """The card of the model that paints in each style that ships, by the style's name."""
-    cards = [read_card(path) for path in sorted(ZOO.glob("*.onnx"))]
-    return {style.name: card for card in cards for style in card.styles}
-
-
-def style_card(name: str) -> StyleCard:
-    return next(style for style in find_model(name).styles if style.name == name)
-
-
-def find_model(style: str | Path) -> ModelCard:
-    """The model for a style; see `find_style`."""
-    return find_style(style)[0]
+def shipped_models() -> dict[str, Path]:
+    """The models that ship, by name."""
+    return {path.stem: path for path in sorted(ZOO.glob("*.onnx"))}
 
 
 def find_style(style: str | Path) -> tuple[ModelCard, int]:
-    """The model that paints in `style`, and the style's number in it: a style that ships, by its
-    name; the first one of an ONNX file of your own, FILE.onnx; or any of its, FILE.onnx:NAME."""
-    if match := re.fullmatch(r"(.+\.onnx)(?::(.+))?", str(style)):
-        file, name = match.groups()
-        card = read_card(Path(file))
-        return card, _number(card, name) if name else 0
-    models = models_by_style()
-    if style not in models:
-        close = get_close_matches(str(style), models, n=1)
-        hint = f"did you mean {close[0]}? There is" if close else "there is"
+    """The model that paints in `style`, and the style's number in it.
+
+    A style is NAME, of the default model; MODEL:NAME, of another one that ships; or FILE.onnx:NAME,
+    of a file of your own. MODEL or FILE.onnx alone is its first style.
+    """
+    model, name = _split(style)
+    if model.endswith(".onnx"):
+        card = read_card(Path(model))
+    elif model in shipped_models():
+        card = read_card(shipped_models()[model])
+    else:
         raise UserError(
-            f"no style {style}; {hint} {', '.join(models)}, or the path of a .onnx file"
+            f"no model {model}; there is {', '.join(shipped_models())}, or the path of a .onnx file"
         )
-    card = models[str(style)]
-    return card, _number(card, str(style))
-
-
-def _number(card: ModelCard, name: str) -> int:
-    names = [style.name for style in card.styles]
+    names = [known.name for known in card.styles]
+    if not name:
+        return card, 0
     if name not in names:
-        raise UserError(f"{card.path.name} has no style {name}; it has {', '.join(names)}")
-    return names.index(name)
+        close = get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]}? It has" if close else "it has"
+        raise UserError(f"{card.path.name} has no style {name}; {hint} {', '.join(names)}")
+    return card, names.index(name)
+
+
+def styles_beside(style: str) -> tuple[list[str], int]:
+    """All styles of the model that paints in `style`, to go through, and which of them that is."""
+    card, number = find_style(style)
+    model, _ = _split(style)
+    prefix = "" if style in (known.name for known in card.styles) else f"{model}:"
+    return [prefix + known.name for known in card.styles], number
+
+
+def _split(style: str | Path) -> tuple[str, str]:
+    """The model, and the style's name if one is given."""
+    text = str(style)
+    if match := re.fullmatch(r"(.+\.onnx)(?::(.+))?", text):
+        return match[1], match[2] or ""
+    if text in shipped_models():
+        return text, ""
+    model, _, name = text.rpartition(":")
+    return model or DEFAULT_MODEL, name
 
 
 class StyledEngine(Closing):
@@ -98,9 +108,8 @@ def open_engine(
     device: str = "auto",
     precision: str = "auto",
 ) -> Engine:
-    """Open the engine that paints in `style`: a name that `streamstyle styles` lists, or the path
-    of an ONNX file made by streamstyle-export, FILE.onnx or FILE.onnx:NAME. See
-    `engines.open_engine` for the rest."""
+    """Open the engine that paints in `style`; see `find_style`, and `engines.open_engine` for the
+    rest."""
     card, number = find_style(style)
     engine = open_model(card.path, backend, device, precision)
     return engine if len(card.styles) == 1 else StyledEngine(engine, number)

@@ -8,9 +8,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from engines import NO_STYLE, Engine
 from streamstyle.closing import Closing
 from streamstyle.frame import Frame
 from streamstyle.live.session import LiveSession
+from streamstyle.live.styles import Choice
 from streamstyle.sources import SourceInfo
 
 ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
@@ -35,6 +37,11 @@ class Camera(Closing):
 
     def close(self) -> None:
         self.closed = True
+
+
+def alone(opener: Callable[[str], Engine]) -> Callable[[str], Choice]:
+    """Each style has a model of its own, which `opener` opens."""
+    return lambda style: Choice(style, NO_STYLE, lambda: opener(style))
 
 
 def color_at(frame: Frame, x: float) -> tuple[int, ...]:

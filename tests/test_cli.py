@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from streamstyle.cli import main
-from streamstyle.sheet import CAPTION_HEIGHT, TILE_WIDTH
-from streamstyle.styles import CLASSIC_STYLE, DEFAULT_STYLE, models_by_style
+from streamstyle.sheet import ACROSS, CAPTION_HEIGHT, TILE_WIDTH
+from streamstyle.styles import CLASSIC_STYLE, DEFAULT_STYLE, find_style, styles_beside
 from tests.clips import Recipe, make_clip, read_clip
 
 
@@ -77,21 +77,25 @@ def test_styles_are_listed_with_artist_year_and_licence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["styles"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(models_by_style()) >= 3
-    assert {DEFAULT_STYLE, CLASSIC_STYLE} <= set(models_by_style())
-    for line, (name, card) in zip(lines, models_by_style().items(), strict=True):
-        style = card.styles[0]
-        assert line.startswith(name)
+    *lines, last = capsys.readouterr().out.splitlines()
+    card, _ = find_style(DEFAULT_STYLE)
+    assert len(lines) >= 16
+    for line, style in zip(lines, card.styles, strict=True):
+        assert line.startswith(style.name)
         for text in (style.artist, style.year, style.licence):
             assert text in line
+    assert f"{CLASSIC_STYLE}:NAME" in last
 
 
 def test_card_of_a_style(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["styles", DEFAULT_STYLE]) == 0
     output = capsys.readouterr().out
-    assert "commands: streamstyle-export train johnson" in output
+    assert output.startswith(f"{DEFAULT_STYLE}: The Starry Night, Vincent van Gogh")
+    assert "great-wave" not in output
+    assert "commands: streamstyle-export train many-style" in output
     assert "worst_psnr_db" in output
+    assert main(["styles", "medium"]) == 0
+    assert "great-wave: " in capsys.readouterr().out
 
 
 def test_contact_sheet(folder: Path) -> None:
@@ -99,7 +103,10 @@ def test_contact_sheet(folder: Path) -> None:
     Image.fromarray(image).save(folder / "photo.png")
     assert main(["styles", "--sheet", "sheet.png", "--photo", "photo.png", "photo.png"]) == 0
     sheet = np.asarray(Image.open("sheet.png"))
-    assert sheet.shape == (CAPTION_HEIGHT + 2 * 300, len(models_by_style()) * TILE_WIDTH, 3)
+    names, _ = styles_beside(DEFAULT_STYLE)
+    blocks = -(-len(names) // ACROSS)
+    block = CAPTION_HEIGHT + 2 * TILE_WIDTH * 60 // 80
+    assert sheet.shape == (blocks * block, ACROSS * TILE_WIDTH, 3)
     assert main(["styles", "--sheet", "sheet.png"]) == 2  # it exists
 
 

@@ -5,27 +5,31 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from engines import NO_STYLE, Engine, EngineError, Frames, Style
+from engines import NO_STYLE, Engine, EngineError, Frames, Style, open_engine
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.live import outlets, styles
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.session import LiveSession, Promise
+from streamstyle.live.styles import Choice, choose
 from streamstyle.sources import SourceInfo
 from tests.clips import read_clip
-from tests.live import BLUE, ORANGE, Camera, color_at, is_painted, show_until
+from tests.live import BLUE, ORANGE, Camera, alone, color_at, is_painted, show_until
+from tests.models import write_inverter, write_two_styles
 
 
 @pytest.fixture
 def session(open_inverter: Callable[[str], Engine]) -> Iterator[LiveSession]:
-    with LiveSession(Camera, Controls("negative"), open_style=open_inverter) as opened:
+    with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as opened:
         yield opened
 
 
@@ -108,7 +112,7 @@ def open_plain(style: str) -> Engine:
 
 
 def test_style_fades_into_the_next_without_a_gap() -> None:
-    with LiveSession(Camera, Controls("dark"), open_style=open_plain) as session:
+    with LiveSession(Camera, Controls("dark"), choose=alone(open_plain)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
         session.change(style="light")
         seen = []
@@ -126,15 +130,59 @@ def test_style_fades_into_the_next_without_a_gap() -> None:
 
 
 def test_two_styles_are_mixed_by_hand() -> None:
-    with LiveSession(Camera, Controls("dark"), open_style=open_plain) as session:
+    with LiveSession(Camera, Controls("dark"), choose=alone(open_plain)) as session:
         session.change(second_style="light", mix=0.25)
         show_until(session, lambda f: color_at(f, 0.5) == (50, 50, 50))
         session.change(mix=0.75)
         show_until(session, lambda f: color_at(f, 0.5) == (150, 150, 150))
 
 
+def two_styles(path: Path) -> Callable[[str], Choice]:
+    """`same` and `negative` of one file."""
+    write_two_styles(path)
+    return lambda name: choose(f"{path}:{name}", "openvino", "cpu", "fp32")
+
+
+def test_styles_of_one_model_glide_by_one_painting_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_once(*arguments: Any) -> Engine:
+        opened.append(arguments[0])
+        return open_engine(*arguments)
+
+    monkeypatch.setattr(styles, "open_engine", open_once)
+    with LiveSession(Camera, Controls("same"), choose=two_styles(tmp_path / "two.onnx")) as session:
+        show_until(session, lambda _f: session.status().engine != "")
+        session.change(style="negative")
+        seen = []
+        show_until(session, lambda f: seen.append(color_at(f, 0.5)) or seen[-1] == BLUE)  # type: ignore[func-returns-value]
+        session.change(second_style="same", mix=0.5)
+        show_until(session, lambda f: all(126 <= value <= 129 for value in color_at(f, 0.5)))
+    blues = [blue for _red, _green, blue in seen]
+    assert blues == sorted(blues)
+    assert len(set(blues)) > 5  # on the way, not a jump
+    assert len(opened) == 1
+
+
+def test_file_that_has_changed_is_loaded_again_when_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    write_inverter(path)
+    chosen = partial(choose, backend="openvino", device="cpu", precision="fp32")
+    with LiveSession(Camera, Controls(str(path)), choose=chosen) as session:
+        show_until(session, is_painted)
+        write_two_styles(path)  # whose first style leaves the picture as it is
+        session.change(style=str(path))
+        show_until(session, lambda f: color_at(f, 0.5) == ORANGE)
+        names, number = session.styles()
+        assert (names, number) == ([f"{path}:same", f"{path}:negative"], 0)
+        session.next_style()
+        show_until(session, is_painted)
+
+
 def test_style_that_cannot_be_had_is_said_and_the_last_one_stays() -> None:
-    with LiveSession(Camera, Controls("dark"), open_style=open_plain) as session:
+    with LiveSession(Camera, Controls("dark"), choose=alone(open_plain)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
         session.change(style="nonsense")
         show_until(session, lambda _f: session.status().problems == ("no style nonsense",))
@@ -149,7 +197,7 @@ def test_style_can_be_asked_for_again() -> None:
             raise EngineError("grey.onnx does not exist")
         return open_plain(style)
 
-    with LiveSession(Camera, Controls("dark"), open_style=opener) as session:
+    with LiveSession(Camera, Controls("dark"), choose=alone(opener)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
         session.change(style="grey")
         show_until(session, lambda _f: session.status().problems != ())
@@ -169,7 +217,7 @@ def test_picture_of_another_shape_is_not_stretched(
             super().__init__()
             self.info = SourceInfo("camera 0", None, 192, 64, None)
 
-    with LiveSession(Turned, Controls("negative"), open_style=open_inverter) as session:
+    with LiveSession(Turned, Controls("negative"), choose=alone(open_inverter)) as session:
         frame = show_until(session, is_painted)
     assert (frame.width, frame.height) == (192, 64)
     assert color_at(frame, 0.1) == color_at(frame, 0.9) == (255, 255, 255)
@@ -184,7 +232,7 @@ def test_loading_a_style_yields_to_painting(
         tasks = (int(task.name) for task in Path("/proc/self/task").iterdir())
         return {task: os.getpriority(os.PRIO_PROCESS, task) for task in tasks}
 
-    with LiveSession(Camera, Controls("negative"), open_style=open_inverter) as session:
+    with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as session:
         show_until(session, is_painted)
         session.change(style="another")
         show_until(session, lambda _f: styles.NICE in niceness().values())
@@ -202,7 +250,7 @@ class Large(Camera):
 
 def test_size_goes_up_to_what_is_allowed_and_comes_down_when_told() -> None:
     """`Plain` sees to it that every size was made ready before it is painted at."""
-    with LiveSession(Large, Controls("dark"), open_style=open_plain) as session:
+    with LiveSession(Large, Controls("dark"), choose=alone(open_plain)) as session:
         show_until(session, lambda _f: session.status().size == (640, 480))
         session.quality(-1)
         show_until(session, lambda _f: session.status().size == (512, 384))
@@ -247,7 +295,7 @@ def test_recording_is_complete_when_the_session_ends(
     open_inverter: Callable[[str], Engine], tmp_path: Path
 ) -> None:
     with LiveSession(
-        lambda: Camera(40), Controls("negative"), endless=False, open_style=open_inverter
+        lambda: Camera(40), Controls("negative"), endless=False, choose=alone(open_inverter)
     ) as session:
         session.record(tmp_path / "take.mkv")
         while not session.ended:
@@ -322,7 +370,7 @@ def test_engine_that_cannot_paint_at_all_is_said() -> None:
             raise RuntimeError("out of device memory")
 
     broken = Broken(0)
-    with LiveSession(Camera, Controls("x"), open_style=lambda _style: broken) as session:
+    with LiveSession(Camera, Controls("x"), choose=alone(lambda _style: broken)) as session:
         show_until(session, lambda _f: session.status().problems == ("out of device memory",))
         show_until(session, lambda f: color_at(f, 0.5) == ORANGE)
         assert broken.closed
@@ -339,7 +387,7 @@ def test_error_while_painting_comes_out() -> None:
             return super().paint(frames, style)
 
     with (
-        LiveSession(Camera, Controls("x"), open_style=lambda _style: Broken(0)) as session,
+        LiveSession(Camera, Controls("x"), choose=alone(lambda _style: Broken(0))) as session,
         pytest.raises(RuntimeError, match="device memory"),
     ):
         show_until(session, lambda _frame: False)

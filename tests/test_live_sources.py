@@ -28,7 +28,7 @@ from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
 from streamstyle.sources import Source, camera, container
 from tests.clips import Recipe, make_clip
-from tests.live import BLUE, ORANGE, Camera, color_at, free_port, is_painted, show_until
+from tests.live import BLUE, ORANGE, Camera, alone, color_at, free_port, is_painted, show_until
 from tests.sender import AT_ONCE
 from tests.serving import QuietHandler, answering, serving
 
@@ -132,7 +132,9 @@ def watch(open_inverter: Callable[[str], Engine]) -> Callable[[str], LiveSession
 
     def start(address: str) -> LiveSession:
         opener, endless = opener_of(address)
-        return LiveSession(opener, Controls("negative"), endless=endless, open_style=open_inverter)
+        return LiveSession(
+            opener, Controls("negative"), endless=endless, choose=alone(open_inverter)
+        )
 
     return start
 
@@ -153,7 +155,7 @@ def test_camera_that_goes_is_opened_again(
         opened.append(Camera(frames=20 if not opened else None))
         return opened[-1]
 
-    with LiveSession(plug, Controls("negative"), open_style=open_inverter) as session:
+    with LiveSession(plug, Controls("negative"), choose=alone(open_inverter)) as session:
         end = time.perf_counter() + 20
         said = set()
         while len(opened) < 4 and time.perf_counter() < end:
@@ -177,7 +179,7 @@ def test_camera_that_blocks_does_not_hold_up_the_end(
             yield from itertools.islice(super().__iter__(), 3)
             let_go.wait(20)
 
-    session = LiveSession(Stuck, Controls("negative"), open_style=open_inverter)
+    session = LiveSession(Stuck, Controls("negative"), choose=alone(open_inverter))
     session.wait(5)
     started_s = time.perf_counter()
     session.close()

@@ -7,7 +7,14 @@ import pytest
 
 from engines import STYLE_WEIGHTS, EngineError
 from streamstyle.errors import UserError
-from streamstyle.styles import find_style, models_by_style, open_engine
+from streamstyle.styles import (
+    DEFAULT_MODEL,
+    DEFAULT_STYLE,
+    find_style,
+    open_engine,
+    shipped_models,
+    styles_beside,
+)
 from tests.models import write_two_styles
 
 FRAMES = np.full((1, 32, 32, 3), 200, np.uint8)
@@ -44,10 +51,32 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         open_engine(tmp_path / "missing.onnx")
 
 
-def test_every_style_that_ships_is_found_by_its_name() -> None:
-    for name in models_by_style():
-        card, number = find_style(name)
-        assert card.styles[number].name == name
+def test_every_style_of_every_model_that_ships_is_found() -> None:
+    for model, path in shipped_models().items():
+        names, first = styles_beside(model)
+        assert first == 0
+        for number, name in enumerate(names):
+            card, found = find_style(name)
+            assert (card.path, found) == (path, number)
+            assert name == f"{model}:{card.styles[number].name}"
+
+
+def test_a_name_alone_is_of_the_default_model() -> None:
+    assert find_style(DEFAULT_STYLE) == find_style(f"{DEFAULT_MODEL}:{DEFAULT_STYLE}")
+    names, number = styles_beside("great-wave")
+    assert names[number] == "great-wave"
+    assert names[0] == DEFAULT_STYLE
+
+
+def test_styles_beside_one_of_a_file(model: Path) -> None:
+    names = [f"{model}:same", f"{model}:negative"]
+    assert styles_beside(f"{model}:negative") == (names, 1)
+    assert styles_beside(str(model)) == (names, 0)
+
+
+def test_a_model_that_does_not_ship() -> None:
+    with pytest.raises(UserError, match=r"no model huge; there is .*medium"):
+        find_style("huge:starry-night")
 
 
 def test_a_name_that_is_nearly_right() -> None:

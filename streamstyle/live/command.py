@@ -8,6 +8,7 @@ from pathlib import Path
 from streamstyle.errors import UserError
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import FALLBACK_FPS, LiveSession, Promise, Status
+from streamstyle.live.styles import choose
 from streamstyle.live.window import Window
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
@@ -18,7 +19,6 @@ from streamstyle.sources.paced import PacedSource
 from streamstyle.sources.pattern import PREFIX as PATTERN
 from streamstyle.sources.screen import PREFIX as SCREEN
 from streamstyle.sources.screen import ScreenSource
-from streamstyle.styles import open_engine
 
 NO_WINDOW_WAIT_S = 0.5
 
@@ -30,8 +30,8 @@ def live(options: argparse.Namespace) -> None:
     opener, endless = source_opener(
         options.source, options.size, fps, options.loop, options.realtime
     )
-    engine = partial(
-        open_engine, backend=options.engine, device=options.device, precision=options.precision
+    chosen = partial(
+        choose, backend=options.engine, device=options.device, precision=options.precision
     )
     controls = Controls(
         style=options.style,
@@ -39,7 +39,7 @@ def live(options: argparse.Namespace) -> None:
         steady=options.steady,
         mirror=options.mirror,
     )
-    with LiveSession(opener, controls, promise, endless, engine) as session:
+    with LiveSession(opener, controls, promise, endless, chosen) as session:
         if options.record is not None:
             session.record(options.record)
         for address in options.stream:

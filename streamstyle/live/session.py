@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from engines import Engine
+from engines import EngineError
 from streamstyle.channel import Cancelled
 from streamstyle.closing import Closing
 from streamstyle.color import BT709
@@ -19,14 +19,14 @@ from streamstyle.live.controls import Controls, View
 from streamstyle.live.governor import Governor, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.stabiliser import Stabiliser
-from streamstyle.live.styles import EngineShelf, Fade, Layer, StyleMix
+from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
 from streamstyle.paint import describe
 from streamstyle.pixels import blended, fitted, mirrored, resized
 from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
-from streamstyle.styles import models_by_style, open_engine
+from streamstyle.styles import DEFAULT_STYLE, styles_beside
 from streamstyle.timing import Latency, Rate, now_s
 
 MAX_FPS = 60.0
@@ -93,10 +93,11 @@ class LiveSession(Closing):
         controls: Controls = Controls(),
         promise: Promise = Promise(),
         endless: bool = True,
-        open_style: Callable[[str], Engine] = open_engine,
+        choose: Callable[[str], Choice] = choose,
     ) -> None:
-        """`opener` opens the source, again each time it has gone if it is `endless`. Raises
-        UserError if it can't be opened the first time."""
+        """`opener` opens the source, again each time it has gone if it is `endless`.
+        `choose` finds what paints in a style. Raises UserError if the source can't be opened the
+        first time."""
         self.notes: list[str] = []
         self._controls = controls
         self._capture = Capture(opener, endless)
@@ -110,7 +111,7 @@ class LiveSession(Closing):
             promise.fps or min(MAX_FPS, float(rate or FALLBACK_FPS)),
             promise.max_latency_ms,
         )
-        self._shelf = EngineShelf(open_style)
+        self._shelf = EngineShelf(choose)
         self._mix = StyleMix(self._shelf)
         self._fade = Fade()
         self._stabiliser = Stabiliser()
@@ -201,11 +202,20 @@ class LiveSession(Closing):
         self._controls = replace(self._controls, **changes)  # type: ignore[arg-type]
 
     def next_style(self, step: int = 1) -> None:
-        """The following style of those that ship, or with -1 the one before."""
-        names = list(models_by_style())
-        style = self._controls.style
-        at = names.index(style) if style in names else -1
+        """The following style of the model, or with -1 the one before."""
+        names, at = self.styles()
         self.change(style=names[(at + step) % len(names)])
+
+    def styles(self) -> tuple[list[str], int]:
+        """The styles to go through, and the present one's number among them: those of its model,
+        or if that has no other, those of the default model, which are then not yet begun, -1."""
+        try:
+            names, number = styles_beside(self._controls.style)
+            if len(names) > 1:
+                return names, number
+        except (UserError, EngineError):  # which the status tells
+            pass
+        return styles_beside(DEFAULT_STYLE)[0], -1
 
     def quality(self, step: int) -> None:
         """With -1 a smaller size than the present one and none larger; with 1, one more that is
@@ -278,10 +288,10 @@ class LiveSession(Closing):
         width, height = self.output_size
         original = mirrored(fitted(frame.image, width, height), False, controls.mirror)
         sizes = self._governor.wanted()
-        layers, changed = self._mix.layers(controls, sizes)
+        started_at_s = now_s()
+        layers, changed = self._mix.layers(controls, sizes, started_at_s)
         if not layers:  # so that a window is never empty while the first style is loaded
             return frame.with_image(original)
-        started_at_s = now_s()
         if changed:
             self._fade.begin()
         seen = resized(original, *sizes[0])
@@ -314,10 +324,11 @@ class LiveSession(Closing):
 def _paint(layers: list[Layer], seen: Image) -> Image:
     """The weighted sum of what the layers make of `seen`."""
     if len(layers) == 1:
-        return np.asarray(layers[0].engine.paint(seen[np.newaxis])[0])
+        (layer,) = layers
+        return np.asarray(layer.engine.paint(seen[np.newaxis], layer.inputs)[0])
     total = np.zeros(seen.shape, np.float32)
     for layer in layers:
-        total += layer.share * layer.engine.paint(seen[np.newaxis])[0]
+        total += layer.share * layer.engine.paint(seen[np.newaxis], layer.inputs)[0]
     result: Image = np.round(total).astype(np.uint8)
     return result
 

@@ -6,12 +6,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from engines import Engine
+from engines import NO_STYLE, STYLE_WEIGHTS, Engine, Style, open_engine
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
+from streamstyle.styles import find_style
 
 FADE_S = 0.5
 """How long one style takes to become another."""
@@ -25,19 +27,44 @@ NICE = 10
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What paints in a style."""
+
+    model: str
+    """Styles of one model share an engine."""
+    inputs: Style
+    open: Callable[[], Engine]
+
+
+def choose(
+    style: str, backend: str = "auto", device: str = "auto", precision: str = "auto"
+) -> Choice:
+    """See `find_style`, and `engines.open_engine`."""
+    card, number = find_style(style)
+    count = len(card.styles)
+    inputs = {STYLE_WEIGHTS: np.eye(count, dtype=np.float32)[number]} if count > 1 else NO_STYLE
+    opener = partial(open_engine, card.path, backend, device, precision)
+    return Choice(card.sha256, inputs, opener)
+
+
+@dataclass(frozen=True)
 class Layer:
     """One painting of the frame, and its part of the whole."""
 
     engine: Engine
+    inputs: Style
     share: float
 
 
 class EngineShelf:
     """Opens engines in the background, readies them for all sizes, and keeps the latest ones."""
 
-    def __init__(self, opener: Callable[[str], Engine]) -> None:
-        self._opener = opener
+    def __init__(self, choose: Callable[[str], Choice]) -> None:
+        """`choose` is asked on the thread that loads."""
+        self._choose = choose
         self._sizes: tuple[Size, ...] = ()
+        self._choices: dict[str, Choice] = {}
+        self._doubtful: set[str] = set()
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._ready: dict[str, frozenset[Size]] = {}
         self._wanted: list[tuple[str, Size]] = []
@@ -49,21 +76,25 @@ class EngineShelf:
         self._thread = threading.Thread(target=self._work, name="streamstyle-engines", daemon=True)
         self._thread.start()
 
-    def get(self, style: str, size: Size) -> Engine | None:
-        """The engine, ready for `size`; None while it is being made ready."""
+    def get(self, style: str, size: Size) -> tuple[Choice, Engine] | None:
+        """What paints in the style, ready for `size`; None while it is being made ready."""
         with self._changed:
-            if size in self._ready.get(style, ()):
-                self._engines.move_to_end(style)
-                return self._engines[style]
-            if (style, size) not in self._wanted and style not in self.problems:
-                self._wanted.append((style, size))
-                self._changed.notify()
-            return None
+            choice = self._choices.get(style)
+            ready = choice is not None and size in self._ready.get(choice.model, ())
+            if not ready or style in self._doubtful:
+                self._doubtful.discard(style)
+                if (style, size) not in self._wanted and style not in self.problems:
+                    self._wanted.append((style, size))
+                    self._changed.notify()
+            if choice is None or not ready:
+                return None
+            self._engines.move_to_end(choice.model)
+            return choice, self._engines[choice.model]
 
     def ready(self) -> frozenset[Size]:
         """The sizes that every engine in use is ready for."""
         with self._changed:
-            sizes = [self._ready[style] for style in self._in_use]
+            sizes = [self._ready[self._choices[style].model] for style in self._in_use]
             return frozenset.intersection(*sizes) if sizes else frozenset()
 
     def use(self, styles: frozenset[str], sizes: tuple[Size, ...]) -> None:
@@ -75,9 +106,11 @@ class EngineShelf:
                 self._changed.notify()
 
     def forgive(self) -> None:
-        """Try again what could not be had, if it is asked for again."""
+        """Try again what could not be had, if it is asked for again, and look whether the files
+        of the others are still the same."""
         with self._changed:
             self.problems.clear()
+            self._doubtful = set(self._choices)
 
     def close(self) -> None:
         with self._changed:
@@ -93,15 +126,16 @@ class EngineShelf:
                 _yield_to_painting()
             style, size = task
             try:
-                engine = self._engines.get(style) or self._opener(style)
+                choice = self._choose(style)
+                engine = self._engines.get(choice.model) or choice.open()
                 engine.prepare(size[1], size[0])
                 if not self._engines:
-                    _warm(engine, size)
+                    _warm(engine, choice.inputs, size)
             except Exception as error:  # whatever it is, the picture goes on
                 with self._changed:
                     self.problems[style] = str(error)
             else:
-                self._add(style, size, engine)
+                self._add(style, size, choice, engine)
             with self._changed:
                 if task in self._wanted:
                     self._wanted.remove(task)
@@ -114,30 +148,33 @@ class EngineShelf:
                     return self._wanted[-1]
                 for size in self._sizes:
                     for style in self._in_use:
-                        if size not in self._ready[style] and style not in self.problems:
+                        ready = self._ready[self._choices[style].model]
+                        if size not in ready and style not in self.problems:
                             return style, size
                 self._changed.wait()
             return None
 
-    def _add(self, style: str, size: Size, engine: Engine) -> None:
+    def _add(self, style: str, size: Size, choice: Choice, engine: Engine) -> None:
         with self._changed:
-            self._engines[style] = engine
-            self._ready[style] = self._ready.get(style, frozenset()) | {size}
-            spare = [name for name in self._engines if name not in self._in_use | {style}]
+            self._choices[style] = choice
+            self._engines[choice.model] = engine
+            self._ready[choice.model] = self._ready.get(choice.model, frozenset()) | {size}
+            kept = {self._choices[used].model for used in self._in_use | {style}}
+            spare = [model for model in self._engines if model not in kept]
             closing = spare[: max(0, len(spare) - KEPT_ENGINES)]
-            for name in closing:
-                del self._ready[name]
-            closed = [self._engines.pop(name) for name in closing]
+            for model in closing:
+                del self._ready[model]
+            closed = [self._engines.pop(model) for model in closing]
         for old in closed:
             old.close()
 
 
-def _warm(engine: Engine, size: Size) -> None:
+def _warm(engine: Engine, inputs: Style, size: Size) -> None:
     """Paint a frame, while nobody else has the engine. Only the first one: the frames of later
     ones would compete with those that are shown."""
     width, height = size
     try:
-        engine.paint(np.zeros((1, height, width, 3), np.uint8))
+        engine.paint(np.zeros((1, height, width, 3), np.uint8), inputs)
     except BaseException:
         engine.close()
         raise
@@ -152,28 +189,68 @@ def _yield_to_painting() -> None:
 
 
 class StyleMix:
-    """What to paint with: the styles asked for, as soon as they can be had. Used by one thread."""
+    """What to paint with: the styles asked for, as soon as they can be had. Used by one thread,
+    reads no clock; times in seconds."""
 
     def __init__(self, shelf: EngineShelf) -> None:
         self._shelf = shelf
-        self._shares: dict[str, float] = {}
+        self._target: dict[str, float] = {}
+        self._origin: dict[str, float] = {}
+        """The shares that a glide to the target began with."""
+        self._since_s = -FADE_S
 
-    def layers(self, controls: Controls, sizes: tuple[Size, ...]) -> tuple[list[Layer], bool]:
+    def layers(
+        self, controls: Controls, sizes: tuple[Size, ...], at_s: float
+    ) -> tuple[list[Layer], bool]:
         """The layers for a frame of the first of `sizes`, none until the first style is ready, and
-        whether they are of other styles than before. The other sizes may be next."""
+        whether they are of another model than before. The other sizes may be next.
+
+        Styles of one model glide into each other within FADE_S: any mix of them is one painting.
+        """
         wanted = _wanted(controls)
+        found = [self._shelf.get(style, sizes[0]) for style in wanted]  # which asks for each
         changed = False
-        engines = [self._shelf.get(style, sizes[0]) for style in wanted]  # which asks for each
-        if all(engines):
-            changed = bool(self._shares) and set(wanted) != set(self._shares)
-            self._shares = wanted
-        self._shelf.use(frozenset(self._shares), sizes)
-        layers = [
-            Layer(engine, share)
-            for style, share in self._shares.items()
-            if (engine := self._shelf.get(style, sizes[0])) is not None
-        ]
-        return layers, changed
+        if all(found) and wanted != self._target:
+            models = {one[0].model for one in found if one is not None}
+            before = self._shares(at_s)
+            known = [self._shelf.get(style, sizes[0]) for style in before]
+            models |= {one[0].model for one in known if one is not None}
+            if len(models) == 1:
+                self._origin, self._since_s = before or wanted, at_s
+            else:
+                changed = bool(before) and set(wanted) != set(before)
+                self._origin = wanted
+            self._target = wanted
+        shares = self._shares(at_s)
+        self._shelf.use(frozenset(shares), sizes)
+        return self._paintings(shares, sizes[0]), changed
+
+    def _shares(self, at_s: float) -> dict[str, float]:
+        done = min(1.0, (at_s - self._since_s) / FADE_S)
+        styles = [*self._origin, *(style for style in self._target if style not in self._origin)]
+        shares = {
+            style: (1 - done) * self._origin.get(style, 0) + done * self._target.get(style, 0)
+            for style in styles
+        }
+        return {style: share for style, share in shares.items() if share > 0}
+
+    def _paintings(self, shares: dict[str, float], size: Size) -> list[Layer]:
+        """One for each model."""
+        layers: dict[str, Layer] = {}
+        for style, share in shares.items():
+            if (found := self._shelf.get(style, size)) is None:
+                continue
+            choice, engine = found
+            before = layers.get(choice.model, Layer(engine, {}, 0.0))
+            total = before.share + share
+            inputs = {
+                name: np.asarray(
+                    (before.share * before.inputs.get(name, 0) + share * array) / total, np.float32
+                )
+                for name, array in choice.inputs.items()
+            }
+            layers[choice.model] = Layer(engine, inputs, total)
+        return list(layers.values())
 
 
 class Fade:

@@ -21,7 +21,6 @@ from streamstyle.live.display import (
 )
 from streamstyle.live.overlay import lines_of
 from streamstyle.live.session import LiveSession
-from streamstyle.styles import models_by_style
 from streamstyle.timing import now_s
 
 TITLE = "streamstyle"
@@ -98,7 +97,7 @@ class Window(Closing):
             if key in known.keys:
                 known.action()
                 return
-        names = list(models_by_style())
+        names, _ = self._session.styles()
         if key.isdecimal() and 0 < int(key) <= len(names):
             self._session.change(style=names[int(key) - 1])
 
@@ -156,9 +155,10 @@ class Window(Closing):
         return lambda: setattr(self, name, not getattr(self, name))
 
     def _next_second_style(self) -> None:
-        names: list[str | None] = [None, *models_by_style()]
+        names: list[str | None] = [None, *self._session.styles()[0]]
         controls = self._session.controls
-        following = names[(names.index(controls.second_style) + 1) % len(names)]
+        at = names.index(controls.second_style) if controls.second_style in names else 0
+        following = names[(at + 1) % len(names)]
         mix = controls.mix or 0.5
         self._session.change(second_style=following, mix=mix)
 
