@@ -31,7 +31,7 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 SIDE = 256
 """Pixels of the short side at which photos are painted, and pictures are compared."""
 
-SECONDS = 2
+SECONDS = 1
 """Of each clip."""
 
 TILE = 320

@@ -18,8 +18,7 @@ from export.photos import list_photos
 from export.styles import COLUMNS, StylePicture, read_styles
 from export.train import TrainConfig, load_trained, train
 
-ADDING_STEPS = 300
-ADDING_RATE = 0.004
+ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
 
 
@@ -65,9 +64,7 @@ def _add_style(options: argparse.Namespace) -> None:
         str(options.photos),
         kept_styles=len(card.styles),
         net=ManyStyleConfig(**card.training["net"]),
-        steps=ADDING_STEPS,
-        learning_rate=ADDING_RATE,
-        style_warm_up=1,
+        **ADDING,  # type: ignore[arg-type]
     )
     _train(options, config)
 
@@ -140,7 +137,8 @@ def _command(config: TrainConfig) -> str:
     for part in parts:
         for field in fields(part):
             value = getattr(part, field.name)
-            if not _is_option(field) or value == field.default or field.name == "device":
+            default = ADDING.get(field.name, field.default) if config.kept_styles else field.default
+            if not _is_option(field) or value == default or field.name == "device":
                 continue
             if config.kept_styles and field.name == "start_from":
                 continue  # it is --to
