@@ -40,7 +40,7 @@ def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
     blocks = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
     missing = [np.full_like(columns[0], 255)] * (len(blocks) * ACROSS - len(columns))
     rows = [np.hstack(block) for block in [*blocks[:-1], blocks[-1] + missing]]
-    PilImage.fromarray(np.vstack(rows)).save(partial, quality=90)
+    PilImage.fromarray(np.vstack(rows)).save(partial, quality=85)
     appear(partial, target, overwrite)
 
 
