@@ -48,18 +48,18 @@ def main() -> None:
 
 
 def _designs(size: tuple[int, int]) -> Iterator[tuple[str, Paint]]:
-    classic = FrameGraph(Johnson(JohnsonConfig()).eval())
+    classic = FrameGraph(Johnson(JohnsonConfig())).eval()
     yield REFERENCE, lambda frame: _by_torch(classic, frame)
     yield "Johnson 32 (classic)", _by_openvino(classic, size)
-    yield "Johnson 16", _by_openvino(FrameGraph(Johnson(JohnsonConfig(16)).eval()), size)
+    yield "Johnson 16", _by_openvino(FrameGraph(Johnson(JohnsonConfig(16))), size)
     for name, width, blocks in (
-        ("many-style 32 (small)", 32, 5),
+        ("many-style 32", 32, 5),
         ("many-style 48", 48, 5),
         ("many-style 64, 4 blocks", 64, 4),
-        ("many-style 64 (medium)", 64, 5),
+        ("many-style 64, 5 blocks (medium)", 64, 5),
         ("many-style 96", 96, 5),
     ):
-        net = ManyStyle(ManyStyleConfig(width, blocks), STYLES).eval()
+        net = ManyStyle(ManyStyleConfig(width, blocks), STYLES)
         yield name, _by_openvino(FrameGraph(net), size)
 
 
@@ -70,7 +70,7 @@ def _by_torch(graph: FrameGraph, frame: Frames) -> object:
 
 def _by_openvino(graph: FrameGraph, size: tuple[int, int]) -> Paint:
     core = ov.Core()
-    model = core.read_model(export_graph(graph).SerializeToString())
+    model = core.read_model(export_graph(graph.eval()).SerializeToString())
     model.reshape({"frame": [1, size[1], size[0], 3]})
     request = core.compile_model(
         model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}

@@ -132,6 +132,9 @@ def _start(card: ModelCard, device: str) -> ort.InferenceSession:
 def _session(card: ModelCard, providers: list[Any]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about placement of tiny nodes
+    # Its threads would burn the cores after each frame, which decoding and encoding need; on two
+    # cores the frame itself is no slower without.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # What does not start is reported above in one sentence, so not on stdout as well.
     with contextlib.redirect_stdout(io.StringIO()):
         return ort.InferenceSession(card.path, options, providers=providers)

@@ -10,7 +10,18 @@ import numpy as np
 import onnx
 import pytest
 
-from engines import BACKENDS, ZOO, Engine, EngineError, Frames, open_engine, read_card
+from engines import (
+    BACKENDS,
+    NO_STYLE,
+    STYLE_WEIGHTS,
+    ZOO,
+    Engine,
+    EngineError,
+    Frames,
+    Style,
+    open_engine,
+    read_card,
+)
 from engines.openvino_backend import KEPT_SIZES
 from tests.models import write_inverter, write_tinter
 
@@ -59,6 +70,12 @@ def picture(height: int, width: int, batch: int = 1, seed: int = 0) -> Frames:
     return np.repeat(image.astype(np.uint8)[None], batch, axis=0)
 
 
+def inputs_for(path: Path, style: int = 0) -> Style:
+    """That have the model paint in one of its styles alone."""
+    styles = len(read_card(path).styles)
+    return {STYLE_WEIGHTS: np.eye(styles, dtype=np.float32)[style]} if styles > 1 else NO_STYLE
+
+
 def psnr(a: Frames, b: Frames) -> float:
     error = float(np.mean((a.astype(float) - b.astype(float)) ** 2))
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
@@ -77,21 +94,25 @@ def test_every_size_comes_out_as_it_went_in(engine: Engine, height: int, width: 
 def test_backends_paint_the_same_picture(path: Path, height: int, width: int) -> None:
     frames = picture(height, width)
     with open_engine(path, "onnxruntime", "cpu", "fp32") as reference:
-        expected = reference.paint(frames)
+        expected = reference.paint(frames, inputs_for(path))
     for precision in _usable("openvino"):
         with open_engine(path, "openvino", "cpu", precision) as engine:
             assert engine.precision == precision
-            painted = engine.paint(frames)
+            painted = engine.paint(frames, inputs_for(path))
         assert psnr(painted, expected) > MIN_PSNR_DB[precision], precision
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_what_ships_paints(path: Path) -> None:
     frames = picture(240, 320)
+    seen: list[Frames] = []
     with open_engine(path) as engine:
-        painted = engine.paint(frames).astype(float)
-    assert np.abs(painted - frames).mean() > 20  # not the photo
-    assert painted.std(axis=(0, 1, 2)).max() > 20  # nor a single color
+        for style in range(len(read_card(path).styles)):
+            painted = engine.paint(frames, inputs_for(path, style)).astype(float)
+            assert np.abs(painted - frames).mean() > 20  # not the photo
+            assert painted.std(axis=(0, 1, 2)).max() > 20  # nor a single color
+            assert all(np.abs(painted - other).mean() > 8 for other in seen)  # nor another style
+            seen.append(painted)
 
 
 def test_batch(engine: Engine) -> None:
@@ -233,7 +254,7 @@ def test_card_of_what_ships() -> None:
     for path in MODELS:
         card = read_card(path)
         assert card.styles
-        assert all(style.artist != "unknown" for style in card.styles)
+        assert all(style.year != "unknown" for style in card.styles)
         assert card.training["commands"]
         for command in card.training["commands"]:
             assert command.startswith("streamstyle-export train ")
