@@ -60,6 +60,12 @@ def find_style(style: str | Path) -> tuple[ModelCard, int]:
     return card, names.index(name)
 
 
+def style_inputs(card: ModelCard, number: int) -> Style:
+    """What has the model of `card` paint in that one of its styles alone."""
+    count = len(card.styles)
+    return {STYLE_WEIGHTS: np.eye(count, dtype=np.float32)[number]} if count > 1 else NO_STYLE
+
+
 def styles_beside(style: str) -> tuple[list[str], int]:
     """All styles of the model that paints in `style`, to go through, and which of them that is."""
     card, number = find_style(style)
@@ -86,7 +92,7 @@ class StyledEngine(Closing):
         self.card = engine.card
         self.backend, self.device = engine.backend, engine.device
         self._engine = engine
-        self._style = {STYLE_WEIGHTS: np.eye(len(engine.card.styles), dtype=np.float32)[number]}
+        self._style = style_inputs(engine.card, number)
 
     @property
     def precision(self) -> str:

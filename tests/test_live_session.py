@@ -234,10 +234,14 @@ def test_loading_a_style_yields_to_painting(
 
     with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as session:
         show_until(session, is_painted)
+        before = niceness()  # of what earlier tests left, too
         session.change(style="another")
-        show_until(session, lambda _f: styles.NICE in niceness().values())
         (shelf,) = (t for t in threading.enumerate() if t.name == "streamstyle-engines")
-        assert [task for task, nice in niceness().items() if nice] == [shelf.native_id]
+        assert shelf.native_id is not None
+        show_until(session, lambda _f: niceness()[shelf.native_id] == styles.NICE)
+        after = niceness()
+        changed = [task for task in before.keys() & after.keys() if before[task] != after[task]]
+        assert changed == [shelf.native_id]
 
 
 class Large(Camera):

@@ -10,10 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from engines import NO_STYLE, STYLE_WEIGHTS, Engine, Style, open_engine
+from engines import Engine, Style, open_engine
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
-from streamstyle.styles import find_style
+from streamstyle.styles import find_style, style_inputs
 
 FADE_S = 0.5
 """How long one style takes to become another."""
@@ -41,10 +41,8 @@ def choose(
 ) -> Choice:
     """See `find_style`, and `engines.open_engine`."""
     card, number = find_style(style)
-    count = len(card.styles)
-    inputs = {STYLE_WEIGHTS: np.eye(count, dtype=np.float32)[number]} if count > 1 else NO_STYLE
     opener = partial(open_engine, card.path, backend, device, precision)
-    return Choice(card.sha256, inputs, opener)
+    return Choice(card.sha256, style_inputs(card, number), opener)
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class EngineShelf:
         """What paints in the style, ready for `size`; None while it is being made ready."""
         with self._changed:
             choice = self._choices.get(style)
-            ready = choice is not None and size in self._ready.get(choice.model, ())
+            ready = size in self._ready_sizes(style)
             if not ready or style in self._doubtful:
                 self._doubtful.discard(style)
                 if (style, size) not in self._wanted and style not in self.problems:
@@ -94,7 +92,7 @@ class EngineShelf:
     def ready(self) -> frozenset[Size]:
         """The sizes that every engine in use is ready for."""
         with self._changed:
-            sizes = [self._ready[self._choices[style].model] for style in self._in_use]
+            sizes = [self._ready_sizes(style) for style in self._in_use]
             return frozenset.intersection(*sizes) if sizes else frozenset()
 
     def use(self, styles: frozenset[str], sizes: tuple[Size, ...]) -> None:
@@ -148,11 +146,15 @@ class EngineShelf:
                     return self._wanted[-1]
                 for size in self._sizes:
                     for style in self._in_use:
-                        ready = self._ready[self._choices[style].model]
-                        if size not in ready and style not in self.problems:
+                        if size not in self._ready_sizes(style) and style not in self.problems:
                             return style, size
                 self._changed.wait()
             return None
+
+    def _ready_sizes(self, style: str) -> frozenset[Size]:
+        """Of the style's engine, if it is open."""
+        choice = self._choices.get(style)
+        return frozenset() if choice is None else self._ready.get(choice.model, frozenset())
 
     def _add(self, style: str, size: Size, choice: Choice, engine: Engine) -> None:
         with self._changed:
@@ -182,8 +184,9 @@ def _warm(engine: Engine, inputs: Style, size: Size) -> None:
 
 def _yield_to_painting() -> None:
     """Let this thread have what the others leave, so that the picture moves on while a style is
-    loaded. Not before the first one has painted: threads that all engines share begin with that,
-    and would inherit it. Only Linux has priorities of threads that anybody may lower."""
+    loaded. Not before the first one has painted: the threads that all engines paint with begin with
+    that, and would inherit it; those of each engine do, but paint nothing. Only Linux has
+    priorities of threads that anybody may lower."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
