@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.flow import motion_between
 from streamstyle.frame import Image
 from streamstyle.pixels import load_opencv, resized
 from streamstyle.sources import Clip, open_video
 
 HEIGHT = 272
 """Pixels at which clips are painted and compared, unless told."""
-
-OCCLUDED = 1.0
-"""Pixels by which flow there and flow back may disagree before a place counts as occluded."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ def read_frames(clip: Path, seconds: int, height: int = HEIGHT) -> list[Image]:
 
 
 def motions_of(frames: list[Image]) -> list[Motion]:
-    """By dense optical flow, DIS, from each frame to the next."""
-    return [_motion(now, before) for now, before in zip(frames[1:], frames[:-1], strict=True)]
+    """From each frame to the next."""
+    return [Motion(*motion_between(before, now)) for before, now in pairwise(frames)]
 
 
 def warping_error(video: list[Image], motions: list[Motion]) -> float:
@@ -58,16 +57,3 @@ def _frames(clip: Path, seconds: int, height: int) -> Iterator[Image]:
         for frame in source:
             width = round(frame.width * height / frame.height / 8) * 8
             yield resized(frame.image, width, height)
-
-
-def _motion(now: Image, before: Image) -> Motion:
-    cv2 = load_opencv()
-    flow_of = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey, grey_before = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before))
-    back, there = flow_of.calc(grey, grey_before, None), flow_of.calc(grey_before, grey, None)
-    height, width = grey.shape
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    origins = back + np.dstack([x, y])
-    returned = np.linalg.norm(back + cv2.remap(there, origins, None, cv2.INTER_LINEAR), axis=2)
-    inside = ((origins >= 0) & (origins < (width - 1, height - 1))).all(axis=2)
-    return Motion(origins, inside & (returned < OCCLUDED))

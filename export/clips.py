@@ -13,15 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from export.errors import ExportError
+from export.flow import motion_between
 
 PAIRS = 12
 """Of each clip, spread over its beginning."""
 
 SPREAD = 8
 """Frames from one pair to the next."""
-
-AGREEMENT = 1.0
-"""Pixels by which flow there and flow back may disagree before a place counts as occluded."""
 
 
 class Pair(NamedTuple):
@@ -86,7 +84,7 @@ def _read_pairs(clip: Path, side: int) -> Iterator[_WholePair]:
                     before = _scaled(frame.to_ndarray(format="rgb24"), side)
                 elif index % SPREAD == 1 and before is not None:
                     after = _scaled(frame.to_ndarray(format="rgb24"), side)
-                    yield (before, after, *_motion(before, after))
+                    yield (before, after, *motion_between(before, after))
     except (av.FFmpegError, IndexError) as error:
         raise ExportError(f"cannot read the video {clip}: {error}") from error
 
@@ -96,19 +94,6 @@ def _scaled(image: NDArray[Any], side: int) -> Image:
     scale = side / min(height, width)
     size = (max(side, round(width * scale)), max(side, round(height * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _motion(before: Image, after: Image) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where each pixel of `after` was, (H, W, 2), x and y; and whether it was in sight."""
-    dis = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-    flow_of = cv2.DISOpticalFlow_create(dis)  # type: ignore[attr-defined]
-    grey, grey_after = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, after))
-    back, there = flow_of.calc(grey_after, grey, None), flow_of.calc(grey, grey_after, None)
-    y, x = np.mgrid[0 : back.shape[0], 0 : back.shape[1]].astype(np.float32)
-    origins = np.asarray(back + np.dstack([x, y]), np.float32)
-    empty = np.empty(0, np.float32)  # both coordinates are in `origins`
-    returned = back + cv2.remap(there, origins, empty, cv2.INTER_LINEAR)
-    return origins, np.linalg.norm(returned, axis=2) < AGREEMENT
 
 
 def _to_tensor(image: Image) -> Tensor:
