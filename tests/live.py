@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from engines import NO_STYLE, Engine
+from engines import NO_STYLE, Engine, EngineError, Frames, Style
 from streamstyle.closing import Closing
 from streamstyle.frame import Frame
 from streamstyle.live.session import LiveSession
@@ -72,3 +72,35 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+class Plain(Closing):
+    """An engine that paints one color, to be told from others."""
+
+    backend, device, precision = "test", "cpu", "fp32"
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.closed = False
+        self.prepared: set[tuple[int, int]] = set()
+
+    def prepare(self, height: int, width: int, batch: int = 1) -> None:
+        time.sleep(0.05)
+        self.prepared.add((height, width))
+
+    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+        assert not self.closed
+        assert frames.shape[1:3] in self.prepared  # else the picture would stand still meanwhile
+        return np.full_like(frames, self.level)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+LEVELS = {"dark": 0, "light": 200, "grey": 100}
+
+
+def open_plain(style: str) -> Engine:
+    if style not in LEVELS:
+        raise EngineError(f"no style {style}")
+    return Plain(LEVELS[style])  # type: ignore[return-value]
