@@ -18,8 +18,10 @@ from torch import Tensor
 
 from benchmarks.warping import Motion, motions_of, read_frames, warping_error
 from engines import Engine
+from export import gatys
 from export.engine_file import keep_measured
 from export.loss_network import LossNetwork, load_loss_network
+from export.losses import LossConfig, PerceptualLoss
 from export.photos import list_photos, load_picture, to_image
 from export.styles import read_styles
 from streamstyle.frame import Image
@@ -43,7 +45,7 @@ class Measured:
     content_loss: float
     style_loss: float
     warping_error: float | None
-    """None without clips."""
+    """None without clips, and of what paints no clips."""
 
     def __str__(self) -> str:
         flicker = "" if self.warping_error is None else f"{self.warping_error:.5f}"
@@ -62,8 +64,22 @@ class Judge:
 
     def __call__(self, engine: Engine, picture: Path) -> tuple[Measured, Image]:
         """The figures of a style, and its column of the sheet."""
-        wanted = self._network(load_picture(picture, SIDE))
         painted = [_painted(engine, photo) for photo in self._photos]
+        flicker = [_flicker(engine, *video) for video in self._videos]
+        return self._judged(painted, picture, float(np.mean(flicker)) if flicker else None)
+
+    def by_optimisation(self, picture: Path, steps: int) -> tuple[Measured, Image]:
+        """The same of what Gatys' method makes of the losses that the nets are trained with."""
+        config = LossConfig()
+        style = load_picture(picture, SIDE)
+        loss = PerceptualLoss(config, self._network, [style], torch.ones(1))
+        painted = [gatys.optimised(photo, loss, steps) for photo in self._photos]
+        return self._judged(painted, picture, None)
+
+    def _judged(
+        self, painted: list[Tensor], picture: Path, flicker: float | None
+    ) -> tuple[Measured, Image]:
+        wanted = self._network(load_picture(picture, SIDE))
         losses = []
         for paint, content in zip(painted, self._contents, strict=True):
             features = self._network(paint)
@@ -71,10 +87,7 @@ class Judge:
                 (content_loss(features[LAYERS[-1]], content), style_loss(features, wanted))
             )
         of_content, of_style = np.mean(losses, axis=0)
-        flicker = [_flicker(engine, *video) for video in self._videos]
-        measured = Measured(
-            float(of_content), float(of_style), float(np.mean(flicker)) if flicker else None
-        )
+        measured = Measured(float(of_content), float(of_style), flicker)
         return measured, np.vstack([_tile(paint) for paint in painted])
 
 
@@ -88,6 +101,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="folder of the paintings")
     parser.add_argument("--table", type=Path, default=Path("export/sixteen.csv"))
     parser.add_argument("--network", default="vgg19", help="vgg16, vgg19 or a safetensors file")
+    parser.add_argument(
+        "--gatys", type=int, metavar="STEPS", help="paint by optimisation as well, slowly"
+    )
     parser.add_argument("--clips", type=Path, nargs="*", default=[], help="for the warping error")
     parser.add_argument("--sheet", type=Path, help="picture to write: photos down, styles across")
     parser.add_argument("--keep", action="store_true", help="write the figures into the models")
@@ -115,6 +131,10 @@ def main() -> None:
         print(f"| {style} | {measured} |", flush=True)
         columns.append(column)
         figures.setdefault(card.path, {})[name] = measured
+        if options.gatys is not None:
+            measured, column = judge.by_optimisation(pictures[name], options.gatys)
+            print(f"| Gatys, {name} | {measured} |", flush=True)
+            columns.append(column)
     if options.sheet is not None:
         Pillow.fromarray(np.hstack(columns)).save(options.sheet)
     if options.keep:

@@ -8,13 +8,17 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from tqdm import tqdm
+
 from engines import EngineError, read_card
+from export import gatys
 from export.engine_file import write_engine
 from export.errors import ExportError
+from export.gatys import GatysConfig
 from export.losses import LossConfig
 from export.models.johnson import JohnsonConfig
 from export.models.many_style import ManyStyleConfig
-from export.photos import list_photos
+from export.photos import list_photos, to_image
 from export.styles import COLUMNS, StylePicture, read_styles
 from export.train import TrainConfig, load_trained, train
 
@@ -94,6 +98,20 @@ def _onnx(options: argparse.Namespace) -> None:
     _write(options.checkpoint, options)
 
 
+def _gatys(options: argparse.Namespace) -> None:
+    _check_out(options.out, options.overwrite, (".png", ".jpg"))
+    config = GatysConfig.paper() if options.paper else GatysConfig()
+    config = _replaced(config, options, loss=_replaced(config.loss, options))
+    with tqdm(total=config.steps, unit="step", desc=options.out.name) as progress:
+
+        def on_step(loss: float) -> None:
+            progress.update()
+            progress.set_postfix(loss=f"{loss:.3f}")
+
+        painted = gatys.paint(options.photo, options.picture, config, on_step)
+    to_image(painted).save(options.out, quality=95)
+
+
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained(checkpoint)
     cards = [style.card for style in config.styles]
@@ -150,9 +168,9 @@ def _command(config: TrainConfig) -> str:
     return shlex.join(words)
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
-    if out.suffix != ".onnx":
-        raise ExportError(f"an engine's name ends in .onnx, got {out}")
+def _check_out(out: Path, overwrite: bool, suffixes: tuple[str, ...] = (".onnx",)) -> None:
+    if out.suffix not in suffixes:
+        raise ExportError(f"the file to write ends in {' or '.join(suffixes)}, got {out}")
     if out.exists() and not overwrite:
         raise ExportError(f"{out} exists already; add --overwrite to replace it")
     if not out.parent.is_dir():
@@ -207,6 +225,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_style_options(adding)
     _add_training(adding, TrainConfig, LossConfig)
 
+    optimising = commands.add_parser("gatys", help="paint one photograph by optimisation, slowly")
+    optimising.set_defaults(command=_gatys)
+    optimising.add_argument("photo", type=Path)
+    optimising.add_argument("picture", type=Path, help="whose style to paint it in")
+    optimising.add_argument("--out", type=Path, required=True, help="the .png or .jpg to write")
+    optimising.add_argument("--paper", action="store_true", help="layers and losses as published")
+    optimising.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    _add_options(optimising, GatysConfig, LossConfig)
+
     export = commands.add_parser("onnx", help="make an engine of a checkpoint")
     export.set_defaults(command=_onnx)
     export.add_argument("checkpoint", type=Path)
@@ -229,10 +256,14 @@ def _add_style_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training(parser: argparse.ArgumentParser, *configs: type) -> None:
-    """Every field of `configs` that has a default becomes an option."""
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--run", type=Path, help="folder for checkpoints (default: OUT.run)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    _add_options(parser, *configs)
+
+
+def _add_options(parser: argparse.ArgumentParser, *configs: type) -> None:
+    """Every field of `configs` that has a default becomes an option."""
     for config in configs:
         group = parser.add_argument_group(config.__name__.removesuffix("Config"))
         for field in fields(config):
