@@ -1,6 +1,7 @@
 """`streamstyle-export`: train a net for a picture, and make an engine of it."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -21,9 +22,15 @@ from export.models.many_style import ManyStyleConfig
 from export.photos import list_photos, to_image
 from export.styles import COLUMNS, StylePicture, read_styles
 from export.train import TrainConfig, load_trained, train
+from export.train_wct import WctConfig, train_wct
+from export.wct_file import write_wct_engine
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
+
+
+PATHS = {"network", "start_from", "clips", "encoder", "teachers"}
+"""Options whose files are named in the card, but not where they were."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,6 +119,27 @@ def _gatys(options: argparse.Namespace) -> None:
     to_image(painted).save(options.out, quality=95)
 
 
+def _train_wct(options: argparse.Namespace) -> None:
+    _check_out(options.out, options.overwrite)
+    run = options.run or options.out.with_suffix(".run")
+    config = _replaced(WctConfig(str(options.photos)), options)
+    nets = train_wct(config, run)
+    if int(os.environ.get("RANK", "0")) > 0:
+        return  # the first process of several writes
+    training = {
+        "commands": [
+            shlex.join(
+                ["streamstyle-export", "train", "wct", "--photos", "PHOTOS", *_given(config, {})]
+            )
+        ],
+        "steps": config.steps,
+        "photos": len(list_photos(options.photos)),
+        "losses": "pixels and features",
+    }
+    measured = write_wct_engine(nets, options.out, training, options.photos)
+    _report(options.out, measured)
+
+
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained(checkpoint)
     cards = [style.card for style in config.styles]
@@ -131,8 +159,12 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
         ),
     }
     measured = write_engine(net, options.out, config.family, cards, training, options.photos)
+    _report(options.out, measured)
+
+
+def _report(out: Path, measured: dict[str, Any]) -> None:
     print(
-        f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, at least "
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB, at least "
         f"{measured['worst_psnr_db']} dB from PyTorch at {', '.join(measured['sizes'])}"
     )
 
@@ -152,20 +184,26 @@ def _command(config: TrainConfig) -> str:
     words += ["--photos", "PHOTOS"]
     if len(config.styles) == 1 and style.size != StylePicture.size:
         words += ["--style-size", str(style.size)]
+    known = {"start_from": config.start_from, **ADDING} if config.kept_styles else {}  # --to
     for part in parts:
-        for field in fields(part):
-            value = getattr(part, field.name)
-            default = ADDING.get(field.name, field.default) if config.kept_styles else field.default
-            if not _is_option(field) or value == default or field.name == "device":
-                continue
-            if config.kept_styles and field.name == "start_from":
-                continue  # it is --to
-            is_path = field.name in ("network", "start_from", "clips")
-            text = Path(value).name if is_path else str(value)
-            if isinstance(value, tuple):
-                text = ",".join(value)
-            words += [_flag(field.name), text]
+        words += _given(part, known)
     return shlex.join(words)
+
+
+def _given(config: Any, known: dict[str, Any]) -> list[str]:
+    """The options that make `config`, but those that have the values of `known`."""
+    words = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not _is_option(field) or field.name == "device":
+            continue
+        if value == known.get(field.name, field.default):
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        if field.name in PATHS:
+            values = tuple(Path(one).name for one in values)
+        words += [_flag(field.name), ",".join(map(str, values))]
+    return words
 
 
 def _check_out(out: Path, overwrite: bool, suffixes: tuple[str, ...] = (".onnx",)) -> None:
@@ -216,6 +254,11 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
+
+    wct = families.add_parser("wct", help="nets that paint in the style of any picture")
+    wct.set_defaults(command=_train_wct)
+    wct.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    _add_training(wct, WctConfig)
 
     adding = commands.add_parser("add-style", help="teach a net for many styles one more")
     adding.set_defaults(command=_add_style)
