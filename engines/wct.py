@@ -2,7 +2,7 @@
 Transforms, NIPS 2017), made in float64 from the statistics that the graph gives of each frame.
 
 The statistics are smoothed over time, and the transforms made of them on a slower beat than the
-frames': the flicker that WCT is known for comes from a transform of its own for each frame.
+frames': so a frame is encoded and decoded once, by a transform that the frames before it gave.
 """
 
 import threading
@@ -142,12 +142,16 @@ class WctEngine(BaseEngine):
         if not levels:
             raise EngineError("this model paints in the style of a picture; give one")
         painted = frames
+        new_scene = False
         for level in levels:
             try:
                 parts = [style[f"{level}/{part}"] for part in ("mean", "coloring", "alpha")]
             except KeyError as error:
                 raise EngineError(f"this model's style inputs lack {error}") from error
-            painted = self._level(level).paint(painted, *parts)
+            if new_scene:  # which later levels can't see: they get it in the style's colors
+                self._level(level).forget()
+            painted, is_new = self._level(level).paint(painted, *parts)
+            new_scene |= is_new
         return {"stylized": painted}
 
     def begin(self) -> None:
@@ -201,27 +205,26 @@ class _Level:
         mean: NDArray[np.float32],
         color: NDArray[np.float32],
         alpha: NDArray[np.float32],
-    ) -> Frames:
+    ) -> tuple[Frames, bool]:
+        """The painting, and whether it is of a new scene."""
+        is_new = self._content is None
         if self._content is None:
-            self._see(self.statistics_of(frames), anew=True)
+            self._begin_with(self.statistics_of(frames))
         painted = self.engine.run(frames, self._inputs(mean, color, float(alpha[0])))
         seen = statistics_in(painted)
         assert self._content is not None
         if self._content.change(seen) > NEW_SCENE:
-            self._see(seen, anew=True)
+            is_new = True
+            self._begin_with(seen)
             painted = self.engine.run(frames, self._inputs(mean, color, float(alpha[0])))
         else:
-            self._see(seen, anew=False)
-        result: Frames = painted["stylized"]
-        return result
-
-    def _see(self, seen: Statistics, anew: bool) -> None:
-        if anew or self._content is None:
-            self._content = seen
-            self._whitening = None
-        else:
             self._content = self._content.smoothed(seen, KEPT)
-        self._age += 1
+            self._age += 1
+        return painted["stylized"], is_new
+
+    def _begin_with(self, seen: Statistics) -> None:
+        self._content = seen
+        self._whitening = None
 
     def _inputs(self, mean: NDArray[Any], color: NDArray[Any], alpha: float) -> Style:
         """Equations 2 to 4 as one matrix: alpha * (coloring @ whitening @ (f - m) + m_style) +

@@ -44,24 +44,33 @@ def write_wct_engine(
         level: LevelGraph(nets.encoder, decoder, level).eval()  # type: ignore[arg-type]
         for level, decoder in nets.decoders.items()
     }
-    model = export_levels(graphs)
-    halve_weights(model)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         trial = Path(folder) / out.name
-        card = {
-            "streamstyle_format": FORMAT,
-            "family": "wct",
-            "styles": "[]",
-            "parts": json.dumps(list(graphs)),
-            "training": json.dumps(training, ensure_ascii=False),
-            "verification": "{}",
-        }
-        save(model, card, trial)
+        write_levels(graphs, trial, training, {})
         verification = _verify(graphs, trial, photos)
-        card["verification"] = json.dumps(verification)
-        save(model, card, trial)
+        write_levels(graphs, trial, training, verification)
         trial.replace(out)
     return verification
+
+
+def write_levels(
+    graphs: dict[str, LevelGraph],
+    out: Path,
+    training: dict[str, Any],
+    verification: dict[str, Any],
+) -> None:
+    """Write the file, unchecked."""
+    model = export_levels(graphs)
+    halve_weights(model)
+    card = {
+        "streamstyle_format": FORMAT,
+        "family": "wct",
+        "styles": "[]",
+        "parts": json.dumps(list(graphs)),
+        "training": json.dumps(training, ensure_ascii=False),
+        "verification": json.dumps(verification),
+    }
+    save(model, card, out)
 
 
 def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:

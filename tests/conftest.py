@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from engines import Engine, open_engine
 from streamstyle import Clip, Encoding, Look, Report, paint_video
 from tests.clips import Contents, Recipe, make_clip, read_clip
 from tests.models import write_inverter
+
+if TYPE_CHECKING:
+    from export.models.wct import LevelGraph
 
 SHARED = Path(os.environ.get("STREAMSTYLE_SHARED", Path(__file__).parents[2] / "shared"))
 """Clips, photos and paintings that are not part of the project."""
@@ -67,6 +71,32 @@ def inverter(inverter_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def open_inverter(inverter_path: Path) -> Callable[[str], Engine]:
     return lambda _style: open_engine(inverter_path, "openvino", "cpu", "fp32")
+
+
+@pytest.fixture(scope="session")
+def wct_graphs() -> "dict[str, LevelGraph]":
+    """Of two levels of a compact WCT that has learned nothing."""
+    torch = pytest.importorskip("torch")
+    from export.models.wct import Decoder, LevelGraph, compact_encoder
+
+    torch.manual_seed(0)
+    encoder = compact_encoder()
+    graphs = {}
+    for level in ("relu1_1", "relu2_1"):
+        decoder = Decoder(encoder, level)
+        torch.nn.init.constant_(decoder.convolutions["conv1_1"].bias, 0.5)  # of no dead black
+        graphs[level] = LevelGraph(encoder, decoder, level).eval()
+    return graphs
+
+
+@pytest.fixture(scope="session")
+def wct_path(tmp_path_factory: pytest.TempPathFactory, wct_graphs: "dict[str, LevelGraph]") -> Path:
+    """Their engine file."""
+    from export.wct_file import write_levels
+
+    path = tmp_path_factory.mktemp("models") / "wct.onnx"
+    write_levels(wct_graphs, path, {}, {})
+    return path
 
 
 UNPAINTED = Look(strength=0)

@@ -84,7 +84,7 @@ class Plain(Closing):
         self.closed = False
         self.prepared: set[tuple[int, int]] = set()
 
-    def prepare(self, height: int, width: int, batch: int = 1) -> None:
+    def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         time.sleep(0.05)
         self.prepared.add((height, width))
 

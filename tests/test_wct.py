@@ -1,0 +1,206 @@
+"""Whitening and coloring: the transforms, the graph, and what is kept from frame to frame."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from engines import Engine, EngineError, open_engine, open_part, read_card, style_of  # noqa: E402
+from engines.wct import Statistics, coloring, whitening  # noqa: E402
+from export.models.wct import Decoder, LevelGraph, compact_encoder, statistics  # noqa: E402
+
+BACKENDS = ("openvino", "onnxruntime")
+LEVELS = ("relu2_1", "relu1_1")
+
+
+@pytest.fixture
+def engine(wct_path: Path) -> Iterator[Engine]:
+    with open_engine(wct_path, "openvino", "cpu", "fp32") as engine:
+        yield engine
+
+
+def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """Large spots of a few colors, (1, H, W, 3)."""
+    random = np.random.default_rng(seed)
+    spots = random.integers(0, 256, (1, height // 8, width // 8, 3), np.uint8)
+    return spots.repeat(8, axis=1).repeat(8, axis=2)
+
+
+def test_whitened_and_colored_features_have_the_statistics_of_the_style() -> None:
+    random = np.random.default_rng(0)
+    content = random.normal(size=(6, 6)) @ random.normal(size=(6, 500)) + 3
+    style = random.normal(size=(6, 6)) @ random.normal(size=(6, 400)) - 2
+    transform = coloring(np.cov(style)) @ whitening(np.cov(content))
+    colored = transform @ (content - content.mean(axis=1, keepdims=True))
+    np.testing.assert_allclose(np.cov(colored), np.cov(style), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_features_without_variance_are_not_blown_up(rank: int) -> None:
+    random = np.random.default_rng(0)
+    factors = random.normal(size=(8, rank))
+    covariance = factors @ factors.T
+    white = whitening(covariance) @ covariance @ whitening(covariance)
+    assert np.isfinite(white).all()
+    assert np.linalg.eigvalsh(white).max() <= 1 + 1e-9  # never more than was asked for
+    assert np.linalg.matrix_rank(white, tol=0.5) == rank
+
+
+def test_statistics_are_those_of_each_region() -> None:
+    chance = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 5, 40, generator=chance) + 7
+    parts = torch.zeros(2, 1, 40)
+    parts[0, :, :15] = 1
+    parts[1, :, 15:] = 1
+    mean, covariance = statistics(features, parts)
+    for region, places in enumerate((slice(15), slice(15, None))):
+        flat = features[:, :, places].transpose(0, 1).reshape(5, -1)
+        torch.testing.assert_close(mean[region], flat.mean(dim=1))
+        torch.testing.assert_close(covariance[region], torch.cov(flat, correction=0))
+
+
+@pytest.mark.parametrize("size", [(48, 64), (37, 51), (16, 16)])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_part_computes_what_pytorch_does(
+    wct_path: Path, wct_graphs: dict[str, LevelGraph], backend: str, size: tuple[int, int]
+) -> None:
+    frames = picture(1, 56, 72)[:, : size[0], : size[1]].copy()
+    for level, graph in wct_graphs.items():
+        channels = graph.channels
+        chance = torch.Generator().manual_seed(0)
+        style = {
+            "transform": torch.randn(2, channels, channels, generator=chance) / channels**0.5,
+            "center": torch.randn(2, channels, generator=chance),
+            "shift": torch.randn(2, channels, generator=chance),
+            "masks": torch.rand(2, 3, 4, generator=chance),
+        }
+        with torch.no_grad():
+            expected = graph(torch.from_numpy(frames), *style.values())
+        with open_part(wct_path, level, backend, "cpu", "fp32") as part:
+            arrays = {name: tensor.numpy() for name, tensor in style.items()}
+            got = part.run(frames, arrays)
+        assert got["stylized"].shape == frames.shape
+        difference = got["stylized"].astype(int) - expected[0].numpy()
+        assert np.abs(difference).mean() < 0.5  # the file's weights are in half precision
+        for name, wanted in zip(("content_mean", "content_covariance"), expected[1:], strict=True):
+            np.testing.assert_allclose(got[name], wanted.numpy(), rtol=0.02, atol=0.01)
+
+
+@pytest.mark.parametrize("levels", [LEVELS, LEVELS[:1]])
+def test_painting_changes_with_the_picture_and_with_alpha(
+    engine: Engine, levels: tuple[str, ...]
+) -> None:
+    frames = picture(1)
+    engine.prepare(*frames.shape[1:3])
+
+    def painted(seed: int, alpha: float) -> np.ndarray:
+        engine.begin()
+        return engine.paint(frames, style_of(engine.card, picture(seed), levels, alpha)).astype(int)
+
+    assert painted(2, 1.0).shape == frames.shape
+    assert np.abs(painted(2, 1.0) - painted(3, 1.0)).mean() > 1
+    assert np.abs(painted(2, 1.0) - painted(2, 0.0)).mean() > 1
+    assert np.abs(painted(2, 0.0) - painted(3, 0.0)).max() <= 1  # the picture is not asked
+
+
+def test_painted_in_its_own_style_a_frame_is_what_the_decoder_makes_of_it(engine: Engine) -> None:
+    frames = picture(1)
+    own = engine.paint(frames, style_of(engine.card, frames, LEVELS[:1], 1.0)).astype(int)
+    engine.begin()
+    untouched = engine.paint(frames, style_of(engine.card, frames, LEVELS[:1], 0.0)).astype(int)
+    assert np.abs(own - untouched).mean() < 2
+
+
+def test_a_mix_is_between(engine: Engine) -> None:
+    frames = picture(1)
+    styles = [style_of(engine.card, picture(seed), LEVELS[:1]) for seed in (2, 3)]
+    mix = {name: (styles[0][name] + styles[1][name]) / 2 for name in styles[0]}
+    painted = []
+    for style in (styles[0], mix, styles[1]):
+        engine.begin()
+        painted.append(engine.paint(frames, style).astype(float))
+    apart = np.abs(painted[0] - painted[2]).mean()
+    assert np.abs(painted[0] - painted[1]).mean() < apart
+    assert np.abs(painted[1] - painted[2]).mean() < apart
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_flat_frame_stays_flat(engine: Engine, level: int) -> None:
+    frames = np.full((1, 48, 64, 3), level, np.uint8)
+    painted = engine.paint(frames, style_of(engine.card, picture(2), LEVELS)).astype(int)
+    assert np.ptp(painted, axis=(1, 2)).max() <= 2
+
+
+def test_a_flat_picture_makes_a_flat_painting(engine: Engine) -> None:
+    flat = np.full((1, 48, 64, 3), 90, np.uint8)
+    painted = engine.paint(picture(1), style_of(engine.card, flat, LEVELS[:1])).astype(int)
+    assert np.ptp(painted, axis=(1, 2)).max() <= 2
+
+
+def test_a_new_scene_is_painted_as_if_nothing_had_been_before(engine: Engine) -> None:
+    style = style_of(engine.card, picture(2), LEVELS)
+    dark, bright = picture(1) // 4, 255 - picture(5) // 8
+    engine.begin()
+    alone = engine.paint(bright, style)
+    engine.begin()
+    for _ in range(5):
+        engine.paint(dark, style)
+    np.testing.assert_array_equal(engine.paint(bright, style), alone)
+
+
+def test_a_small_change_is_followed_slowly(engine: Engine) -> None:
+    """What flickers in the input's statistics hardly changes the transform."""
+    style = style_of(engine.card, picture(2), LEVELS[:1])
+    frame = picture(1)
+    brighter = np.clip(frame.astype(int) + 12, 0, 255).astype(np.uint8)
+    first = engine.paint(frame, style).astype(int)
+    second = engine.paint(brighter, style).astype(int)
+    engine.begin()
+    alone = engine.paint(brighter, style).astype(int)
+    # Alone, its statistics are whitened away; after the other, it stays brighter than that was.
+    assert np.abs(second - first).mean() > np.abs(alone - first).mean()
+
+
+def test_statistics_say_when_a_scene_is_new() -> None:
+    random = np.random.default_rng(0)
+
+    def seen(samples: np.ndarray) -> Statistics:
+        return Statistics(samples.mean(axis=1), np.cov(samples))
+
+    scene = random.normal(size=(6, 500))
+    assert seen(scene).change(seen(scene + 0.05 * random.normal(size=scene.shape))) < 0.1
+    assert seen(scene).change(seen(3 * scene + 2)) > 0.6
+
+
+def test_errors_are_sentences(engine: Engine, wct_path: Path, inverter_path: Path) -> None:
+    card = read_card(wct_path)
+    with pytest.raises(EngineError, match=r"no level relu5_1; it has relu1_1, relu2_1"):
+        style_of(card, picture(1), ("relu5_1",))
+    with pytest.raises(EngineError, match="alpha is from 0 to 1"):
+        style_of(card, picture(1), LEVELS, 1.5)
+    with pytest.raises(EngineError, match="in styles of its own"):
+        style_of(read_card(inverter_path), picture(1))
+    with pytest.raises(EngineError, match="give one"):
+        engine.paint(picture(1))
+    with pytest.raises(EngineError, match="style inputs lack"):
+        engine.paint(picture(1), {"relu1_1/mean": np.zeros(16, np.float32)})
+    with pytest.raises(EngineError, match="no part relu9_1"):
+        open_part(wct_path, "relu9_1")
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.paint(picture(1), style_of(card, picture(2), LEVELS[1:]))
+
+
+def test_a_decoder_is_the_mirror_image_of_its_encoder() -> None:
+    encoder = compact_encoder()
+    rgb = torch.rand(2, 3, 64, 96)
+    for number in range(1, 6):
+        level = f"relu{number}_1"
+        features = encoder(rgb, (level,))[level]
+        assert features.shape[1:] == (encoder.channels(level), 64 >> number - 1, 96 >> number - 1)
+        decoder = Decoder(encoder, level)
+        assert decoder(features).shape == rgb.shape
+        assert len(decoder.convolutions) == [1, 3, 5, 9, 13][number - 1]
