@@ -27,7 +27,7 @@ from export.loss_network import LossNetwork, load_loss_network
 from export.models.wct import LEVELS, Decoder, compact_encoder
 from export.photos import PhotoCrops, list_photos, to_image
 
-LOG_EVERY = 25  # steps
+LOG_EVERY = 24  # steps; no multiple of 5, or it would show one level only
 SAVE_EVERY = 500  # steps
 SAMPLES = 4  # photos in a sample picture
 

@@ -1,0 +1,235 @@
+"""Painting a part of the picture, and in the original's colors."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from engines import Engine
+from streamstyle import Look, Region, UserError, paint_image, paint_video
+from streamstyle.cli import main
+from streamstyle.frame import Frame
+from streamstyle.live.controls import Controls
+from streamstyle.live.session import LiveSession
+from streamstyle.masks import open_mask
+from tests.clips import RED, Recipe, make_clip, read_clip
+from tests.live import BLUE, ORANGE, Camera, alone, color_at, open_plain, show_until
+
+SIZE = (96, 64)  # width, height
+
+
+def half_white(width: int = 30, height: int = 20) -> np.ndarray:
+    """White on the left."""
+    mask = np.zeros((height, width, 3), np.uint8)
+    mask[:, : width // 2] = 255
+    return mask
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    path = tmp_path / "mask.png"
+    Image.fromarray(half_white()).save(path)
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", SIZE, ORANGE).save(path)
+    return path
+
+
+def sides(image: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The colors on the left and on the right."""
+    middle = image.shape[0] // 2
+    left, right = image[middle, 5], image[middle, -5]
+    return tuple(map(int, left)), tuple(map(int, right))
+
+
+@pytest.mark.parametrize(
+    ("inverted", "left", "right"), [(False, BLUE, ORANGE), (True, ORANGE, BLUE)]
+)
+def test_inside_and_outside_of_an_image(
+    tmp_path: Path, inverter: Engine, photo: Path, mask: Path, inverted: bool, left, right
+) -> None:
+    out = tmp_path / "out.png"
+    paint_image(photo, out, engine=inverter, region=Region(str(mask), inverted))
+    painted = np.asarray(Image.open(out))
+    assert sides(painted) == (left, right)
+    edge = painted[32, 40:56].astype(int)
+    assert len(np.unique(edge[:, 0])) > 2  # soft
+    assert (np.diff(edge[:, 0]) * np.sign(right[0] - left[0]) >= 0).all()  # and without a halo
+
+
+def test_two_styles(tmp_path: Path, inverter: Engine, photo: Path, mask: Path) -> None:
+    out = tmp_path / "out.png"
+    with open_plain("grey") as grey:
+        grey.prepare(SIZE[1], SIZE[0])
+        grey.begin = lambda: None  # type: ignore[method-assign]
+        paint_image(photo, out, engine=inverter, region=Region(str(mask), elsewhere=grey))
+    assert sides(np.asarray(Image.open(out))) == (BLUE, (100, 100, 100))
+
+
+def test_the_opacity_of_an_image_is_a_mask(tmp_path: Path, inverter: Engine, photo: Path) -> None:
+    mask = np.full((20, 30, 4), 7, np.uint8)
+    mask[..., 3] = half_white()[..., 0]
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    out = tmp_path / "out.png"
+    paint_image(photo, out, engine=inverter, region=Region(str(tmp_path / "mask.png")))
+    assert sides(np.asarray(Image.open(out))) == (BLUE, ORANGE)
+
+
+def test_a_video_is_a_mask_for_the_frames_of_its_time(tmp_path: Path, inverter: Engine) -> None:
+    white, black = (255, 255, 255), (0, 0, 0)
+    recipe = Recipe(size=SIZE, bars=[RED], pts=range(10))
+    clip = make_clip(tmp_path / "in.mp4", recipe)
+    bars = Recipe(size=SIZE, bars=[white, black], pts=range(4))  # at half the rate, and shorter
+    mask = make_clip(tmp_path / "mask.mkv", bars)
+    painted = tmp_path / "out.mp4"
+    paint_video(clip, painted, engine=inverter, region=Region(str(mask)))
+    contents = read_clip(painted)
+    assert len(contents.frames) == 10
+    for frame in contents.frames:
+        left, right = sides(frame)
+        assert np.abs(np.subtract(left, (0, 255, 255))).max() < 12
+        assert np.abs(np.subtract(right, RED)).max() < 12
+
+
+def test_a_mask_that_moves_is_taken_at_the_frame_s_time(tmp_path: Path) -> None:
+    mask = make_clip(tmp_path / "mask.mp4", Recipe(size=SIZE, pts=range(25)))  # a moving gradient
+    opened = open_mask(str(mask))
+    shown = read_clip(mask)
+    for index in (0, 7, 24):
+        frame = Frame(np.zeros((64, 96, 3), np.uint8), index, 100 + Fraction(index, 25))
+        part = opened(frame)[..., 0]
+        wanted = shown.frames[index].max(axis=2) / 255
+        assert np.abs(part - wanted)[8:-8, 8:-8].mean() < 0.02, index
+    opened.close()
+
+
+def write_segmentation(path: Path, channels_last: bool, classes: int, fixed: bool) -> None:
+    """What is brighter than the mean color of ImageNet is the subject."""
+    height, width = (32, 48) if fixed else ("height", "width")
+    shape = [1, height, width, 3] if channels_last else [1, 3, height, width]
+    axis = 3 if channels_last else 1
+    nodes = [helper.make_node("ReduceMean", ["picture", "axis"], ["grey"], keepdims=1)]
+    constants = [helper.make_tensor("axis", TensorProto.INT64, [1], [axis])]
+    constants.append(helper.make_tensor("ten", TensorProto.FLOAT, [], [10.0]))
+    nodes.append(helper.make_node("Mul", ["grey", "ten"], ["score"]))
+    if classes == 1:
+        nodes.append(helper.make_node("Identity", ["score"], ["subject"]))
+    else:
+        nodes.append(helper.make_node("Neg", ["score"], ["background"]))
+        parts = ["background", *["score"] * (classes - 1)]
+        nodes.append(helper.make_node("Concat", parts, ["subject"], axis=axis))
+    graph = helper.make_graph(
+        nodes,
+        "segmentation",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("subject", TensorProto.FLOAT, ["n", "a", "b", "c"])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("classes", [1, 2, 5])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_a_network_that_segments(
+    tmp_path: Path, channels_last: bool, classes: int, fixed: bool
+) -> None:
+    write_segmentation(tmp_path / "net.onnx", channels_last, classes, fixed)
+    mask = open_mask(str(tmp_path / "net.onnx"))
+    part = mask(Frame(half_white(300, 200), 0, 0))  # type: ignore[arg-type]
+    assert part.shape == (200, 300, 1)
+    assert part[100, 10] > 0.99
+    assert part[100, -10] < 0.01
+
+
+def test_painting_keeps_the_original_s_colors(tmp_path: Path, inverter: Engine) -> None:
+    Image.new("RGB", SIZE, (200, 90, 60)).save(tmp_path / "in.png")
+    out = tmp_path / "out.png"
+    paint_image(tmp_path / "in.png", out, engine=inverter, look=Look(keep_colors=True))
+    before = Image.new("RGB", (1, 1), (200, 90, 60)).convert("YCbCr").getpixel((0, 0))
+    after = Image.open(out).convert("YCbCr").getpixel((5, 5))
+    assert abs(after[0] - (255 - before[0])) <= 2  # light and dark are the negative's
+    assert abs(after[1] - before[1]) <= 2
+    assert abs(after[2] - before[2]) <= 2
+
+
+def test_live_inside_of_a_mask(open_inverter: Callable[[str], Engine], mask: Path) -> None:
+    chosen = alone(open_inverter)
+    controls = Controls("negative")
+    with LiveSession(Camera, controls, choose=chosen, mask=open_mask(str(mask))) as session:
+        shown = show_until(session, lambda frame: color_at(frame, 0.3) == BLUE)
+        assert color_at(shown, 0.9) == ORANGE
+
+
+def test_live_with_another_style_outside(
+    open_inverter: Callable[[str], Engine], mask: Path
+) -> None:
+    chosen = alone(lambda style: open_plain(style) if style == "grey" else open_inverter(style))
+    controls = Controls("negative", second_style="grey")
+    with LiveSession(Camera, controls, choose=chosen, mask=open_mask(str(mask))) as session:
+        show_until(session, lambda f: (color_at(f, 0.3), color_at(f, 0.9)) == (BLUE, (100,) * 3))
+
+
+def test_live_keeps_colors_when_told(open_inverter: Callable[[str], Engine]) -> None:
+    with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as session:
+        show_until(session, lambda frame: color_at(frame, 0.5) == BLUE)
+        session.change(keep_colors=True)
+        show_until(session, lambda frame: color_at(frame, 0.5)[0] > color_at(frame, 0.5)[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--mask", "missing.png"], "there is no file missing.png"),
+        (["--mask", "missing.onnx"], "there is no file missing.onnx"),
+        (["--mask", "photo.png.mp4"], "photo.png.mp4"),
+        (["--invert-mask"], "need a --mask"),
+        (["--elsewhere", "great-wave"], "need a --mask"),
+    ],
+)
+def test_bad_masks_are_one_sentence(
+    tmp_path: Path,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["image", str(photo), "out.png", *options]) == 2
+    complaint = capsys.readouterr().err
+    assert words in complaint
+    assert "Traceback" not in complaint
+    assert not Path("out.png").exists()
+
+
+def test_a_network_that_takes_no_picture_is_refused(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "test",
+        [value("x", TensorProto.FLOAT, [1, 7])],
+        [value("y", TensorProto.FLOAT, [1, 7])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="takes one picture"):
+        open_mask(str(tmp_path / "net.onnx"))
+
+
+def test_a_mask_is_not_overwritten(inverter: Engine, photo: Path, mask: Path) -> None:
+    before = mask.read_bytes()
+    with pytest.raises(UserError, match="is the input itself"):
+        paint_image(photo, mask, engine=inverter, region=Region(str(mask)), overwrite=True)
+    assert mask.read_bytes() == before
