@@ -34,10 +34,10 @@ def style_of(
     if not takes_pictures(card):
         raise EngineError(f"{card.path.name} paints in styles of its own, not in a picture's")
     check_inputs(picture, NO_STYLE, ())
-    return wct.style_of(card, partial(_statistics, card, picture), levels, alpha)
+    return wct.style_of(card, partial(statistics_at, card, picture), levels, alpha)
 
 
-def _statistics(card: ModelCard, picture: Frames, level: str) -> wct.Statistics:
+def statistics_at(card: ModelCard, picture: Frames, level: str) -> wct.Statistics:
     compiled = _compiled(card.path, card.sha256, level)
     request = compiled.create_infer_request()
     inputs = {"frame": picture, "masks": wct.WHOLE}

@@ -71,10 +71,14 @@ class Statistics:
 def whitening(covariance: _Array) -> _Array:
     """Equation 2's E D^(-1/2) E', with a floor under the variances."""
     variances, directions = np.linalg.eigh(covariance)
-    variances = np.maximum(variances, 0)
-    variances = variances + FLOOR * variances.mean() + TINY
+    variances = np.maximum(variances, 0) + floor(variances)
     white: _Array = (directions / np.sqrt(variances)) @ directions.T
     return white
+
+
+def floor(variances: _Array) -> float:
+    """What is added to each."""
+    return FLOOR * float(np.mean(np.maximum(variances, 0))) + TINY
 
 
 def coloring(covariance: _Array) -> _Array:

@@ -1,0 +1,134 @@
+"""WCT's transforms, measured: how exact, how fast, how steady.
+
+python -m benchmarks.wct PICTURE --photos PHOTOS --clips CLIP...
+
+Whitening by Newton-Schulz iterations in float32, as a graph would compute it, is set against the
+eigendecomposition in float64 that engines/wct.py takes, on the features of real photographs. A
+frame's time is that of the engine alone. The warping error is that of WCT as published, which makes
+a transform for each frame, and of ours, alone and steadied as `streamstyle live` does.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.warping import motions_of, read_frames, warping_error
+from engines import ALL_LEVELS, DEFAULT_LEVELS, Engine, Style, open_engine, style_of, wct
+from engines.style_image import statistics_at
+from export.photos import list_photos
+from streamstyle import machine
+from streamstyle.frame import Image
+from streamstyle.live.stabiliser import Stabiliser
+from streamstyle.styles import PICTURE_MODEL, read_picture, shipped_models
+
+ITERATIONS = (8, 16, 32)
+SIZE = (480, 640)
+ROUNDS = 15
+SECONDS = 2
+STEADY = (0.5, 1.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("picture", type=Path, help="whose style to paint in")
+    parser.add_argument("--model", type=Path, default=shipped_models().get(PICTURE_MODEL))
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--clips", type=Path, nargs="+", required=True)
+    parser.add_argument("--alpha", type=float, default=0.8)
+    options = parser.parse_args()
+    print(f"{machine.cpu()}\n{machine.packages()}\n")
+    photos = [read_picture(path) for path in list_photos(options.photos)]
+    picture = read_picture(options.picture)
+    with open_engine(options.model) as engine:
+        _exactness(engine, photos)
+        for levels in (DEFAULT_LEVELS, ALL_LEVELS):
+            style = style_of(engine.card, picture, levels, options.alpha)
+            _speed(engine, style, levels, picture)
+            _steadiness(engine, style, levels, options.clips)
+
+
+def newton_schulz(covariance: NDArray[Any], iterations: int) -> NDArray[Any]:
+    """The inverse square root by matrix products alone (Higham, Functions of Matrices, 2008,
+    equation 6.35), which converges for what is divided by its norm."""
+    norm = np.float32(np.linalg.norm(covariance))
+    identity = np.eye(len(covariance), dtype=np.float32)
+    root, inverse = covariance / norm, identity
+    for _ in range(iterations):
+        step = (3 * identity - inverse @ root) / 2
+        root, inverse = root @ step, step @ inverse
+    return np.asarray(inverse / np.sqrt(norm), np.float32)
+
+
+def _exactness(engine: Engine, photos: list[Image]) -> None:
+    print("| level | condition | " + " | ".join(f"{n} steps" for n in ITERATIONS) + " | eigh ms |")
+    print("|---|---|" + "---|" * (len(ITERATIONS) + 1))
+    for level in ALL_LEVELS:
+        errors: dict[int, list[float]] = {n: [] for n in ITERATIONS}
+        conditions, times = [], []
+        for photo in photos:
+            covariance = statistics_at(engine.card, photo, level).covariance
+            variances = np.linalg.eigvalsh(covariance).astype(np.float64)
+            floored = covariance + wct.floor(variances) * np.eye(len(covariance))
+            conditions.append(float(np.linalg.cond(floored)))
+            began = time.perf_counter()
+            exact = wct.whitening(covariance)
+            times.append(time.perf_counter() - began)
+            for n in ITERATIONS:
+                difference = newton_schulz(floored.astype(np.float32), n) - exact
+                errors[n].append(float(np.linalg.norm(difference) / np.linalg.norm(exact)))
+        cells = [f"{median(errors[n]):.1e}, at most {max(errors[n]):.1e}" for n in ITERATIONS]
+        print(
+            f"| {level} | {median(conditions):.0f} | {' | '.join(cells)} | "
+            f"{1000 * median(times):.1f} |",
+            flush=True,
+        )
+
+
+def _speed(engine: Engine, style: Style, levels: tuple[str, ...], picture: Image) -> None:
+    height, width = SIZE
+    frame = np.resize(picture, (1, height, width, 3))
+    engine.prepare(height, width, style=style)
+    engine.begin()
+    engine.paint(frame, style)
+    times: dict[str, list[float]] = {"ours": [], "a transform for each frame": []}
+    for _ in range(ROUNDS):  # in turn, so that a noisy machine can't favour one
+        for way, taken in times.items():
+            if way != "ours":
+                engine.begin()
+            began = time.perf_counter()
+            engine.paint(frame, style)
+            taken.append(time.perf_counter() - began)
+    shown = ", ".join(f"{way} {1000 * median(taken):.0f} ms" for way, taken in times.items())
+    print(f"\n{', '.join(levels)}, {width}x{height}: {shown} a frame\n")
+
+
+def _steadiness(engine: Engine, style: Style, levels: tuple[str, ...], clips: list[Path]) -> None:
+    steadied = [f"ours, steady {amount}" for amount in STEADY]
+    print(f"| {', '.join(levels)} | " + " | ".join(["for each frame", "ours", *steadied]) + " |")
+    print("|---|" + "---|" * (2 + len(STEADY)))
+    for clip in clips:
+        frames = read_frames(clip, SECONDS)
+        motions = motions_of(frames)
+        engine.begin()
+        ours = [engine.paint(frame[np.newaxis], style)[0] for frame in frames]
+        for_each = []
+        for frame in frames:
+            engine.begin()
+            for_each.append(engine.paint(frame[np.newaxis], style)[0])
+        videos = [for_each, ours]
+        for amount in STEADY:
+            steady = Stabiliser()
+            pairs = zip(frames, ours, strict=True)
+            videos.append([steady(frame, painted, amount) for frame, painted in pairs])
+        errors = [warping_error(video, motions) for video in videos]
+        cells = [f"{error:.5f} ({error / errors[0]:.0%})" for error in errors]
+        print(f"| {clip.stem} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
