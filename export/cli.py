@@ -18,9 +18,12 @@ from export.gatys import GatysConfig
 from export.losses import LossConfig
 from export.models.johnson import JohnsonConfig
 from export.models.many_style import ManyStyleConfig
+from export.models.stytr2 import StyTr2Config
 from export.photos import list_photos, to_image
 from export.styles import COLUMNS, StylePicture, read_styles
+from export.stytr2_loss import StyTr2LossConfig
 from export.train import TrainConfig, load_trained, train
+from export.train_stytr2 import StyTr2TrainConfig, train_stytr2
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
@@ -91,6 +94,16 @@ def _train(options: argparse.Namespace, config: TrainConfig) -> None:
     run = options.run or options.out.with_suffix(".run")
     train(_replaced(config, options, **parts), run)
     _write(run / "checkpoint.pt", options)
+
+
+def _train_stytr2(options: argparse.Namespace) -> None:
+    _check_out(options.out, options.overwrite)
+    net = StyTr2Config.compact() if options.compact else StyTr2Config()
+    loss = StyTr2LossConfig.paper_code() if options.paper_code else StyTr2LossConfig()
+    config = StyTr2TrainConfig(str(options.photos), str(options.pictures))
+    parts = {"net": _replaced(net, options), "loss": _replaced(loss, options)}
+    run = options.run or options.out.with_suffix(".run")
+    train_stytr2(_replaced(config, options, **parts), run)
 
 
 def _onnx(options: argparse.Namespace) -> None:
@@ -216,6 +229,14 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
+
+    any_style = families.add_parser("stytr2", help="a transformer for the style of any picture")
+    any_style.set_defaults(command=_train_stytr2)
+    any_style.add_argument("--pictures", type=Path, required=True, help="folder of paintings")
+    any_style.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    any_style.add_argument("--compact", action="store_true", help="a net for real time on a CPU")
+    any_style.add_argument("--paper-code", action="store_true", help="weights of the authors' code")
+    _add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
 
     adding = commands.add_parser("add-style", help="teach a net for many styles one more")
     adding.set_defaults(command=_add_style)
