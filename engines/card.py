@@ -39,10 +39,12 @@ class ModelCard:
     """The error against PyTorch, measured when the file was written."""
     measured: dict[str, Any]
     """How well it paints, by style, if it was measured: see benchmarks/quality.py."""
+    style_tensors: tuple[str, ...] = ()
+    """Of a model that paints in the style of any picture: see engines/split.py."""
 
     def __repr__(self) -> str:
         names = ", ".join(style.name for style in self.styles)
-        return f"ModelCard({self.path.name}: {self.family}, {names})"
+        return f"ModelCard({self.path.name}: {self.family}, {names or 'any picture'})"
 
 
 @cache
@@ -71,6 +73,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         training=json.loads(properties["training"]),
         verification=json.loads(properties["verification"]),
         measured=json.loads(properties.get("measured", "{}")),
+        style_tensors=tuple(json.loads(properties.get("style_tensors", "[]"))),
     )
 
 

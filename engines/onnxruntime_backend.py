@@ -12,6 +12,7 @@ from engines.base import NO_STYLE, Closing, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.diagnosis import cuda_problem, preload_cuda, preload_tensorrt, tensorrt_problem
 from engines.errors import EngineError
+from engines.split import frame_graph
 
 NAME = "onnxruntime"
 TENSORRT = "tensorrt"
@@ -137,7 +138,7 @@ def _session(card: ModelCard, providers: list[Any]) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # What does not start is reported above in one sentence, so not on stdout as well.
     with contextlib.redirect_stdout(io.StringIO()):
-        return ort.InferenceSession(card.path, options, providers=providers)
+        return ort.InferenceSession(frame_graph(card), options, providers=providers)
 
 
 def _style_inputs(session: ort.InferenceSession) -> frozenset[str]:

@@ -10,6 +10,7 @@ import openvino as ov
 from engines.base import NO_STYLE, Closing, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
+from engines.split import frame_graph
 
 NAME = "openvino"
 
@@ -50,7 +51,7 @@ class OpenVinoEngine(Closing):
         if precision != "auto":
             _check_precision(self.device, precision)
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
-        self._model = core().read_model(card.path)
+        self._model = core().read_model(frame_graph(card))
         self._style_inputs = frozenset(
             port.any_name for port in self._model.inputs if port.any_name != "frame"
         )

@@ -1,6 +1,7 @@
 """`streamstyle-export`: train a net for a picture, and make an engine of it."""
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from engines import EngineError, read_card
 from export import gatys
+from export.checkpoint import read_checkpoint
 from export.engine_file import write_engine
 from export.errors import ExportError
 from export.gatys import GatysConfig
@@ -21,12 +23,18 @@ from export.models.many_style import ManyStyleConfig
 from export.models.stytr2 import StyTr2Config
 from export.photos import list_photos, to_image
 from export.styles import COLUMNS, StylePicture, read_styles
+from export.stytr2_file import write_stytr2_engine
 from export.stytr2_loss import StyTr2LossConfig
 from export.train import TrainConfig, load_trained, train
-from export.train_stytr2 import StyTr2TrainConfig, train_stytr2
+from export.train_stytr2 import FAMILY as STYTR2
+from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
+
+
+PATHS = {"network", "start_from", "clips", "encoder", "teachers"}
+"""Options whose files are named in the card, but not where they were."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,11 +112,14 @@ def _train_stytr2(options: argparse.Namespace) -> None:
     parts = {"net": _replaced(net, options), "loss": _replaced(loss, options)}
     run = options.run or options.out.with_suffix(".run")
     train_stytr2(_replaced(config, options, **parts), run)
+    _write_stytr2(run / "checkpoint.pt", options)
 
 
 def _onnx(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
-    _write(options.checkpoint, options)
+    family = json.loads(read_checkpoint(options.checkpoint)["config"])["family"]
+    write = _write_stytr2 if family == STYTR2 else _write
+    write(options.checkpoint, options)
 
 
 def _gatys(options: argparse.Namespace) -> None:
@@ -144,8 +155,40 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
         ),
     }
     measured = write_engine(net, options.out, config.family, cards, training, options.photos)
+    _report(options.out, measured)
+
+
+def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
+    net, config, step = load_trained_stytr2(checkpoint)
+    words = [
+        "streamstyle-export",
+        "train",
+        "stytr2",
+        "--photos",
+        "PHOTOS",
+        "--pictures",
+        "PICTURES",
+    ]
+    for part in (config, config.net, config.loss):
+        words += _given(part, {})
+    training = {
+        "commands": [shlex.join(words)],
+        "net": asdict(config.net),
+        "steps": step,
+        "photos": len(list_photos(Path(config.photos))),
+        "pictures": len(list_photos(Path(config.pictures))),
+        "losses": (
+            f"content at {', '.join(config.loss.content_layers)}, style and identity at "
+            f"{', '.join(config.loss.style_layers)} of {Path(config.loss.network).stem}"
+        ),
+    }
+    measured = write_stytr2_engine(net, options.out, training, options.photos)
+    _report(options.out, measured)
+
+
+def _report(out: Path, measured: dict[str, Any]) -> None:
     print(
-        f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, at least "
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB, at least "
         f"{measured['worst_psnr_db']} dB from PyTorch at {', '.join(measured['sizes'])}"
     )
 
@@ -165,20 +208,26 @@ def _command(config: TrainConfig) -> str:
     words += ["--photos", "PHOTOS"]
     if len(config.styles) == 1 and style.size != StylePicture.size:
         words += ["--style-size", str(style.size)]
+    known = {"start_from": config.start_from, **ADDING} if config.kept_styles else {}  # --to
     for part in parts:
-        for field in fields(part):
-            value = getattr(part, field.name)
-            default = ADDING.get(field.name, field.default) if config.kept_styles else field.default
-            if not _is_option(field) or value == default or field.name == "device":
-                continue
-            if config.kept_styles and field.name == "start_from":
-                continue  # it is --to
-            is_path = field.name in ("network", "start_from", "clips")
-            text = Path(value).name if is_path else str(value)
-            if isinstance(value, tuple):
-                text = ",".join(value)
-            words += [_flag(field.name), text]
+        words += _given(part, known)
     return shlex.join(words)
+
+
+def _given(config: Any, known: dict[str, Any]) -> list[str]:
+    """The options that make `config`, but those that have the values of `known`."""
+    words = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not _is_option(field) or field.name == "device":
+            continue
+        if value == known.get(field.name, field.default):
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        if field.name in PATHS:
+            values = tuple(Path(one).name for one in values)
+        words += [_flag(field.name), ",".join(map(str, values))]
+    return words
 
 
 def _check_out(out: Path, overwrite: bool, suffixes: tuple[str, ...] = (".onnx",)) -> None:

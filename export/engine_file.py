@@ -31,7 +31,7 @@ SIZES = ((480, 640), (359, 641), (MIN_SIDE, MIN_SIDE), (320, 180))
 MIN_PSNR_DB = 40.0
 """Below this, the file is not what was trained: half-precision weights alone cost about 50 dB."""
 
-_HALVED = "_half"
+HALVED = "_half"
 """Behind the name of a weight that is stored in half precision."""
 
 TWIN_NOISE = 0.01
@@ -40,8 +40,18 @@ TWIN_NOISE = 0.01
 STYLES = "styles"
 """The weight of a ManyStyle net that has a row for each style."""
 
-SMALLEST_HALVED = 1024
+SMALLESTHALVED = 1024
 """Numbers in a tensor from which storing it in half precision is worth its cast."""
+
+
+EXAMPLE = torch.zeros(2, 37, 50, 3, dtype=torch.uint8)
+"""Frames of no size that might be taken as fixed."""
+
+FRAME_SIZES = {
+    0: torch.export.Dim("batch"),
+    1: torch.export.Dim("height", min=MIN_SIDE),
+    2: torch.export.Dim("width", min=MIN_SIDE),
+}
 
 
 class FrameGraph(nn.Module):
@@ -74,7 +84,7 @@ def write_engine(
     """
     graph = FrameGraph(net).eval()
     model = export_graph(graph)
-    _halve_weights(model)
+    halve_weights(model)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         trial = Path(folder) / out.name
         card = {
@@ -84,38 +94,43 @@ def write_engine(
             "training": json.dumps(training, ensure_ascii=False),
             "verification": "{}",
         }
-        _save(model, card, trial)
+        save(model, card, trial)
         verification = _verify(graph, trial, photos)
         card["verification"] = json.dumps(verification)
-        _save(model, card, trial)
+        save(model, card, trial)
         trial.replace(out)
     return verification
 
 
 def export_graph(graph: FrameGraph) -> onnx.ModelProto:
     """The ONNX graph alone: unchecked, and without a card."""
-    sizes = {
-        0: torch.export.Dim("batch"),
-        1: torch.export.Dim("height", min=MIN_SIDE),
-        2: torch.export.Dim("width", min=MIN_SIDE),
-    }
-    frame = torch.zeros(2, 37, 50, 3, dtype=torch.uint8)  # no size that might be taken as fixed
-    example: tuple[Tensor, ...] = (frame,)
-    shapes: tuple[dict[int, torch.export.Dim] | None, ...] = (sizes,)
+    example: tuple[Tensor, ...] = (EXAMPLE,)
+    shapes: tuple[dict[int, torch.export.Dim] | None, ...] = (FRAME_SIZES,)
     names = ["frame"]
     if isinstance(graph.net, ManyStyle):
         example += (torch.zeros(len(graph.net.styles)),)
         shapes += (None,)
         names.append(STYLE_WEIGHTS)
+    return trace(graph, example, shapes, names, ["stylized"])
+
+
+def trace(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    shapes: tuple[dict[int, torch.export.Dim] | None, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> onnx.ModelProto:
+    """The ONNX graph of `module`, whose first output has its first input's shape."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about torch's own code
         program = torch.onnx.export(
-            graph,
+            module,
             example,
             dynamic_shapes=shapes,
-            input_names=names,
-            output_names=["stylized"],
+            input_names=inputs,
+            output_names=outputs,
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -131,17 +146,17 @@ def export_graph(graph: FrameGraph) -> onnx.ModelProto:
     return model
 
 
-def _halve_weights(model: onnx.ModelProto) -> None:
+def halve_weights(model: onnx.ModelProto) -> None:
     """Store large weights as float16 with a cast behind them: half the file, computed as before."""
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
+        if values.dtype != np.float32 or values.size < SMALLESTHALVED:
             continue
         if np.abs(values).max() > np.finfo(np.float16).max:
             continue
         name = tensor.name
-        halved = numpy_helper.from_array(values.astype(np.float16), name + _HALVED)
+        halved = numpy_helper.from_array(values.astype(np.float16), name + HALVED)
         tensor.CopyFrom(halved)
         cast = helper.make_node("Cast", [halved.name], [name], to=onnx.TensorProto.FLOAT)
         casts.append(cast)
@@ -150,7 +165,7 @@ def _halve_weights(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
+def save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
     del model.metadata_props[:]
     helper.set_model_props(model, card)
     model.producer_name, model.producer_version = "streamstyle", version("streamstyle")
@@ -179,7 +194,7 @@ def load_weights(net: nn.Module, engine: Path) -> None:
     """
     read_card(engine)
     stored = {
-        tensor.name.removeprefix("net.").removesuffix(_HALVED): numpy_helper.to_array(tensor)
+        tensor.name.removeprefix("net.").removesuffix(HALVED): numpy_helper.to_array(tensor)
         for tensor in onnx.load(engine).graph.initializer
         if tensor.name.startswith("net.")
     }

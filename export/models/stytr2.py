@@ -21,6 +21,9 @@ PATCH = 8
 POOLED = 18
 """Places of a side that the encoding knows, whatever the size of the picture (equation 3)."""
 
+FIRST_CONTRAST = 0.3
+"""Of an untrained net's colors, about their standard deviation; more would have to be unlearned."""
+
 
 @dataclass(frozen=True)
 class StyTr2Config:
@@ -108,7 +111,7 @@ class StyTr2(nn.Module):
         if self.config.encoding == "cape":
             position = self.content_aware_encoding(embedded)
         else:
-            position = sinusoidal_encoding(embedded)
+            position = sinusoidal_encoding(embedded).expand_as(embedded)
         x, where = _sequence(embedded), _sequence(position)
         for layer in self.content_encoder:
             x = layer(x, where)
@@ -183,12 +186,12 @@ class _Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(N, L, width) to (N, heads, L, width / heads)."""
-        return x.reshape(len(x), x.shape[1], self.heads, -1).transpose(1, 2)
+        return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """`x`, (N, L, width), onto keys and values that are split already."""
         queries = self.split(self.query(x))
-        keys, values = (y.expand(len(queries), -1, -1, -1) for y in (keys, values))
+        keys, values = (y.expand(queries.shape[0], -1, -1, -1) for y in (keys, values))
         y = functional.scaled_dot_product_attention(queries, keys, values)
         attended: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return attended
@@ -249,6 +252,10 @@ class _Convolution(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 3)
+        # PyTorch's own begin would take the signal away from layer to layer: after 400 steps such
+        # a net still painted one color.
+        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
+        nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
@@ -269,7 +276,10 @@ def _cnn_decoder(config: StyTr2Config) -> nn.Sequential:
         for inputs, outputs in pairwise(channels):
             layers += [_Convolution(inputs, outputs), nn.ReLU()]
         layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
-    layers += [_Convolution(w // 4, w // 4), nn.ReLU(), _Convolution(w // 4, 3)]
+    last = _Convolution(w // 4, 3)
+    with torch.no_grad():
+        last.convolution.weight *= FIRST_CONTRAST
+    layers += [_Convolution(w // 4, w // 4), nn.ReLU(), last]
     return nn.Sequential(*layers)
 
 
@@ -287,4 +297,4 @@ def _sequence(x: Tensor) -> Tensor:
 
 def _picture(x: Tensor, like: Tensor) -> Tensor:
     """(N, H * W, C) to (N, C, H, W), the shape of `like`."""
-    return x.transpose(1, 2).reshape(len(x), -1, like.shape[-2], like.shape[-1])
+    return x.transpose(1, 2).reshape(x.shape[0], -1, like.shape[-2], like.shape[-1])
