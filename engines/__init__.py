@@ -1,22 +1,28 @@
 """Engines: one painted frame from one frame, on whatever this machine has."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from engines.base import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, Engine, Frames, Style
+from engines.base import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, BaseEngine, Engine, Frames, Style
 from engines.card import ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem
 from engines.errors import EngineError
+from engines.style_image import style_of, takes_pictures
+from engines.wct import ALL_LEVELS, DEFAULT_LEVELS, WCT, WctEngine
 
 __all__ = [
+    "ALL_LEVELS",
     "BACKENDS",
+    "DEFAULT_LEVELS",
     "MIN_SIDE",
     "NO_STYLE",
     "PRECISIONS",
     "STYLE_WEIGHTS",
     "ZOO",
+    "BaseEngine",
     "Engine",
     "EngineError",
     "Frames",
@@ -24,7 +30,10 @@ __all__ = [
     "Style",
     "StyleCard",
     "open_engine",
+    "open_part",
     "read_card",
+    "style_of",
+    "takes_pictures",
 ]
 
 ZOO = Path(__file__).parent / "zoo"
@@ -41,10 +50,12 @@ class Backend(NamedTuple):
     problem: Callable[[], Problem | None]
     """Why it can't be imported here, if so."""
 
-    def open(self, card: ModelCard, device: str, precision: str) -> Engine:
+    def open(self, card: ModelCard, part: str | None, device: str, precision: str) -> Engine:
         if (problem := self.problem()) is not None:
             raise EngineError(str(problem))
-        engine: Engine = getattr(import_module(self.module), self.engine)(card, device, precision)
+        engine: Engine = getattr(import_module(self.module), self.engine)(
+            card, part, device, precision
+        )
         return engine
 
 
@@ -64,17 +75,30 @@ def open_engine(
     OpenVINO, else onnxruntime on the CPU. What is asked for by name is what runs: EngineError
     says why it can't and what to do.
     """
+    card = read_card(model)
+    opener = partial(open_part, model, backend=backend, device=device, precision=precision)
+    return WctEngine(card, opener) if card.family == WCT else opener(None)
+
+
+def open_part(
+    model: Path,
+    part: str | None,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+) -> Engine:
+    """As `open_engine`, one part of a model that has several; None for one that has not."""
     if precision not in (*PRECISIONS, "auto"):
         raise EngineError(f"no precision {precision}; there is {', '.join(PRECISIONS)}")
     if backend not in (*BACKENDS, "auto"):
         raise EngineError(f"no engine {backend}; there is {', '.join(BACKENDS)}")
     card = read_card(model)
     if backend != "auto":
-        return BACKENDS[backend].open(card, device, precision)
+        return BACKENDS[backend].open(card, part, device, precision)
     reasons = []
     for name, wanted in _in_order_of_speed(device):
         try:
-            return BACKENDS[name].open(card, wanted, precision)
+            return BACKENDS[name].open(card, part, wanted, precision)
         except EngineError as error:
             reasons.append(f"{name}: {error}")
     raise EngineError(f"no engine runs here with that device and precision ({'; '.join(reasons)})")

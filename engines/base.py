@@ -6,9 +6,9 @@ any, are the style: named float32 arrays. Everything before and after the networ
 so that every backend computes the same picture.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,17 +39,26 @@ class Engine(Protocol):
     """As --engine names it."""
     device: str
     """The hardware really used, in the backend's words."""
+    style_inputs: Mapping[str, tuple[int, ...]]
+    """The shape of each style input; a side that may have any length is given as 1."""
 
     @property
     def precision(self) -> str:
         """Really used: fp32, fp16 or bf16."""
 
-    def prepare(self, height: int, width: int, batch: int = 1) -> None:
-        """Do ahead what the first frame of a size would have to wait for."""
+    def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
+        """Do ahead what the first frame of a size, in a style, would have to wait for. Without a
+        style, in one whose inputs have the shapes of `style_inputs`."""
 
     def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
         """Paint (N, H, W, 3). `frames` is only read and not kept; the result is the caller's, and
         no later call touches it. Raises EngineError on arrays outside the contract."""
+
+    def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
+        """As `paint`, all that the graph gives, by name; `stylized` is the painting."""
+
+    def begin(self) -> None:
+        """The next frame is no successor of the one before: another picture, or a new scene."""
 
     def close(self) -> None:
         """Free the device. Closing twice is harmless; painting after it raises EngineError."""
@@ -64,8 +73,18 @@ class Engine(Protocol):
     ) -> None: ...
 
 
-class Closing:
-    """`with engine:` for every backend."""
+class BaseEngine:
+    """What is alike in every engine: `with engine:`, and that it keeps nothing of a frame."""
+
+    def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
+        raise NotImplementedError
+
+    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+        painted: Frames = self.run(frames, style)["stylized"]
+        return painted
+
+    def begin(self) -> None:
+        pass
 
     def close(self) -> None:
         raise NotImplementedError
@@ -82,7 +101,7 @@ class Closing:
         self.close()
 
 
-def check_inputs(frames: Frames, style: Style, style_inputs: frozenset[str]) -> None:
+def check_inputs(frames: Frames, style: Style, names: Collection[str]) -> None:
     """Raise EngineError where `frames` or `style` are not what the contract says."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise EngineError(
@@ -94,7 +113,7 @@ def check_inputs(frames: Frames, style: Style, style_inputs: frozenset[str]) -> 
             f"a frame of {frames.shape[2]}x{frames.shape[1]} is too small to paint: "
             f"both sides need at least {MIN_SIDE} pixels"
         )
-    if style.keys() != style_inputs:
+    if style.keys() != set(names):
         raise EngineError(
-            f"this model's style inputs are {sorted(style_inputs) or 'none'}, got {sorted(style)}"
+            f"this model's style inputs are {sorted(names) or 'none'}, got {sorted(style)}"
         )

@@ -39,8 +39,10 @@ class ModelCard:
     """The error against PyTorch, measured when the file was written."""
     measured: dict[str, Any]
     """How well it paints, by style, if it was measured: see benchmarks/quality.py."""
+    parts: tuple[str, ...] = ()
+    """Of a model of several: see engines/parts.py."""
     style_tensors: tuple[str, ...] = ()
-    """Of a model that paints in the style of any picture: see engines/split.py."""
+    """Of a model that takes a picture beside the frame: see engines/split.py."""
 
     def __repr__(self) -> str:
         names = ", ".join(style.name for style in self.styles)
@@ -73,6 +75,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         training=json.loads(properties["training"]),
         verification=json.loads(properties["verification"]),
         measured=json.loads(properties.get("measured", "{}")),
+        parts=tuple(json.loads(properties.get("parts", "[]"))),
         style_tensors=tuple(json.loads(properties.get("style_tensors", "[]"))),
     )
 

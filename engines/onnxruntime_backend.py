@@ -2,17 +2,19 @@
 
 import contextlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
-from engines.base import NO_STYLE, Closing, Frames, Style, check_inputs
+from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.diagnosis import cuda_problem, preload_cuda, preload_tensorrt, tensorrt_problem
 from engines.errors import EngineError
-from engines.split import frame_graph
+from engines.split import graph_of
 
 NAME = "onnxruntime"
 TENSORRT = "tensorrt"
@@ -36,41 +38,37 @@ def devices() -> list[str]:
     return [device for device, provider in PROVIDERS.items() if provider in available]
 
 
-class OnnxRuntimeEngine(Closing):
+class OnnxRuntimeEngine(BaseEngine):
     """A model on one of onnxruntime's devices; see `engines.base.Engine`."""
 
     backend = NAME
 
-    def __init__(self, card: ModelCard, device: str, precision: str) -> None:
+    def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
         if precision not in ("auto", "fp32"):
             raise EngineError(f"onnxruntime computes in fp32 here, not in {precision}")
         self.card = card
         self.precision = "fp32"
         if device == "auto":
-            self.device, self._session = _first_that_starts(card)
+            self.device, self._session = _first_that_starts(graph_of(card, part))
         else:
-            self.device, self._session = device, _start(card, device)
-        self._style_inputs = _style_inputs(self._session)
+            self.device, self._session = device, _start(graph_of(card, part), device)
+        self.style_inputs = _style_inputs(self._session)
 
-    def prepare(self, height: int, width: int, batch: int = 1) -> None:
+    def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         """Every size runs on one session; only a GPU sets something up with the first frame."""
         if self.device == "cpu":
             return
-        style = {
-            argument.name: np.zeros(
-                [size if isinstance(size, int) else batch for size in argument.shape], np.float32
-            )
-            for argument in self._session.get_inputs()
-            if argument.name in self._style_inputs
-        }
+        shapes = self.style_inputs.items()
+        style = style or {name: np.zeros(shape, np.float32) for name, shape in shapes}
         self.paint(np.zeros((batch, height, width, 3), np.uint8), style)
 
-    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
+    def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         if self._session is None:
             raise EngineError("this engine is closed")
-        check_inputs(frames, style, self._style_inputs)
-        painted: Frames = self._session.run(["stylized"], {"frame": frames, **style})[0]
-        return painted
+        check_inputs(frames, style, self.style_inputs)
+        names = [argument.name for argument in self._session.get_outputs()]
+        arrays = self._session.run(names, {"frame": frames, **style})
+        return dict(zip(names, arrays, strict=True))
 
     def close(self) -> None:
         self._session = None
@@ -81,7 +79,7 @@ class TensorRtEngine(OnnxRuntimeEngine):
 
     backend = TENSORRT
 
-    def __init__(self, card: ModelCard, device: str, precision: str) -> None:
+    def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
         if device not in ("auto", "cuda"):
             raise EngineError(f"TensorRT runs on cuda, not on {device}")
         self.precision = "fp32" if precision == "auto" else precision
@@ -96,32 +94,34 @@ class TensorRtEngine(OnnxRuntimeEngine):
         preload_cuda()
         preload_tensorrt()
         # onnxruntime names the plans by size, GPU and its own version, not by what is in the model.
-        cache = _TENSORRT_CACHE / card.sha256[:16] / self.precision
+        cache = _TENSORRT_CACHE / card.sha256[:16] / (part or "") / self.precision
         options = {
             "trt_engine_cache_enable": True,
             "trt_engine_cache_path": str(cache),
             **_TENSORRT_PRECISIONS[self.precision],
         }
-        self._session = _session(card, [(_TENSORRT_PROVIDER, options), PROVIDERS["cuda"]])
+        self._session = _session(
+            graph_of(card, part), [(_TENSORRT_PROVIDER, options), PROVIDERS["cuda"]]
+        )
         if _TENSORRT_PROVIDER not in self._session.get_providers():
             raise EngineError("onnxruntime could not start TensorRT and does not say why")
-        self._style_inputs = _style_inputs(self._session)
+        self.style_inputs = _style_inputs(self._session)
 
 
-def _first_that_starts(card: ModelCard) -> tuple[str, ort.InferenceSession]:
+def _first_that_starts(graph: Path | bytes) -> tuple[str, ort.InferenceSession]:
     for device in devices():
         with contextlib.suppress(EngineError):
-            return device, _start(card, device)
+            return device, _start(graph, device)
     raise EngineError("onnxruntime starts on no device here, not even on the CPU")
 
 
-def _start(card: ModelCard, device: str) -> ort.InferenceSession:
+def _start(graph: Path | bytes, device: str) -> ort.InferenceSession:
     """A session that really runs on `device`: onnxruntime itself would fall back in silence."""
     if device == "cuda" and (problem := cuda_problem()) is not None:
         raise EngineError(str(problem))
     if device not in devices():
         raise EngineError(f"this onnxruntime has no device {device}; it has {', '.join(devices())}")
-    session = _session(card, [PROVIDERS[device]])
+    session = _session(graph, [PROVIDERS[device]])
     if session.get_providers()[0] != PROVIDERS[device]:
         raise EngineError(
             f"onnxruntime could not start {device} and would run on the CPU; "
@@ -130,7 +130,7 @@ def _start(card: ModelCard, device: str) -> ort.InferenceSession:
     return session
 
 
-def _session(card: ModelCard, providers: list[Any]) -> ort.InferenceSession:
+def _session(graph: Path | bytes, providers: list[Any]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about placement of tiny nodes
     # Its threads would burn the cores after each frame, which decoding and encoding need; on two
@@ -138,8 +138,12 @@ def _session(card: ModelCard, providers: list[Any]) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # What does not start is reported above in one sentence, so not on stdout as well.
     with contextlib.redirect_stdout(io.StringIO()):
-        return ort.InferenceSession(frame_graph(card), options, providers=providers)
+        return ort.InferenceSession(graph, options, providers=providers)
 
 
-def _style_inputs(session: ort.InferenceSession) -> frozenset[str]:
-    return frozenset(i.name for i in session.get_inputs() if i.name != "frame")
+def _style_inputs(session: ort.InferenceSession) -> dict[str, tuple[int, ...]]:
+    return {
+        port.name: tuple(side if isinstance(side, int) else 1 for side in port.shape)
+        for port in session.get_inputs()
+        if port.name != "frame"
+    }

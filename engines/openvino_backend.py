@@ -2,17 +2,23 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
-from engines.base import NO_STYLE, Closing, Frames, Style, check_inputs
+from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
-from engines.split import frame_graph
+from engines.split import graph_of
 
 NAME = "openvino"
+
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+"""Of each input."""
 
 KEPT_SIZES = 8
 """Compiled sizes kept: a graph of fixed size is a third faster than one of dynamic size and
@@ -39,23 +45,29 @@ def devices() -> list[str]:
     return list(core().available_devices)
 
 
-class OpenVinoEngine(Closing):
+class OpenVinoEngine(BaseEngine):
     """A model on one of OpenVINO's devices; see `engines.base.Engine`."""
 
     backend = NAME
 
-    def __init__(self, card: ModelCard, device: str, precision: str) -> None:
+    def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
         self.card = card
         self.device = _known_device("cpu" if device == "auto" else device)
         self._config = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
             _check_precision(self.device, precision)
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
-        self._model = core().read_model(frame_graph(card))
-        self._style_inputs = frozenset(
-            port.any_name for port in self._model.inputs if port.any_name != "frame"
-        )
-        self._requests: OrderedDict[tuple[int, ...], ov.InferRequest] = OrderedDict()
+        self._model = core().read_model(graph_of(card, part))
+        self.style_inputs = {
+            port.any_name: tuple(
+                side.get_length() if side.is_static else 1 for side in port.partial_shape
+            )
+            for port in self._model.inputs
+            if port.any_name != "frame"
+        }
+        names = [port.any_name for port in self._model.outputs]
+        self._other_outputs = [name for name in names if name != "stylized"]
+        self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
         self._precision: str | None = None
@@ -63,53 +75,56 @@ class OpenVinoEngine(Closing):
     @property
     def precision(self) -> str:
         if self._precision is None:  # only what is compiled knows
-            self._request((1, 64, 64, 3))
+            self.prepare(64, 64)
         assert self._precision is not None
         return self._precision
 
-    def prepare(self, height: int, width: int, batch: int = 1) -> None:
-        self._request((batch, height, width, 3))
+    def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
+        shapes = {name: array.shape for name, array in style.items()} or self.style_inputs
+        self._request({"frame": (batch, height, width, 3), **shapes})
 
-    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
-        check_inputs(frames, style, self._style_inputs)
-        request = self._request(frames.shape)
-        # The device writes straight into an array of its own for each call: nothing is copied,
-        # and nothing that the caller holds is overwritten by the next frame.
-        painted = np.empty(frames.shape, np.uint8)
+    def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
+        check_inputs(frames, style, self.style_inputs)
         # OpenVINO takes only arrays that could be written to, and does not keep them alive.
         inputs = {
             name: np.require(array, requirements=["C", "W"])
             for name, array in {"frame": frames, **style}.items()
         }
+        request = self._request({name: array.shape for name, array in inputs.items()})
+        # The device writes straight into an array of its own for each call: nothing is copied,
+        # and nothing that the caller holds is overwritten by the next frame.
+        painted = np.empty(frames.shape, np.uint8)
         for name, array in {**inputs, "stylized": painted}.items():
             request.set_tensor(name, ov.Tensor(array, shared_memory=True))
         request.infer()
-        return painted
+        others = {name: request.get_tensor(name).data.copy() for name in self._other_outputs}
+        return {"stylized": painted, **others}
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             self._requests.clear()
 
-    def _request(self, shape: tuple[int, ...]) -> ov.InferRequest:
-        """The request compiled for this shape of `frame`, the least recently used one dropped."""
+    def _request(self, shapes: Mapping[str, tuple[int, ...]]) -> ov.InferRequest:
+        """The request compiled for these shapes, the least recently used one dropped."""
+        key = tuple(sorted(shapes.items()))
         with self._lock:
             if self._closed:
                 raise EngineError("this engine is closed")
-            request = self._requests.get(shape)
+            request = self._requests.get(key)
             if request is not None:
-                self._requests.move_to_end(shape)
+                self._requests.move_to_end(key)
                 return request
         # Outside the lock, so that preparing another size does not hold up the painting.
         model = self._model.clone()
-        model.reshape({"frame": list(shape)})
+        model.reshape({name: list(shape) for name, shape in shapes.items()})
         request = core().compile_model(model, self.device, self._config).create_infer_request()
         used = str(
             request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string()
         )
         with self._lock:
             self._precision = {ours: name for name, ours in PRECISIONS.items()}[used]
-            self._requests[shape] = request
+            self._requests[key] = request
             if len(self._requests) > KEPT_SIZES:
                 self._requests.popitem(last=False)
             return request

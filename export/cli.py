@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from export.stytr2_loss import StyTr2LossConfig
 from export.train import TrainConfig, load_trained, train
 from export.train_stytr2 import FAMILY as STYTR2
 from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
+from export.train_wct import WctConfig, train_wct
+from export.wct_file import write_wct_engine
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
@@ -136,6 +139,27 @@ def _gatys(options: argparse.Namespace) -> None:
     to_image(painted).save(options.out, quality=95)
 
 
+def _train_wct(options: argparse.Namespace) -> None:
+    _check_out(options.out, options.overwrite)
+    run = options.run or options.out.with_suffix(".run")
+    config = _replaced(WctConfig(str(options.photos)), options)
+    nets = train_wct(config, run)
+    if int(os.environ.get("RANK", "0")) > 0:
+        return  # the first process of several writes
+    training = {
+        "commands": [
+            shlex.join(
+                ["streamstyle-export", "train", "wct", "--photos", "PHOTOS", *_given(config, {})]
+            )
+        ],
+        "steps": config.steps,
+        "photos": len(list_photos(options.photos)),
+        "losses": "pixels and features",
+    }
+    measured = write_wct_engine(nets, options.out, training, options.photos)
+    _report(options.out, measured)
+
+
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained(checkpoint)
     cards = [style.card for style in config.styles]
@@ -162,12 +186,7 @@ def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained_stytr2(checkpoint)
     words = [
         "streamstyle-export",
-        "train",
-        "stytr2",
-        "--photos",
-        "PHOTOS",
-        "--pictures",
-        "PICTURES",
+        *["train", "stytr2", "--photos", "PHOTOS", "--pictures", "PICTURES"],
     ]
     for part in (config, config.net, config.loss):
         words += _given(part, {})
@@ -286,6 +305,10 @@ def _parser() -> argparse.ArgumentParser:
     any_style.add_argument("--compact", action="store_true", help="a net for real time on a CPU")
     any_style.add_argument("--paper-code", action="store_true", help="weights of the authors' code")
     _add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
+    wct = families.add_parser("wct", help="nets that paint in the style of any picture")
+    wct.set_defaults(command=_train_wct)
+    wct.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    _add_training(wct, WctConfig)
 
     adding = commands.add_parser("add-style", help="teach a net for many styles one more")
     adding.set_defaults(command=_add_style)

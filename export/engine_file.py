@@ -105,7 +105,7 @@ def write_engine(
 def export_graph(graph: FrameGraph) -> onnx.ModelProto:
     """The ONNX graph alone: unchecked, and without a card."""
     example: tuple[Tensor, ...] = (EXAMPLE,)
-    shapes: tuple[dict[int, torch.export.Dim] | None, ...] = (FRAME_SIZES,)
+    shapes: tuple[dict[int, Any] | None, ...] = (FRAME_SIZES,)
     names = ["frame"]
     if isinstance(graph.net, ManyStyle):
         example += (torch.zeros(len(graph.net.styles)),)
@@ -117,7 +117,7 @@ def export_graph(graph: FrameGraph) -> onnx.ModelProto:
 def trace(
     module: nn.Module,
     example: tuple[Tensor, ...],
-    shapes: tuple[dict[int, torch.export.Dim] | None, ...],
+    shapes: tuple[dict[int, Any] | None, ...],
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> onnx.ModelProto:

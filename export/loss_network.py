@@ -1,7 +1,7 @@
 """VGG as a loss network: the features that content and style are measured in."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -21,14 +21,22 @@ class LossNetwork(nn.Module):
     """A frozen VGG from RGB (N, 3, H, W), 0..1, to {"relu1_1": (N, C, H, W), ...}.
 
     Built from weights named conv0 (the 1x1 convolution that normalises RGB), conv1_1, conv1_2, ...;
-    a 2x2 maximum is taken between blocks. Only what `layers` needs is kept and computed.
+    2x2 places are pooled between blocks. Only what `layers` needs is kept and computed.
     """
 
-    def __init__(self, weights: dict[str, Tensor], layers: Sequence[str], padding: str) -> None:
-        """`padding` is "reflect" or "constant" (zeros), as the weights were trained."""
+    def __init__(
+        self,
+        weights: dict[str, Tensor],
+        layers: Sequence[str] | None,
+        padding: str,
+        pool: Callable[[Tensor, int], Tensor] = functional.max_pool2d,
+    ) -> None:
+        """`layers` are all that there are if None; `padding` is "reflect" or "constant" (zeros),
+        and `pool` makes one place of two by two, as the weights were trained."""
         super().__init__()
         known = [name.removesuffix(".weight") for name in weights if _is_layer(name)]
         available = ["relu" + name.removeprefix("conv") for name in sorted(known)]
+        layers = available if layers is None else layers
         unknown = [layer for layer in layers if layer not in available]
         if unknown:
             raise ExportError(
@@ -37,6 +45,7 @@ class LossNetwork(nn.Module):
             )
         self.layers = tuple(layers)
         self.padding = padding
+        self.pool = pool
         deepest = max(available.index(layer) for layer in layers)
         self.convolutions = nn.ModuleDict()
         for name in ["conv0", *sorted(known)[: deepest + 1]]:
@@ -45,6 +54,10 @@ class LossNetwork(nn.Module):
             convolution.load_state_dict({"weight": weight, "bias": weights[f"{name}.bias"]})
             self.convolutions[name] = convolution
         self.requires_grad_(False)
+
+    def channels(self, layer: str) -> int:
+        """C of the features at `layer`."""
+        return int(self.state_dict()[f"convolutions.{layer.replace('relu', 'conv')}.bias"].numel())
 
     def forward(self, rgb: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """The features at `layers`, or at all that it was built for; nothing deeper is computed."""
@@ -56,7 +69,7 @@ class LossNetwork(nn.Module):
         for name, convolution in list(self.convolutions.items())[1:]:
             if name[4] != block:
                 block = name[4]
-                x = functional.max_pool2d(x, 2)
+                x = self.pool(x, 2)
             x = functional.relu(convolution(functional.pad(x, (1, 1, 1, 1), self.padding)))
             layer = "relu" + name.removeprefix("conv")
             if layer in wanted:
@@ -67,9 +80,12 @@ class LossNetwork(nn.Module):
         return features
 
 
-def load_loss_network(source: str, layers: Sequence[str]) -> LossNetwork:
-    """`source` is "vgg16" or "vgg19" (torchvision's, which it downloads) or a safetensors file
-    with weights named as `LossNetwork` says, trained with reflection padding."""
+def load_loss_network(source: str, layers: Sequence[str] | None) -> LossNetwork:
+    """The `layers`, or all that there are, of a network.
+
+    `source` is "vgg16" or "vgg19" (torchvision's, which it downloads) or a safetensors file with
+    weights named as `LossNetwork` says, trained with reflection padding.
+    """
     if source in TORCHVISION:
         return LossNetwork(_torchvision_weights(source), layers, padding="constant")
     path = Path(source)

@@ -1,6 +1,5 @@
 """Training of feed-forward nets: Johnson's for one style, and one net for many."""
 
-import csv
 import dataclasses
 import json
 import math
@@ -8,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Self
 
 import torch
@@ -16,6 +14,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from export.checkpoint import (
+    Stateful,
+    fast_dtype,
+    log,
+    read_checkpoint,
+    resume,
+    save_checkpoint,
+)
 from export.clips import ClipPairs, Pair
 from export.engine_file import load_weights
 from export.errors import ExportError
@@ -122,7 +128,8 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.01 + 0.99 * (1 + math.cos(math.pi * step / config.steps)) / 2
     )
-    first_step = _resume(config, run, net, optimizer, schedule)
+    parts: dict[str, Stateful] = {"net": net, "optimizer": optimizer, "schedule": schedule}
+    first_step = resume(run, config.as_json(), parts, device)
     if first_step == 0 and config.start_from:
         load_weights(net, Path(config.start_from))
 
@@ -178,9 +185,9 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
         if step % LOG_EVERY == 0:
             values = {name: term.item() for name, term in terms.items()}
             progress.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
-            _log(run / "log.csv", {"step": step, **values})
+            log(run, {"step": step, **values})
         if step % SAVE_EVERY == 0 or step == config.steps:
-            _save(config, run, step, net, optimizer, schedule)
+            save_checkpoint(run, config.as_json(), step, parts)
             _save_samples(run, step, net, previews, config)
     progress.close()
     net.eval()
@@ -246,76 +253,17 @@ def _perceptual_loss(
     return PerceptualLoss(config.loss, network, pictures, weights)
 
 
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16, except on a CPU that has no instructions for it: there one step with VGG-19 took a
-    minute instead of seconds."""
-    capabilities = torch.cpu.get_capabilities()
-    native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
-    return torch.bfloat16 if device.type != "cpu" or native else torch.float32
-
-
 def load_trained(checkpoint: Path) -> tuple[nn.Module, TrainConfig, int]:
     """The net of a checkpoint, in evaluation mode, with its configuration and step."""
+    state = read_checkpoint(checkpoint)
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         config = TrainConfig.from_json(state["config"])
         net = config.make_net()
         net.load_state_dict(state["net"])
-        net.eval()
-        return net, config, int(state["step"])
-    except (
-        EOFError,
-        KeyError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        UnpicklingError,
-        ValueError,
-    ) as error:
-        raise ExportError(f"{checkpoint} is not a checkpoint of this program: {error}") from error
-
-
-def _resume(
-    config: TrainConfig,
-    run: Path,
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
-    """Load the checkpoint in `run`, if any; returns the steps already done."""
-    path = run / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location=config.device, weights_only=True)
-    if state["config"] != config.as_json():
-        raise ExportError(
-            f"{run} holds a training with other settings; give another --run folder, or delete it"
-        )
-    net.load_state_dict(state["net"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return int(state["step"])
-
-
-def _save(
-    config: TrainConfig,
-    run: Path,
-    step: int,
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> None:
-    run.mkdir(parents=True, exist_ok=True)
-    partial = run / "checkpoint.partial"
-    state = {
-        "config": config.as_json(),
-        "step": step,
-        "net": net.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-    }
-    torch.save(state, partial)
-    partial.replace(run / "checkpoint.pt")  # never half a checkpoint, whenever the power fails
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ExportError(f"{checkpoint} is not of a net of this family: {error}") from error
+    net.eval()
+    return net, config, int(state["step"])
 
 
 def _save_samples(
@@ -330,13 +278,3 @@ def _save_samples(
     sheet = torch.cat([torch.cat([*row], dim=-1) for row in rows], dim=-2)
     (run / "samples").mkdir(exist_ok=True)
     to_image(sheet).save(run / "samples" / f"{step:06d}.png")
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -2,11 +2,11 @@
 
 from engines import Engine, EngineError
 from streamstyle.errors import UserError
-from streamstyle.paint import Report, paint_image, paint_video
+from streamstyle.paint import Region, Report, paint_image, paint_video
 from streamstyle.painter import Look
 from streamstyle.sinks import Encoding
 from streamstyle.sources import Clip
-from streamstyle.styles import open_engine
+from streamstyle.styles import Transfer, open_engine
 
 __all__ = [
     "Clip",
@@ -14,7 +14,9 @@ __all__ = [
     "Engine",
     "EngineError",
     "Look",
+    "Region",
     "Report",
+    "Transfer",
     "UserError",
     "open_engine",
     "paint_image",

@@ -1,21 +1,22 @@
 """The command line."""
 
 import argparse
+import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from engines import BACKENDS, PRECISIONS, Engine, EngineError
+from engines import ALL_LEVELS, BACKENDS, DEFAULT_LEVELS, PRECISIONS, Engine, EngineError
 from streamstyle.bench import bench
 from streamstyle.doctor import examine
 from streamstyle.errors import UserError
 from streamstyle.live.command import list_cameras, live
-from streamstyle.paint import paint_image, paint_video
+from streamstyle.paint import Region, paint_image, paint_video
 from streamstyle.painter import Look
 from streamstyle.progress import ProgressBar, print_report
 from streamstyle.sheet import write_sheet
@@ -26,11 +27,15 @@ from streamstyle.styles import (
     CLASSIC_STYLE,
     DEFAULT_MODEL,
     DEFAULT_STYLE,
+    PICTURE_MODEL,
+    Transfer,
+    asked_for,
     find_style,
     open_engine,
     shipped_models,
     styles_beside,
 )
+from streamstyle.texture import write_texture
 
 DEMO_FILE = "streamstyle-demo.mp4"
 
@@ -62,12 +67,13 @@ def _as_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _video(options: argparse.Namespace) -> None:
-    with _engine(options) as engine, ProgressBar() as progress:
+    with _engine(options) as engine, _region(options) as region, ProgressBar() as progress:
         report = paint_video(
             options.source,
             options.target,
             engine=engine,
             look=_look(options),
+            region=region,
             clip=Clip(options.start, options.duration, options.tonemap),
             encoding=Encoding(options.codec, options.crf, options.preset),
             overwrite=options.overwrite,
@@ -77,16 +83,26 @@ def _video(options: argparse.Namespace) -> None:
 
 
 def _image(options: argparse.Namespace) -> None:
-    with _engine(options) as engine, ProgressBar() as progress:
+    with _engine(options) as engine, _region(options) as region, ProgressBar() as progress:
         report = paint_image(
             options.source,
             options.target,
             engine=engine,
             look=_look(options),
+            region=region,
             overwrite=options.overwrite,
             on_progress=progress,
         )
     print_report(report)
+
+
+def _texture(options: argparse.Namespace) -> None:
+    style = asked_for(options.model, [str(picture) for picture in options.pictures])
+    with _open(style, options) as engine:
+        write_texture(
+            options.target, engine, options.size, options.passes, options.seed, options.overwrite
+        )
+    print(f"wrote {options.target}")
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -140,11 +156,36 @@ def _doctor(_options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    bench(options.style, options.size, options.seconds)
+    style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
+    bench(style, options.size, options.seconds)
 
 
 def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
-    return open_engine(options.style, options.engine, options.device, options.precision)
+    return _open(asked_for(options.style, options.style_image), options)
+
+
+@contextmanager
+def _region(options: argparse.Namespace) -> Iterator[Region | None]:
+    elsewhere: str | None = options.elsewhere
+    if options.mask is None:
+        if elsewhere is not None or options.invert_mask:
+            raise UserError("--elsewhere and --invert-mask need a --mask")
+        yield None
+    elif elsewhere is None:
+        yield Region(options.mask, options.invert_mask)
+    else:
+        with _open(elsewhere, options) as engine:
+            yield Region(options.mask, options.invert_mask, engine)
+
+
+def _open(style: str, options: argparse.Namespace) -> Engine:
+    return open_engine(
+        style,
+        options.engine,
+        options.device,
+        options.precision,
+        Transfer(options.levels, options.alpha),
+    )
 
 
 def _look(options: argparse.Namespace) -> Look:
@@ -155,6 +196,7 @@ def _look(options: argparse.Namespace) -> Look:
         scale=options.scale,
         resize=options.resize,
         side_by_side=options.side_by_side,
+        keep_colors=options.keep_colors,
     )
 
 
@@ -187,6 +229,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_overwrite(image)
     _add_engine(image)
 
+    texture = _command(commands, "texture", _texture, "make a texture of the style of a picture")
+    texture.add_argument("pictures", type=Path, nargs="+", metavar="picture")
+    texture.add_argument("-o", "--target", type=Path, required=True, help="image to write")
+    texture.add_argument("--size", type=_size, default=(512, 512), help="such as 512x512")
+    texture.add_argument("--model", help=f"of the family wct (default {PICTURE_MODEL})")
+    _add_transfer(texture, ALL_LEVELS)
+    texture.add_argument(
+        "--passes", type=int, default=3, help="how often to paint it (default %(default)s)"
+    )
+    texture.add_argument("--seed", type=int, default=0, help="of the noise that it begins with")
+    _add_overwrite(texture)
+    _add_engine(texture)
+
     window = _command(commands, "live", live, "paint a camera, stream or screen as it comes")
     window.add_argument(
         "source",
@@ -198,6 +253,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_style(window)
     window.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
     window.add_argument("--steady", type=float, default=0.5, help="0 as painted ... 1 steadiest")
+    _add_keep_colors(window)
+    _add_mask(window)
     window.add_argument("--mirror", action="store_true", help="as in a mirror")
     window.add_argument("--size", type=_size, default=(640, 480), help="asked of a camera")
     window.add_argument(
@@ -260,9 +317,35 @@ def _command(
 def _add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYLE) -> None:
     parser.add_argument(
         "--style",
-        default=default,
-        help="a name from `streamstyle styles`, MODEL:NAME, FILE.onnx or FILE.onnx:NAME "
-        "(default %(default)s)",
+        help="a name from `streamstyle styles`, MODEL:NAME, FILE.onnx or FILE.onnx:NAME; "
+        f"several as A+B or A=2+B, with weights (default {default})",
+    )
+    parser.add_argument(
+        "--style-image",
+        action="append",
+        default=[],
+        metavar="PICTURE[=WEIGHT]",
+        help="paint in the style of a picture, or with several in a mix of them, by the model "
+        f"that --style names (default {PICTURE_MODEL})",
+    )
+    _add_transfer(parser, DEFAULT_LEVELS)
+
+
+def _add_transfer(parser: "argparse._ActionsContainer", levels: tuple[str, ...]) -> None:
+    numbers = ",".join(level[len("relu")] for level in levels)
+    parser.add_argument(
+        "--levels",
+        type=_levels,
+        default=levels,
+        metavar="LEVELS",
+        help="of a picture's style, for wct: some of 5,4,3,2,1, from large shapes to small ones; "
+        f"each costs a pass (default {numbers})",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        default=1.0,
+        help="how much of a picture's style, for wct, 0 to 1 (default %(default)s)",
     )
 
 
@@ -275,6 +358,25 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--scale", type=float, help="at which the network works, such as 0.5")
     look.add_argument("--resize", action="store_true", help="write that size, not the input's")
     look.add_argument("--side-by-side", action="store_true", help="the original on the left")
+    _add_keep_colors(look)
+    _add_mask(parser)
+
+
+def _add_mask(parser: argparse.ArgumentParser) -> None:
+    part = parser.add_argument_group("which part of the picture")
+    part.add_argument(
+        "--mask",
+        metavar="FILE",
+        help="paint only where this image or video is white, or what this .onnx file segments",
+    )
+    part.add_argument("--invert-mask", action="store_true", help="paint everything else")
+    part.add_argument("--elsewhere", metavar="STYLE", help="paint the rest in this style")
+
+
+def _add_keep_colors(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument(
+        "--keep-colors", action="store_true", help="only light and dark are painted"
+    )
 
 
 def _add_overwrite(parser: "argparse._ActionsContainer") -> None:
@@ -286,6 +388,14 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--engine", default="auto", choices=["auto", *BACKENDS])
     engine.add_argument("--device", default="auto", help="such as cpu, cuda, gpu, npu")
     engine.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
+
+
+def _levels(text: str) -> tuple[str, ...]:
+    """4,1 as relu4_1 and relu1_1."""
+    if not re.fullmatch(r"[1-5](,[1-5])*", text):
+        message = f"levels are some of 5,4,3,2,1, such as 4 or 5,4, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return tuple(f"relu{level}_1" for level in sorted(set(text.split(",")), reverse=True))
 
 
 def _time(text: str) -> Fraction:

@@ -1,12 +1,13 @@
 """Painting files: what `streamstyle video` and `streamstyle image` do, for programs."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from engines import Engine
 from streamstyle.errors import UserError
+from streamstyle.masks import open_mask
 from streamstyle.painter import Look, Painter
 from streamstyle.pipeline import Pipeline, Stats
 from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
@@ -29,6 +30,18 @@ class Report:
     """What could not be kept or was not as it should be; one sentence each."""
 
 
+@dataclass(frozen=True)
+class Region:
+    """Which part of the picture to paint."""
+
+    mask: str
+    """An image or video, white inside, or an .onnx file that segments: see `masks.open_mask`."""
+    inverted: bool = False
+    """Paint outside of the mask."""
+    elsewhere: Engine | None = None
+    """What paints the rest, open already; None leaves it as it is."""
+
+
 Progress = Callable[[SourceInfo, Stats], None]
 
 
@@ -38,6 +51,7 @@ def paint_video(
     style: str | Path = DEFAULT_STYLE,
     engine: Engine | None = None,
     look: Look = Look(),
+    region: Region | None = None,
     clip: Clip = Clip(),
     encoding: Encoding = Encoding(),
     overwrite: bool = False,
@@ -46,15 +60,18 @@ def paint_video(
     """Paint a video file, an address or pattern:NAME into a video file, or into a folder of PNG
     images if `target` is a folder or ends in a slash.
 
-    `style` is a name that `streamstyle styles` lists or the path of an ONNX file; `engine` is one
-    that is open already, to be used instead and left open. Timing, size, color, sound, subtitles,
-    chapters and metadata come out as they went in. `on_progress` is called ten times a second.
+    `style` is what --style takes (see `styles.read_style`): a name that `streamstyle styles` lists,
+    the path of an ONNX file or of a picture; `engine` is one that is open already, to be used
+    instead and left open. With `region`, only a part is painted. Timing, size, color, sound,
+    subtitles, chapters and metadata come out as they went in. `on_progress` is called ten times a
+    second.
 
     Raises UserError or EngineError with one sentence for the user; `target` is then untouched, and
     a note on the error says where a part that can be watched was left, if any was painted.
     """
     folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
     _refuse_same_file(str(source), Path(target))
+    _refuse_mask(region, Path(target))
     if not folder:
         check_target(Path(target), overwrite)
     with open_video(str(source), clip) as video:
@@ -64,7 +81,7 @@ def paint_video(
             sink = ImageSink(Path(target), folder=True, overwrite=overwrite)
         else:
             sink = VideoSink(Path(target), video.info.video, video.tracks, encoding, overwrite)
-        return _run(video, sink, Path(target), style, engine, look, on_progress)
+        return _run(video, sink, Path(target), style, engine, look, region, on_progress)
 
 
 def paint_image(
@@ -73,6 +90,7 @@ def paint_image(
     style: str | Path = DEFAULT_STYLE,
     engine: Engine | None = None,
     look: Look = Look(),
+    region: Region | None = None,
     overwrite: bool = False,
     on_progress: Progress | None = None,
 ) -> Report:
@@ -83,6 +101,7 @@ def paint_image(
     """
     source, target = Path(source), Path(target)
     _refuse_same_file(str(source), target)
+    _refuse_mask(region, target)
     folder = source.is_dir()
     if not folder and not target.is_dir():
         check_suffix(target)
@@ -94,7 +113,7 @@ def paint_image(
             _refuse_same_file(str(path), painted)
             check_target(painted, overwrite, parent_exists=False)
     sink = ImageSink(target, folder=folder or target.is_dir(), overwrite=overwrite)
-    return _run(stills, sink, target, style, engine, look, on_progress)
+    return _run(stills, sink, target, style, engine, look, region, on_progress)
 
 
 def _run(
@@ -104,13 +123,20 @@ def _run(
     style: str | Path,
     engine: Engine | None,
     look: Look,
+    region: Region | None,
     on_progress: Progress | None,
 ) -> Report:
-    with open_engine(style) if engine is None else nullcontext(engine) as used:
+    with ExitStack() as stack:
+        used = stack.enter_context(open_engine(style)) if engine is None else engine
+        mask = None
+        if region is not None:
+            mask = stack.enter_context(closing(open_mask(region.mask, region.inverted)))
+        elsewhere = None if region is None else region.elsewhere
         if source.info.width is not None and source.info.height is not None:
             width, height = look.working_size(source.info.width, source.info.height)
             used.prepare(height, width)
-        pipeline = Pipeline(source, Painter(used, look), sink)
+        painter = Painter(used, look, mask=mask, outside=elsewhere)
+        pipeline = Pipeline(source, painter, sink)
 
         def on_tick(stats: Stats) -> None:
             if on_progress is not None:
@@ -133,3 +159,8 @@ def describe(engine: Engine) -> str:
 def _refuse_same_file(source: str, target: Path) -> None:
     if target.exists() and Path(source).exists() and target.samefile(source):
         raise UserError(f"{target} is the input itself; give another name for the painted one")
+
+
+def _refuse_mask(region: Region | None, target: Path) -> None:
+    if region is not None:
+        _refuse_same_file(region.mask, target)

@@ -6,8 +6,9 @@ import numpy as np
 
 from engines import MIN_SIDE, NO_STYLE, Engine, Style
 from streamstyle.errors import UserError
-from streamstyle.frame import Frame
-from streamstyle.pixels import blended, resized
+from streamstyle.frame import Frame, Image
+from streamstyle.masks import Mask, composed
+from streamstyle.pixels import blended, recolored, resized
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Look:
     """Leave the frame at the network's size instead of the input's."""
     side_by_side: bool = False
     """Put the original to the left of the painting."""
+    keep_colors: bool = False
+    """Take only light and dark from the painting, and the colors from the original."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -52,22 +55,46 @@ class Look:
 class Painter:
     """Paints frames with an engine. Used by one thread."""
 
-    def __init__(self, engine: Engine, look: Look, style: Style = NO_STYLE) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        look: Look,
+        style: Style = NO_STYLE,
+        mask: Mask | None = None,
+        outside: Engine | None = None,
+    ) -> None:
+        """With `mask`, only what is inside is painted; what is outside is painted by the engine
+        `outside`, or left as it is."""
         self._engine = engine
         self._look = look
         self._style = style
+        self._mask = mask
+        self._outside = outside
 
     def __call__(self, frame: Frame) -> Frame:
         look = self._look
         seen = resized(frame.image, *look.working_size(frame.width, frame.height))
-        painted = self._engine.paint(seen[np.newaxis], self._style)[0]
-        if look.resize:
-            original = seen
-        else:
-            original = frame.image
-            painted = resized(painted, frame.width, frame.height)
+        original = seen if look.resize else frame.image
+        height, width = original.shape[:2]
+        painted = resized(self._paint(self._engine, frame, seen, self._style), width, height)
+        if self._mask is not None:
+            around = original
+            if self._outside is not None:
+                around = self._paint(self._outside, frame, seen, NO_STYLE)
+                around = resized(around, width, height)
+            part = self._mask(frame.with_image(original))
+            painted = composed(painted, around, part)
+        if look.keep_colors:
+            painted = recolored(painted, original)
         if look.strength < 1:
             painted = blended(painted, original, look.strength)
         if look.side_by_side:
             painted = np.hstack([original, painted])
         return frame.with_image(painted)
+
+    @staticmethod
+    def _paint(engine: Engine, frame: Frame, seen: Image, style: Style) -> Image:
+        if frame.still is not None:
+            engine.begin()
+        painted: Image = engine.paint(seen[np.newaxis], style)[0]
+        return painted

@@ -7,6 +7,9 @@ may not load at all.
 from functools import cache
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamstyle.errors import UserError
 from streamstyle.frame import Image
 
@@ -38,6 +41,24 @@ def fitted(image: Image, width: int, height: int) -> Image:
 def blended(image: Image, other: Image, share: float) -> Image:
     """`share` of `image` and the rest of `other`, of the same size."""
     return cast(Image, load_opencv().addWeighted(image, share, other, 1 - share, 0))
+
+
+def recolored(painted: Image, original: Image) -> Image:
+    """The light and dark of `painted` in the colors of `original`, of the same size."""
+    cv2 = load_opencv()
+    colors = cv2.cvtColor(original, cv2.COLOR_RGB2YCrCb)
+    colors[..., 0] = cv2.cvtColor(painted, cv2.COLOR_RGB2YCrCb)[..., 0]
+    return cast(Image, cv2.cvtColor(colors, cv2.COLOR_YCrCb2RGB))
+
+
+def softened(
+    grey: NDArray[np.uint8], width: int, height: int, radius: float
+) -> NDArray[np.float32]:
+    """(h, w), 0 to 255, as (height, width, 1), 0 to 1, with edges that are blurred by `radius`."""
+    cv2 = load_opencv()
+    scaled = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
+    soft = cv2.GaussianBlur(scaled.astype(np.float32) / 255, (0, 0), max(0.5, radius / 2))
+    return cast(NDArray[np.float32], soft[..., np.newaxis])
 
 
 def transposed(image: Image) -> Image:

@@ -1,29 +1,49 @@
 """The styles that ship, and the model that paints in each."""
 
+import math
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import (
+    DEFAULT_LEVELS,
+    MIN_SIDE,
     NO_STYLE,
     STYLE_WEIGHTS,
     ZOO,
+    BaseEngine,
     Engine,
     Frames,
     ModelCard,
     Style,
     read_card,
+    style_of,
+    takes_pictures,
 )
 from engines import open_engine as open_model
-from streamstyle.closing import Closing
 from streamstyle.errors import UserError
+from streamstyle.pixels import resized
+from streamstyle.sources.still import SUFFIXES, list_stills, read_still
 
 DEFAULT_MODEL = "medium"
 
 DEFAULT_STYLE = "starry-night"
+
+PICTURE_MODEL = "wct"
+"""What paints in the style of a picture, unless told another."""
+
+PICTURE_SIDE = 384
+"""Pixels of the short side at which the style of a picture is taken."""
+
+LONGEST = 1024
+"""Pixels of the long side, at most: a frieze is squeezed."""
 
 CLASSIC_STYLE = "classic"
 """Johnson's net of the published width: what speeds are compared by."""
@@ -42,14 +62,7 @@ def find_style(style: str | Path) -> tuple[ModelCard, int]:
     of a file of your own. MODEL or FILE.onnx alone is its first style.
     """
     model, name = _split(style)
-    if model.endswith(".onnx"):
-        card = read_card(Path(model))
-    elif model in shipped_models():
-        card = read_card(shipped_models()[model])
-    else:
-        raise UserError(
-            f"no model {model}; there is {', '.join(shipped_models())}, or the path of a .onnx file"
-        )
+    card = _card(model)
     names = [known.name for known in card.styles]
     if not name:
         return card, 0
@@ -60,6 +73,16 @@ def find_style(style: str | Path) -> tuple[ModelCard, int]:
     return card, names.index(name)
 
 
+def _card(model: str) -> ModelCard:
+    if model.endswith(".onnx"):
+        return read_card(Path(model))
+    if model in shipped_models():
+        return read_card(shipped_models()[model])
+    raise UserError(
+        f"no model {model}; there is {', '.join(shipped_models())}, or the path of a .onnx file"
+    )
+
+
 def style_inputs(card: ModelCard, number: int) -> Style:
     """What has the model of `card` paint in that one of its styles alone."""
     count = len(card.styles)
@@ -67,9 +90,15 @@ def style_inputs(card: ModelCard, number: int) -> Style:
 
 
 def styles_beside(style: str) -> tuple[list[str], int]:
-    """All styles of the model that paints in `style`, to go through, and which of them that is."""
+    """All styles of the model that paints in `style`, to go through, and which of them that is;
+    of a picture, the pictures in its folder; of a mix, what is beside its first part."""
+    style = next(iter(_weighted(style)))
+    model, name = _split(style)
+    if _is_picture(name):
+        before = style.removesuffix(name)
+        pictures = [before + str(path) for path in list_stills(Path(name).parent)]
+        return pictures, pictures.index(style) if style in pictures else -1
     card, number = find_style(style)
-    model, _ = _split(style)
     prefix = "" if style in (known.name for known in card.styles) else f"{model}:"
     return [prefix + known.name for known in card.styles], number
 
@@ -77,32 +106,162 @@ def styles_beside(style: str) -> tuple[list[str], int]:
 def _split(style: str | Path) -> tuple[str, str]:
     """The model, and the style's name if one is given."""
     text = str(style)
-    if match := re.fullmatch(r"(.+\.onnx)(?::(.+))?", text):
+    if match := re.fullmatch(r"(.+?\.onnx)(?::(.+))?", text):
         return match[1], match[2] or ""
     if text in shipped_models():
         return text, ""
     model, _, name = text.rpartition(":")
+    if _is_picture(text) and model not in shipped_models():  # C: is no model
+        return PICTURE_MODEL, text
     return model or DEFAULT_MODEL, name
 
 
-class StyledEngine(Closing):
-    """A model of many styles that paints in one of them unless told another; see `Engine`."""
+@dataclass(frozen=True)
+class Transfer:
+    """How a picture is taken as a style; for models of the family wct."""
 
-    def __init__(self, engine: Engine, number: int) -> None:
+    levels: tuple[str, ...] = DEFAULT_LEVELS
+    """Of the features that are made like the picture's, relu1_1 to relu5_1: the deeper, the larger
+    its shapes; several are painted one after the other, which costs as much more."""
+    alpha: float = 1.0
+    """0 leaves the features as they are, 1 makes them wholly the picture's."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise UserError(f"alpha is from 0 to 1, got {self.alpha}")
+
+
+def read_style(style: str | Path, transfer: Transfer = Transfer()) -> tuple[ModelCard, Style]:
+    """The model that paints in `style`, and its inputs for it.
+
+    A style is what `find_style` takes, or a PICTURE, MODEL:PICTURE or FILE.onnx:PICTURE. Several of
+    one model are mixed, by weights: A+B, A=2+B. Raises UserError or EngineError where it can't be.
+    """
+    mixed: dict[str, NDArray[np.float32]] = {}
+    parts = _weighted(str(style))
+    total = sum(parts.values())
+    model: ModelCard | None = None
+    for part, weight in parts.items():
+        card, inputs = _read_one(part, transfer)
+        if model is not None and (model.path != card.path or not inputs):
+            raise UserError(
+                f"{part} is painted by {card.path.name}, which can't be mixed into one style with "
+                f"those of {model.path.name}"
+            )
+        model = card
+        for name, array in inputs.items():
+            mixed[name] = mixed.get(name, np.float32(0)) + np.float32(weight / total) * array
+    assert model is not None
+    return model, mixed
+
+
+def asked_for(style: str | None, pictures: Sequence[str], default: str = DEFAULT_STYLE) -> str:
+    """The style that --style and --style-image ask for; with pictures, --style names a model. Of a
+    folder it is the first picture, with the others beside it."""
+    if not pictures:
+        return style or default
+    parts = []
+    for picture in pictures:
+        if Path(picture).is_dir():
+            stills = list_stills(Path(picture))
+            if not stills:
+                raise UserError(f"no pictures in {picture}; it takes {', '.join(sorted(SUFFIXES))}")
+            picture = str(stills[0])
+        if not _is_picture(picture.rpartition("=")[0] or picture) and not _is_picture(picture):
+            raise UserError(
+                f"{picture} is not a picture by its name, which ends in "
+                f"{', '.join(sorted(SUFFIXES))}"
+            )
+        parts.append(picture if style is None else f"{style}:{picture}")
+    return "+".join(parts)
+
+
+def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, Style]:
+    model, name = _split(style)
+    if not _is_picture(name):
+        card, number = find_style(style)
+        if takes_pictures(card):
+            raise UserError(f"{card.path.name} paints in the style of a picture; give one")
+        return card, style_inputs(card, number)
+    card = _card(model)
+    if not takes_pictures(card):
+        raise UserError(
+            f"{card.path.name} paints in styles of its own, not in that of a picture; "
+            f"{PICTURE_MODEL} does"
+        )
+    picture = Path(name)
+    changed = picture.stat().st_mtime_ns if picture.exists() else 0
+    return card, _style_of_picture(card.path, card.sha256, picture, changed, transfer)
+
+
+@lru_cache(maxsize=64)
+def _style_of_picture(
+    model: Path, _sha256: str, picture: Path, _changed_ns: int, transfer: Transfer
+) -> Style:
+    return style_of(read_card(model), read_picture(picture), transfer.levels, transfer.alpha)
+
+
+def read_picture(path: Path) -> Frames:
+    """A picture to paint in the style of, (1, H, W, 3), its short side PICTURE_SIDE pixels."""
+    still = read_still(path)
+    height, width = still.image.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise UserError(
+            f"{path} has {width}x{height} pixels; a style takes at least {MIN_SIDE}x{MIN_SIDE}"
+        )
+    image = still.image
+    assert still.still is not None
+    if still.still.alpha is not None:  # as a page shows it
+        opacity = still.still.alpha[..., np.newaxis] / 255
+        image = (opacity * image + (1 - opacity) * 255).astype(np.uint8)
+    scale = PICTURE_SIDE / min(height, width)
+    sides = [min(LONGEST, max(MIN_SIDE, round(side * scale))) for side in (width, height)]
+    return resized(image, *sides)[np.newaxis]
+
+
+def _weighted(style: str) -> dict[str, float]:
+    """The parts of a mix, with their weights."""
+    if Path(style).exists():
+        return {style: 1.0}
+    parts = {}
+    for part in style.split("+"):
+        name, _, weight = part.rpartition("=")
+        try:
+            value = float(weight) if name else 1.0
+        except ValueError:  # it was a part of the name
+            name, value = part, 1.0
+        if not 0 < value < math.inf:
+            raise UserError(f"a weight is a number above 0, got {weight} for {name}")
+        parts[name or part] = value
+    return parts
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+class StyledEngine(BaseEngine):
+    """A model of many styles that paints in one unless told another; see `Engine`."""
+
+    def __init__(self, engine: Engine, style: Style) -> None:
         self.card = engine.card
         self.backend, self.device = engine.backend, engine.device
+        self.style_inputs = engine.style_inputs
         self._engine = engine
-        self._style = style_inputs(engine.card, number)
+        self._style = style
 
     @property
     def precision(self) -> str:
         return self._engine.precision
 
-    def prepare(self, height: int, width: int, batch: int = 1) -> None:
-        self._engine.prepare(height, width, batch)
+    def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
+        self._engine.prepare(height, width, batch, style or self._style)
 
-    def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
-        return self._engine.paint(frames, style or self._style)
+    def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
+        return self._engine.run(frames, style or self._style)
+
+    def begin(self) -> None:
+        self._engine.begin()
 
     def close(self) -> None:
         self._engine.close()
@@ -113,9 +272,10 @@ def open_engine(
     backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
+    transfer: Transfer = Transfer(),
 ) -> Engine:
-    """Open the engine that paints in `style`; see `find_style`, and `engines.open_engine` for the
+    """Open the engine that paints in `style`; see `read_style`, and `engines.open_engine` for the
     rest."""
-    card, number = find_style(style)
+    card, inputs = read_style(style, transfer)
     engine = open_model(card.path, backend, device, precision)
-    return engine if len(card.styles) == 1 else StyledEngine(engine, number)
+    return StyledEngine(engine, inputs) if inputs else engine

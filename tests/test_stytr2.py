@@ -16,7 +16,7 @@ from torch.nn import functional  # noqa: E402
 
 from engines import EngineError, open_engine, read_card  # noqa: E402
 from engines.style_image import style_of  # noqa: E402
-from export import stytr2_file
+from export import stytr2_file  # noqa: E402
 from export import train_stytr2 as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.engine_file import psnr  # noqa: E402
@@ -347,6 +347,7 @@ def skip_tracing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stytr2_file, "halve_weights", lambda _model: None)
 
 
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_halves_of_the_file_paint_as_pytorch_does(trained: Path, backend: str) -> None:
     graph = PictureGraph(net_of(trained))
     random = np.random.default_rng(0)

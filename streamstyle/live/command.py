@@ -10,6 +10,7 @@ from streamstyle.live.controls import Controls
 from streamstyle.live.session import FALLBACK_FPS, LiveSession, Promise, Status
 from streamstyle.live.styles import choose
 from streamstyle.live.window import Window
+from streamstyle.masks import open_mask
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
 from streamstyle.sources import Source, VideoSource, open_video
@@ -19,6 +20,7 @@ from streamstyle.sources.paced import PacedSource
 from streamstyle.sources.pattern import PREFIX as PATTERN
 from streamstyle.sources.screen import PREFIX as SCREEN
 from streamstyle.sources.screen import ScreenSource
+from streamstyle.styles import Transfer, asked_for
 
 NO_WINDOW_WAIT_S = 0.5
 
@@ -31,15 +33,25 @@ def live(options: argparse.Namespace) -> None:
         options.source, options.size, fps, options.loop, options.realtime
     )
     chosen = partial(
-        choose, backend=options.engine, device=options.device, precision=options.precision
+        choose,
+        backend=options.engine,
+        device=options.device,
+        precision=options.precision,
+        transfer=Transfer(options.levels, options.alpha),
     )
     controls = Controls(
-        style=options.style,
+        style=asked_for(options.style, options.style_image),
         strength=options.strength,
         steady=options.steady,
         mirror=options.mirror,
+        keep_colors=options.keep_colors,
+        second_style=options.elsewhere,
+        mix=0.5,
     )
-    with LiveSession(opener, controls, promise, endless, chosen) as session:
+    if options.mask is None and (options.elsewhere is not None or options.invert_mask):
+        raise UserError("--elsewhere and --invert-mask need a --mask")
+    mask = None if options.mask is None else open_mask(options.mask, options.invert_mask)
+    with LiveSession(opener, controls, promise, endless, chosen, mask) as session:
         if options.record is not None:
             session.record(options.record)
         for address in options.stream:

@@ -29,7 +29,7 @@ class Controls:
     style: str = DEFAULT_STYLE
     second_style: str | None = None
     mix: float = 0.0
-    """0 is the first style alone, 1 the second."""
+    """0 is the first style alone, 1 the second. With a mask, the second is what is outside."""
     strength: float = 1.0
     """0 is the original, 1 the painting."""
     steady: float = 0.0
@@ -37,5 +37,7 @@ class Controls:
     view: View = View.PAINTED
     split: float = 0.5
     """Where the line of View.SPLIT is, from 0, left, to 1, right."""
+    keep_colors: bool = False
+    """Take only light and dark from the painting."""
     mirror: bool = False
     paused: bool = False

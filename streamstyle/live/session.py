@@ -20,8 +20,9 @@ from streamstyle.live.governor import Governor, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.stabiliser import Stabiliser
 from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
+from streamstyle.masks import Mask, composed
 from streamstyle.paint import describe
-from streamstyle.pixels import blended, fitted, mirrored, resized
+from streamstyle.pixels import blended, fitted, mirrored, recolored, resized
 from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
@@ -94,10 +95,12 @@ class LiveSession(Closing):
         promise: Promise = Promise(),
         endless: bool = True,
         choose: Callable[[str], Choice] = choose,
+        mask: Mask | None = None,
     ) -> None:
         """`opener` opens the source, again each time it has gone if it is `endless`.
-        `choose` finds what paints in a style. Raises UserError if the source can't be opened the
-        first time."""
+        `choose` finds what paints in a style. With `mask`, which is closed at the end, only what is
+        inside is painted; outside, the second style if there is one. Raises UserError if the source
+        can't be opened the first time."""
         self.notes: list[str] = []
         self._controls = controls
         self._capture = Capture(opener, endless)
@@ -112,7 +115,9 @@ class LiveSession(Closing):
             promise.max_latency_ms,
         )
         self._shelf = EngineShelf(choose)
+        self._mask = mask
         self._mix = StyleMix(self._shelf)
+        self._mix_outside = StyleMix(self._shelf)
         self._fade = Fade()
         self._stabiliser = Stabiliser()
         self._outlets: list[Outlet] = []
@@ -259,6 +264,8 @@ class LiveSession(Closing):
         self._painter.join()
         self._capture.join()
         self._shelf.close()
+        if self._mask is not None:
+            self._mask.close()
         self.stop_recording()
         for outlet in self._outlets:
             outlet.join()
@@ -289,17 +296,23 @@ class LiveSession(Closing):
         original = mirrored(fitted(frame.image, width, height), False, controls.mirror)
         sizes = self._governor.wanted()
         started_at_s = now_s()
-        layers, changed = self._mix.layers(controls, sizes, started_at_s)
+        inside = controls if self._mask is None else replace(controls, second_style=None)
+        layers, changed = self._mix.layers(inside, sizes, started_at_s)
         if not layers:  # so that a window is never empty while the first style is loaded
             return frame.with_image(original)
         if changed:
             self._fade.begin()
         seen = resized(original, *sizes[0])
         painting = _paint(layers, seen)
+        if self._mask is not None:
+            around = self._around(seen, controls, sizes, started_at_s)
+            painting = composed(painting, around, self._mask(frame.with_image(seen)))
         painted_at_s = now_s()
         kept = self._fade.kept(started_at_s)
         painting = self._stabiliser(seen, painting, controls.steady, kept)
         painting = resized(painting, width, height)
+        if controls.keep_colors:
+            painting = recolored(painting, original)
         if controls.strength < 1:
             painting = blended(painting, original, controls.strength)
         at_s = now_s()
@@ -313,6 +326,16 @@ class LiveSession(Closing):
         for outlet in self._outlets:
             outlet.put(frame.with_image(painting))
         return frame.with_image(_viewed(painting, original, controls))
+
+    def _around(
+        self, seen: Image, controls: Controls, sizes: tuple[Size, ...], at_s: float
+    ) -> Image:
+        """What is to be seen outside of the mask."""
+        if controls.second_style is None:
+            return seen
+        outside = replace(controls, style=controls.second_style, second_style=None)
+        layers, _ = self._mix_outside.layers(outside, sizes, at_s)
+        return _paint(layers, seen) if layers else seen
 
     def _offer(self, frame: Frame) -> None:
         with self._shown:

@@ -13,7 +13,7 @@ import numpy as np
 from engines import Engine, Style, open_engine
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
-from streamstyle.styles import find_style, style_inputs
+from streamstyle.styles import Transfer, read_style
 
 FADE_S = 0.5
 """How long one style takes to become another."""
@@ -37,12 +37,16 @@ class Choice:
 
 
 def choose(
-    style: str, backend: str = "auto", device: str = "auto", precision: str = "auto"
+    style: str,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    transfer: Transfer = Transfer(),
 ) -> Choice:
-    """See `find_style`, and `engines.open_engine`."""
-    card, number = find_style(style)
+    """See `read_style`, and `engines.open_engine`."""
+    card, inputs = read_style(style, transfer)
     opener = partial(open_engine, card.path, backend, device, precision)
-    return Choice(card.sha256, style_inputs(card, number), opener)
+    return Choice(card.sha256, inputs, opener)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class EngineShelf:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._ready: dict[str, frozenset[Size]] = {}
         self._wanted: list[tuple[str, Size]] = []
-        self._in_use: frozenset[str] = frozenset()
+        self._used_by: dict[object, frozenset[str]] = {}
         self._closed = False
         self._changed = threading.Condition()
         self.problems: dict[str, str] = {}
@@ -95,12 +99,12 @@ class EngineShelf:
             sizes = [self._ready_sizes(style) for style in self._in_use]
             return frozenset.intersection(*sizes) if sizes else frozenset()
 
-    def use(self, styles: frozenset[str], sizes: tuple[Size, ...]) -> None:
-        """These are painted with: they are not to be closed, and to be made ready for these sizes,
-        the most urgent first."""
+    def use(self, user: object, styles: frozenset[str], sizes: tuple[Size, ...]) -> None:
+        """These are what `user` paints with: they are not to be closed, and to be made ready for
+        these sizes, the most urgent first."""
         with self._changed:
-            if (styles, sizes) != (self._in_use, self._sizes):
-                self._in_use, self._sizes = styles, sizes
+            if (styles, sizes) != (self._used_by.get(user), self._sizes):
+                self._used_by[user], self._sizes = styles, sizes
                 self._changed.notify()
 
     def forgive(self) -> None:
@@ -126,7 +130,7 @@ class EngineShelf:
             try:
                 choice = self._choose(style)
                 engine = self._engines.get(choice.model) or choice.open()
-                engine.prepare(size[1], size[0])
+                engine.prepare(size[1], size[0], style=choice.inputs)
                 if not self._engines:
                     _warm(engine, choice.inputs, size)
             except Exception as error:  # whatever it is, the picture goes on
@@ -137,6 +141,10 @@ class EngineShelf:
             with self._changed:
                 if task in self._wanted:
                     self._wanted.remove(task)
+
+    @property
+    def _in_use(self) -> frozenset[str]:
+        return frozenset().union(*self._used_by.values())
 
     def _next_task(self) -> tuple[str, Size] | None:
         """A style and a size to ready it for; None at the end."""
@@ -225,7 +233,7 @@ class StyleMix:
                 self._origin = wanted
             self._target = wanted
         shares = self._shares(at_s)
-        self._shelf.use(frozenset(shares), sizes)
+        self._shelf.use(self, frozenset(shares), sizes)
         return self._paintings(shares, sizes[0]), changed
 
     def _shares(self, at_s: float) -> dict[str, float]:

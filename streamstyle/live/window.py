@@ -131,6 +131,7 @@ class Window(Closing):
             Key((".",), "more of the second style", lambda: more("mix", STEP)),
             Key(("-",), "less strength; also by the wheel", lambda: more("strength", -STEP)),
             Key(("+", "="), "more strength", lambda: more("strength", STEP)),
+            Key(("k",), "keep the colors of the original", lambda: flip("keep_colors")),
             Key(("s",), "steadier: 0, 50, 100 %", self._steadier),
             Key(("v",), "painted, original, side by side, split (drag the line)", self._next_view),
             Key(("m",), "mirror", lambda: flip("mirror")),

@@ -32,7 +32,7 @@ class StillSource(Closing):
             self.info = SourceInfo(path.name, len(self.paths), None, None, None)
         elif path.exists():
             self.paths = [path]
-            height, width = _read(path, 0).image.shape[:2]
+            height, width = read_still(path).image.shape[:2]
             self.info = SourceInfo(path.name, 1, width, height, None)
         else:
             raise UserError(f"there is no file or folder {path}")
@@ -41,7 +41,7 @@ class StillSource(Closing):
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self.paths):
             try:
-                yield _read(path, index)
+                yield read_still(path, index)
             except UserError as error:
                 self.notes.append(str(error))
 
@@ -61,7 +61,8 @@ def list_stills(folder: Path) -> list[Path]:
     )
 
 
-def _read(path: Path, index: int) -> Frame:
+def read_still(path: Path, index: int = 0) -> Frame:
+    """The image at `path`, upright. Raises UserError if it can't be read."""
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file)
@@ -70,6 +71,8 @@ def _read(path: Path, index: int) -> Frame:
                 icc_profile = None  # it speaks of inks, which are gone in RGB
             exif = picture.getexif().tobytes() if picture.getexif() else None
             image, alpha = _to_rgb(picture)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not an image that can be read") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

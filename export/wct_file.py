@@ -1,0 +1,175 @@
+"""Writing the engine file of WCT: one graph, in which each level is a part of its own."""
+
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from engines import open_part
+from engines.card import FORMAT
+from engines.parts import part_name
+from export.engine_file import (
+    EXAMPLE,
+    MIN_PSNR_DB,
+    SIZES,
+    halve_weights,
+    psnr,
+    save,
+    trace,
+)
+from export.errors import ExportError
+from export.models.wct import LevelGraph
+from export.photos import list_photos, load_picture
+from export.train_wct import Autoencoders
+
+INPUTS = ("frame", "transform", "center", "shift", "masks")
+OUTPUTS = ("stylized", "content_mean", "content_covariance")
+
+
+def write_wct_engine(
+    nets: Autoencoders, out: Path, training: dict[str, Any], photos: Path
+) -> dict[str, Any]:
+    """Export all levels of `nets`, check them on photos, and write them under `out` if they agree.
+
+    Returns what was measured, which is in the file as well. Raises ExportError, and writes
+    nothing, if any painted photo is below MIN_PSNR_DB.
+    """
+    graphs = {
+        level: LevelGraph(nets.encoder, decoder, level).eval()  # type: ignore[arg-type]
+        for level, decoder in nets.decoders.items()
+    }
+    model = export_levels(graphs)
+    halve_weights(model)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        trial = Path(folder) / out.name
+        card = {
+            "streamstyle_format": FORMAT,
+            "family": "wct",
+            "styles": "[]",
+            "parts": json.dumps(list(graphs)),
+            "training": json.dumps(training, ensure_ascii=False),
+            "verification": "{}",
+        }
+        save(model, card, trial)
+        verification = _verify(graphs, trial, photos)
+        card["verification"] = json.dumps(verification)
+        save(model, card, trial)
+        trial.replace(out)
+    return verification
+
+
+def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:
+    """One graph of all levels: they share `frame` and the encoder's weights; all else is named
+    LEVEL/NAME (see engines/parts.py)."""
+    whole: onnx.ModelProto | None = None
+    for level, graph in graphs.items():
+        model = _export_level(graph)
+        _name_after(model, level)
+        if whole is None:
+            whole = model
+            continue
+        known = {tensor.name for tensor in whole.graph.initializer}
+        whole.graph.node.extend(model.graph.node)
+        whole.graph.output.extend(model.graph.output)
+        whole.graph.input.extend(port for port in model.graph.input if port.name != "frame")
+        whole.graph.initializer.extend(
+            tensor for tensor in model.graph.initializer if tensor.name not in known
+        )
+    assert whole is not None
+    del whole.graph.value_info[:]
+    return whole
+
+
+def _export_level(graph: LevelGraph) -> onnx.ModelProto:
+    channels = graph.channels
+    example = (
+        EXAMPLE,
+        torch.zeros(2, channels, channels),
+        torch.zeros(2, channels),
+        torch.zeros(2, channels),
+        torch.zeros(2, 3, 5),
+    )
+    free = torch.export.Dim.DYNAMIC  # with a name and a least size the exporter finds it has none
+    by_region = {0: free}
+    shapes = (
+        {0: free, 1: free, 2: free},
+        by_region,
+        by_region,
+        by_region,
+        {0: free, 1: free, 2: free},
+    )
+    return trace(graph, example, shapes, INPUTS, OUTPUTS)
+
+
+def _name_after(model: onnx.ModelProto, level: str) -> None:
+    """Put `level` before every name but those that the levels share."""
+    shared = {"", "frame"}
+    shared |= {tensor.name for tensor in model.graph.initializer if _is_shared(tensor.name)}
+
+    def renamed(name: str) -> str:
+        return name if name in shared else part_name(level, name)
+
+    for node in model.graph.node:
+        node.name = part_name(level, node.name)
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+    for tensor in (*model.graph.initializer, *model.graph.input, *model.graph.output):
+        tensor.name = renamed(tensor.name)
+    del model.graph.value_info[:]
+
+
+def _is_shared(name: str) -> bool:
+    return name.startswith("encoder.")
+
+
+def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str, Any]:
+    """Paint photos of each size by PyTorch and by the file, with transforms that swap the photos'
+    statistics; raises ExportError if they differ."""
+    candidates = list_photos(photos)
+    worst = math.inf
+    largest = 0
+    for level, graph in graphs.items():
+        with open_part(path, level, "openvino", "cpu", "fp32") as engine:
+            for index, (height, width) in enumerate(SIZES):
+                photo = load_picture(candidates[index % len(candidates)])
+                rgb = torch.nn.functional.interpolate(photo, (height, width), mode="area")
+                frame = (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+                inputs = _some_transform(graph.channels, seed=index)
+                with torch.no_grad():
+                    expected = graph(frame, *inputs.values())[0].numpy()
+                arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
+                painted = engine.paint(frame.numpy(), arrays)
+                difference = np.abs(painted.astype(int) - expected.astype(int))
+                largest = max(largest, int(difference.max()))
+                worst = min(worst, psnr(painted, expected))
+    if worst < MIN_PSNR_DB:
+        raise ExportError(
+            f"the exported file paints differently from PyTorch: {worst:.1f} dB where "
+            f"{MIN_PSNR_DB:.0f} are needed; nothing was written"
+        )
+    return {
+        "against": "PyTorch float32",
+        "sizes": [f"{width}x{height}" for height, width in SIZES],
+        "worst_psnr_db": round(min(worst, 99.0), 1),
+        "largest_difference_of_255": largest,
+    }
+
+
+def _some_transform(channels: int, seed: int) -> dict[str, Tensor]:
+    """Near the identity, of two regions, side by side."""
+    chance = torch.Generator().manual_seed(seed)
+    noise = torch.randn(2, channels, channels, generator=chance) / channels
+    center = torch.zeros(2, channels)
+    left = torch.tensor([1.0, 0.0])
+    return {
+        "transform": torch.eye(channels) + 0.3 * noise,
+        "center": center,
+        "shift": center,
+        "masks": torch.stack([left, 1 - left])[:, None],
+    }

@@ -1,0 +1,135 @@
+"""Where to paint: a mask for each frame, from an image, a video, or a network that finds the
+subject."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.closing import Closing
+from streamstyle.errors import UserError
+from streamstyle.frame import Frame, Image
+from streamstyle.pixels import softened
+from streamstyle.segmentation import Segmentation
+from streamstyle.sources import Clip, open_video
+from streamstyle.sources.still import SUFFIXES, read_still
+
+Part = NDArray[np.float32]
+"""(H, W, 1): 1 where a pixel is inside, 0 where it is outside, between at soft edges."""
+
+SOFTNESS = 1 / 200
+"""Of the frame's longer side: over which a hard edge becomes soft."""
+
+
+class Mask(Protocol):
+    def __call__(self, frame: Frame) -> Part:
+        """What of the frame is inside. Frames are asked for in the order of time."""
+
+    def close(self) -> None:
+        """Give up what is held open."""
+
+
+def open_mask(location: str, inverted: bool = False) -> Mask:
+    """What is inside of a mask, or with `inverted` outside of it.
+
+    A mask is an image or a video, white inside and black outside (of an image with transparency,
+    its opacity), stretched over the frame; or an .onnx file that segments (see
+    streamstyle/segmentation.py). Raises UserError if it can't be had.
+    """
+    suffix = Path(location).suffix.lower()
+    mask: Mask
+    if suffix == ".onnx":
+        mask = _SegmentedMask(Path(location))
+    elif suffix in SUFFIXES - {".gif"}:
+        mask = _ImageMask(Path(location))
+    else:
+        mask = _VideoMask(location)
+    return _Inverted(mask) if inverted else mask
+
+
+class _ImageMask(Closing):
+    def __init__(self, path: Path) -> None:
+        still = read_still(path)
+        assert still.still is not None
+        alpha = still.still.alpha
+        self._grey = _grey(still.image) if alpha is None else alpha
+        self._part: Part | None = None
+
+    def __call__(self, frame: Frame) -> Part:
+        if self._part is None or self._part.shape[:2] != frame.image.shape[:2]:
+            self._part = _part(self._grey, frame)
+        return self._part
+
+    def close(self) -> None:
+        pass
+
+
+class _VideoMask(Closing):
+    """The mask's frame of the same time, as both count from their beginning; its last one stays."""
+
+    def __init__(self, location: str) -> None:
+        self._source = open_video(location, Clip())
+        self._frames = iter(self._source)
+        self._following: Frame | None = None
+        self._present = next(self._frames)
+        self._began: Fraction | None = None
+        self._own_beginning = self._present.pts_seconds
+        self._advance()
+
+    def __call__(self, frame: Frame) -> Part:
+        if self._began is None:
+            self._began = frame.pts_seconds
+        at = frame.pts_seconds - self._began + self._own_beginning
+        while self._following is not None and self._following.pts_seconds <= at:
+            self._present = self._following
+            self._advance()
+        return _part(_grey(self._present.image), frame)
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _advance(self) -> None:
+        self._following = next(self._frames, None)
+
+
+class _SegmentedMask(Closing):
+    def __init__(self, path: Path) -> None:
+        self._segmentation = Segmentation(path)
+
+    def __call__(self, frame: Frame) -> Part:
+        return _part(self._segmentation(frame.image), frame)
+
+    def close(self) -> None:
+        pass
+
+
+def _grey(image: Image) -> NDArray[np.uint8]:
+    grey: NDArray[np.uint8] = image.max(axis=2)
+    return grey
+
+
+def _part(grey: NDArray[np.uint8], frame: Frame) -> Part:
+    return softened(grey, frame.width, frame.height, SOFTNESS * max(frame.width, frame.height))
+
+
+def composed(inside: Image, outside: Image, part: Part) -> Image:
+    """`inside` where `part` is 1, `outside` where it is 0."""
+    if inside.shape != outside.shape:
+        raise UserError("the painting and what is around it differ in size")
+    mixed = part * inside + (1 - part) * outside
+    return np.round(mixed).astype(np.uint8)
+
+
+class _Inverted(Closing):
+    """Inside is what is outside of another mask."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+
+    def __call__(self, frame: Frame) -> Part:
+        return np.float32(1) - self._mask(frame)
+
+    def close(self) -> None:
+        self._mask.close()
