@@ -194,8 +194,7 @@ def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
         "commands": [shlex.join(words)],
         "net": asdict(config.net),
         "steps": step,
-        "photos": len(list_photos(Path(config.photos))),
-        "pictures": len(list_photos(Path(config.pictures))),
+        "photos": len(list_photos(options.photos)),
         "losses": (
             f"content at {', '.join(config.loss.content_layers)}, style and identity at "
             f"{', '.join(config.loss.style_layers)} of {Path(config.loss.network).stem}"
