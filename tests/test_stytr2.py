@@ -30,7 +30,12 @@ from export.models.stytr2 import (  # noqa: E402
     sinusoidal_encoding,
 )
 from export.stytr2_file import PictureGraph, write_stytr2_engine  # noqa: E402
-from export.stytr2_loss import StyTr2Loss, StyTr2LossConfig, normalised  # noqa: E402
+from export.stytr2_loss import (  # noqa: E402
+    StyTr2Loss,
+    StyTr2LossConfig,
+    normalised,
+    some_of_each,
+)
 from export.train_stytr2 import (  # noqa: E402
     StyTr2TrainConfig,
     load_trained_stytr2,
@@ -124,23 +129,48 @@ def test_sinusoidal_encoding_tells_every_place() -> None:
     assert (painted - net()(photo, picture)).abs().max() > 1e-3
 
 
-def test_attention_is_equation_5() -> None:
-    """The decoder's first one, against its definition."""
+@pytest.mark.parametrize("number", range(4))
+def test_each_attention_of_the_decoder_is_equation_5(number: int) -> None:
+    """Against its definition."""
     made = net()
-    layer = made.decoder[0]
+    layer = made.decoder[number // 2]
+    attention = (layer.first, layer.second)[number % 2]
     seen = {}
-    layer.first.register_forward_hook(lambda _m, inputs, output: seen.update(x=inputs[0], y=output))
+    attention.register_forward_hook(lambda _m, inputs, output: seen.update(x=inputs[0], y=output))
+    made.style_encoder[-1].register_forward_hook(lambda _m, _i, output: seen.update(style=output))
     with torch.no_grad():
-        keys, values = made.style_of(noise(1, 3, 40, 24))
-        made.paint(noise(1, 3, 32, 32), keys, values)
-        queries = layer.first.query(seen["x"])[0]
+        made(noise(1, 3, 32, 32), noise(1, 3, 40, 24, seed=1))
+        queries = attention.query(seen["x"])[0]
+        keys, values = attention.key(seen["style"])[0], attention.value(seen["style"])[0]
         heads = []
-        for head in range(4):
-            part = queries[:, 8 * head : 8 * head + 8]
-            weights = torch.softmax(part @ keys[0, 0, head].T / 8**0.5, dim=-1)
-            heads.append(weights @ values[0, 0, head])
-        expected = layer.first.out(torch.cat(heads, dim=-1))
+        for first in range(0, TINY.width, 8):
+            of_head = slice(first, first + 8)
+            weights = torch.softmax(queries[:, of_head] @ keys[:, of_head].T / 8**0.5, dim=-1)
+            heads.append(weights @ values[:, of_head])
+        expected = attention.out(torch.cat(heads, dim=-1))
     torch.testing.assert_close(seen["y"][0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_places_count_in_the_encoder_and_in_the_decoder() -> None:
+    made = net()
+    with torch.no_grad():
+        keys, values = made.style_of(noise(1, 3, 32, 32))
+        content, position = made.content_of(noise(1, 3, 32, 40))
+        painted = made.decode(content, position, keys, values)
+        assert (made.decode(content, 0 * position, keys, values) - painted).abs().max() > 1e-3
+        made.encoding.weight *= 0
+        assert (made.content_of(noise(1, 3, 32, 40))[0] - content).abs().max() > 1e-3
+
+
+def test_a_step_paints_each_in_another_style_and_some_in_their_own() -> None:
+    made = net()
+    content, style = noise(5, 3, 24, 24), noise(5, 3, 24, 24, seed=1)
+    with torch.no_grad():
+        painted, repainted = training._painted(made, content, style)
+        torch.testing.assert_close(painted, made(content, style), rtol=1e-4, atol=1e-5)
+        own = some_of_each(content, style)
+        torch.testing.assert_close(repainted, made(own, own), rtol=1e-4, atol=1e-5)
+    assert torch.equal(own, torch.cat([content[:2], style[3:]]))
 
 
 def test_losses_are_equations_9_to_12() -> None:
