@@ -41,6 +41,8 @@ class ModelCard:
     """How well it paints, by style, if it was measured: see benchmarks/quality.py."""
     parts: tuple[str, ...] = ()
     """Of a model of several: see engines/parts.py."""
+    style_tensors: tuple[str, ...] = ()
+    """Of a model that takes a picture beside the frame: see engines/split.py."""
 
     def __repr__(self) -> str:
         names = ", ".join(style.name for style in self.styles)
@@ -74,6 +76,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         verification=json.loads(properties["verification"]),
         measured=json.loads(properties.get("measured", "{}")),
         parts=tuple(json.loads(properties.get("parts", "[]"))),
+        style_tensors=tuple(json.loads(properties.get("style_tensors", "[]"))),
     )
 
 

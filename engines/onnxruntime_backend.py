@@ -14,7 +14,7 @@ from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.diagnosis import cuda_problem, preload_cuda, preload_tensorrt, tensorrt_problem
 from engines.errors import EngineError
-from engines.parts import cut_out
+from engines.split import graph_of
 
 NAME = "onnxruntime"
 TENSORRT = "tensorrt"
@@ -49,9 +49,9 @@ class OnnxRuntimeEngine(BaseEngine):
         self.card = card
         self.precision = "fp32"
         if device == "auto":
-            self.device, self._session = _first_that_starts(_graph(card, part))
+            self.device, self._session = _first_that_starts(graph_of(card, part))
         else:
-            self.device, self._session = device, _start(_graph(card, part), device)
+            self.device, self._session = device, _start(graph_of(card, part), device)
         self.style_inputs = _style_inputs(self._session)
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
@@ -101,15 +101,11 @@ class TensorRtEngine(OnnxRuntimeEngine):
             **_TENSORRT_PRECISIONS[self.precision],
         }
         self._session = _session(
-            _graph(card, part), [(_TENSORRT_PROVIDER, options), PROVIDERS["cuda"]]
+            graph_of(card, part), [(_TENSORRT_PROVIDER, options), PROVIDERS["cuda"]]
         )
         if _TENSORRT_PROVIDER not in self._session.get_providers():
             raise EngineError("onnxruntime could not start TensorRT and does not say why")
         self.style_inputs = _style_inputs(self._session)
-
-
-def _graph(card: ModelCard, part: str | None) -> Path | bytes:
-    return card.path if part is None else cut_out(card.path, part)
 
 
 def _first_that_starts(graph: Path | bytes) -> tuple[str, ort.InferenceSession]:

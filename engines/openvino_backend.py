@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
-from engines.parts import cut_out
+from engines.split import graph_of
 
 NAME = "openvino"
 
@@ -57,7 +57,7 @@ class OpenVinoEngine(BaseEngine):
         if precision != "auto":
             _check_precision(self.device, precision)
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
-        self._model = core().read_model(card.path if part is None else cut_out(card.path, part))
+        self._model = core().read_model(graph_of(card, part))
         self.style_inputs = {
             port.any_name: tuple(
                 side.get_length() if side.is_static else 1 for side in port.partial_shape

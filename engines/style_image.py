@@ -13,11 +13,12 @@ from engines.card import ModelCard
 from engines.errors import EngineError
 from engines.openvino_backend import core
 from engines.parts import cut_out
+from engines.split import split
 
 
 def takes_pictures(card: ModelCard) -> bool:
     """Whether the model paints in the style of any picture, rather than in styles of its own."""
-    return card.family == wct.WCT
+    return card.family == wct.WCT or bool(card.style_tensors)
 
 
 def style_of(
@@ -34,6 +35,10 @@ def style_of(
     if not takes_pictures(card):
         raise EngineError(f"{card.path.name} paints in styles of its own, not in a picture's")
     check_inputs(picture, NO_STYLE, ())
+    if len(picture) != 1:
+        raise EngineError(f"a style is of one picture, got {len(picture)}")
+    if card.style_tensors:
+        return _style_tensors(card, picture)
     return wct.style_of(card, partial(statistics_at, card, picture), levels, alpha)
 
 
@@ -45,6 +50,18 @@ def statistics_at(card: ModelCard, picture: Frames, level: str) -> wct.Statistic
     return wct.statistics_in(
         {name: request.get_tensor(name).data.copy() for name in wct.STATISTICS}
     )
+
+
+def _style_tensors(card: ModelCard, picture: Frames) -> Style:
+    request = _compiled_half(card.path, card.sha256, card.style_tensors).create_infer_request()
+    request.infer({"picture": np.require(picture, requirements=["C", "W"])})
+    return {name: request.get_tensor(name).data.copy() for name in card.style_tensors}
+
+
+@lru_cache(maxsize=2)
+def _compiled_half(path: Path, _sha256: str, tensors: tuple[str, ...]) -> ov.CompiledModel:
+    model = core().read_model(split(path, tensors)[0])
+    return core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,7 @@
 """`streamstyle-export`: train a net for a picture, and make an engine of it."""
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -13,15 +14,21 @@ from tqdm import tqdm
 
 from engines import EngineError, read_card
 from export import gatys
+from export.checkpoint import read_checkpoint
 from export.engine_file import write_engine
 from export.errors import ExportError
 from export.gatys import GatysConfig
 from export.losses import LossConfig
 from export.models.johnson import JohnsonConfig
 from export.models.many_style import ManyStyleConfig
+from export.models.stytr2 import StyTr2Config
 from export.photos import list_photos, to_image
 from export.styles import COLUMNS, StylePicture, read_styles
+from export.stytr2_file import write_stytr2_engine
+from export.stytr2_loss import StyTr2LossConfig
 from export.train import TrainConfig, load_trained, train
+from export.train_stytr2 import FAMILY as STYTR2
+from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
 from export.train_wct import WctConfig, train_wct
 from export.wct_file import write_wct_engine
 
@@ -100,9 +107,22 @@ def _train(options: argparse.Namespace, config: TrainConfig) -> None:
     _write(run / "checkpoint.pt", options)
 
 
+def _train_stytr2(options: argparse.Namespace) -> None:
+    _check_out(options.out, options.overwrite)
+    net = StyTr2Config.compact() if options.compact else StyTr2Config()
+    loss = StyTr2LossConfig.paper_code() if options.paper_code else StyTr2LossConfig()
+    config = StyTr2TrainConfig(str(options.photos), str(options.pictures))
+    parts = {"net": _replaced(net, options), "loss": _replaced(loss, options)}
+    run = options.run or options.out.with_suffix(".run")
+    train_stytr2(_replaced(config, options, **parts), run)
+    _write_stytr2(run / "checkpoint.pt", options)
+
+
 def _onnx(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
-    _write(options.checkpoint, options)
+    family = json.loads(read_checkpoint(options.checkpoint)["config"])["family"]
+    write = _write_stytr2 if family == STYTR2 else _write
+    write(options.checkpoint, options)
 
 
 def _gatys(options: argparse.Namespace) -> None:
@@ -159,6 +179,28 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
         ),
     }
     measured = write_engine(net, options.out, config.family, cards, training, options.photos)
+    _report(options.out, measured)
+
+
+def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
+    net, config, step = load_trained_stytr2(checkpoint)
+    words = [
+        "streamstyle-export",
+        *["train", "stytr2", "--photos", "PHOTOS", "--pictures", "PICTURES"],
+    ]
+    for part in (config, config.net, config.loss):
+        words += _given(part, {})
+    training = {
+        "commands": [shlex.join(words)],
+        "net": asdict(config.net),
+        "steps": step,
+        "photos": len(list_photos(options.photos)),
+        "losses": (
+            f"content at {', '.join(config.loss.content_layers)}, style and identity at "
+            f"{', '.join(config.loss.style_layers)} of {Path(config.loss.network).stem}"
+        ),
+    }
+    measured = write_stytr2_engine(net, options.out, training, options.photos)
     _report(options.out, measured)
 
 
@@ -255,6 +297,13 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
 
+    any_style = families.add_parser("stytr2", help="a transformer for the style of any picture")
+    any_style.set_defaults(command=_train_stytr2)
+    any_style.add_argument("--pictures", type=Path, required=True, help="folder of paintings")
+    any_style.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    any_style.add_argument("--compact", action="store_true", help="a net for real time on a CPU")
+    any_style.add_argument("--paper-code", action="store_true", help="weights of the authors' code")
+    _add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
     wct = families.add_parser("wct", help="nets that paint in the style of any picture")
     wct.set_defaults(command=_train_wct)
     wct.add_argument("--out", type=Path, required=True, help="the .onnx file to write")

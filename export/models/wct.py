@@ -63,7 +63,10 @@ class Decoder(nn.Module):
         for name in reversed(names):
             mirrored = encoder.convolutions[name].weight
             assert isinstance(mirrored, Tensor)
-            self.convolutions[name] = nn.Conv2d(mirrored.shape[0], mirrored.shape[1], 3)
+            convolution = nn.Conv2d(mirrored.shape[0], mirrored.shape[1], 3)
+            # PyTorch's own would let a signal fade away in so many layers.
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            self.convolutions[name] = convolution
 
     def forward(self, features: Tensor) -> Tensor:
         x = features
