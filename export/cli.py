@@ -29,7 +29,8 @@ from export.stytr2_loss import StyTr2LossConfig
 from export.train import TrainConfig, load_trained, train
 from export.train_stytr2 import FAMILY as STYTR2
 from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
-from export.train_wct import WctConfig, train_wct
+from export.train_wct import FAMILY as WCT
+from export.train_wct import WctConfig, load_trained_wct, train_wct
 from export.wct_file import write_wct_engine
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
@@ -121,8 +122,8 @@ def _train_stytr2(options: argparse.Namespace) -> None:
 def _onnx(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
     family = json.loads(read_checkpoint(options.checkpoint)["config"])["family"]
-    write = _write_stytr2 if family == STYTR2 else _write
-    write(options.checkpoint, options)
+    writers = {STYTR2: _write_stytr2, WCT: _write_wct}
+    writers.get(family, _write)(options.checkpoint, options)
 
 
 def _gatys(options: argparse.Namespace) -> None:
@@ -142,22 +143,21 @@ def _gatys(options: argparse.Namespace) -> None:
 def _train_wct(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
     run = options.run or options.out.with_suffix(".run")
-    config = _replaced(WctConfig(str(options.photos)), options)
-    nets = train_wct(config, run)
-    if int(os.environ.get("RANK", "0")) > 0:
-        return  # the first process of several writes
+    train_wct(_replaced(WctConfig(str(options.photos)), options), run)
+    if int(os.environ.get("RANK", "0")) == 0:  # the first process of several writes
+        _write_wct(run / "checkpoint.pt", options)
+
+
+def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
+    nets, config, step = load_trained_wct(checkpoint)
+    words = ["streamstyle-export", "train", "wct", "--photos", "PHOTOS", *_given(config, {})]
     training = {
-        "commands": [
-            shlex.join(
-                ["streamstyle-export", "train", "wct", "--photos", "PHOTOS", *_given(config, {})]
-            )
-        ],
-        "steps": config.steps,
+        "commands": [shlex.join(words)],
+        "steps": step,
         "photos": len(list_photos(options.photos)),
-        "losses": "pixels and features",
+        "losses": "pixels and features; a compact encoder's also to its teachers' features",
     }
-    measured = write_wct_engine(nets, options.out, training, options.photos)
-    _report(options.out, measured)
+    _report(options.out, write_wct_engine(nets, options.out, training, options.photos))
 
 
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:

@@ -27,6 +27,8 @@ from export.loss_network import LossNetwork, load_loss_network
 from export.models.wct import LEVELS, Decoder, compact_encoder
 from export.photos import PhotoCrops, list_photos, to_image
 
+FAMILY = "wct"
+
 LOG_EVERY = 24  # steps; no multiple of 5, or it would show one level only
 SAVE_EVERY = 500  # steps
 SAMPLES = 4  # photos in a sample picture
@@ -61,12 +63,12 @@ class WctConfig:
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
 
     def as_json(self) -> str:
-        return json.dumps({"family": "wct", **dataclasses.asdict(self)}, sort_keys=True)
+        return json.dumps({"family": FAMILY, **dataclasses.asdict(self)}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
-        if values.pop("family") != "wct":
+        if values.pop("family") != FAMILY:
             raise ValueError("it is of another family of nets")
         tuples = {key: tuple(values[key]) for key in ("teachers", "levels")}
         return cls(**values | tuples)
@@ -217,14 +219,15 @@ def _teachers(config: WctConfig) -> dict[str, LossNetwork]:
     teachers: dict[str, LossNetwork] = {}
     for source in config.teachers:
         network = load_loss_network(source, None)
-        for level in set(LEVELS) & set(network.layers):
-            teachers.setdefault(level, network)
+        for level in LEVELS:  # in one order: processes and checkpoints compare by it
+            if level in network.layers:
+                teachers.setdefault(level, network)
     return teachers
 
 
 def _lessons(teachers: Mapping[str, LossNetwork], rgb: Tensor) -> dict[str, Tensor]:
     lessons = {}
-    for teacher in set(teachers.values()):
+    for teacher in dict.fromkeys(teachers.values()):
         levels = [level for level, network in teachers.items() if network is teacher]
         lessons.update(teacher(rgb, levels))
     return lessons
