@@ -29,9 +29,10 @@ class StyTr2LossConfig:
     feature_identity_weight: float = 1.0
     """Of the second one: its features."""
     balanced: bool = True
-    """Divide each layer's term by the mean square of its target, which is about 1 in the normalised
-    VGG-19, so that weights carry over to other loss networks. The content's features are normalised
-    in any case."""
+    """Divide each layer's term by the mean square of its target, so that weights carry over between
+    loss networks: the squares are 2 to 11 in the normalised VGG-19, where this takes a quarter off
+    the style's loss, but up to 280 in networks whose activations are not normalised. The content's
+    features are normalised in any case."""
 
     @classmethod
     def paper_code(cls) -> "StyTr2LossConfig":

@@ -62,10 +62,11 @@ class StyTr2(nn.Module):
 
     It has two halves: `style_of` a picture is needed once, `paint` for each frame. A frame of P
     patches costs an attention matrix of heads x P x P numbers in each layer of the content's
-    encoder, and two of heads x P x S, for S patches of style, in each of the decoder. If a backend
-    writes them out, the first takes 0.7 GB in float32 at 640x480, where P is 4800, with 8 heads; at
-    1920x1080 (P 32400) it takes 34 GB, and one of the others, with a style of 256x256 (S 1024), 1.1
-    GB. So paint smaller and enlarge; half the side is a sixteenth of the first.
+    encoder, and two of heads x P x S, for S patches of style, in each of the decoder. With 8 heads
+    the first is 0.7 GB in float32 at 640x480, where P is 4800; at 1920x1080 (P 32400) it is 34 GB,
+    and one of the others, with a style of 256x256 (S 1024), 1.1 GB. OpenVINO on a CPU never writes
+    them out, and takes 60 MB for a frame of 640x480 in the compact net; onnxruntime does. The time
+    grows with P squared in any case, so paint smaller and enlarge: half the side is a sixteenth.
     """
 
     def __init__(self, config: StyTr2Config) -> None:
