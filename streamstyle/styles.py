@@ -42,6 +42,9 @@ PICTURE_MODEL = "wct"
 PICTURE_SIDE = 384
 """Pixels of the short side at which the style of a picture is taken."""
 
+PATCHES_SIDE = 256
+"""The same, for a model that compares each patch of the frame with each of the picture."""
+
 LONGEST = 1024
 """Pixels of the long side, at most: a frieze is squeezed."""
 
@@ -143,7 +146,7 @@ def read_style(style: str | Path, transfer: Transfer = Transfer()) -> tuple[Mode
     model: ModelCard | None = None
     for part, weight in parts.items():
         card, inputs = _read_one(part, transfer)
-        if model is not None and (model.path != card.path or not inputs):
+        if model is not None and (model.path != card.path or not mixes(card)):
             raise UserError(
                 f"{part} is painted by {card.path.name}, which can't be mixed into one style with "
                 f"those of {model.path.name}"
@@ -176,6 +179,12 @@ def asked_for(style: str | None, pictures: Sequence[str], default: str = DEFAULT
     return "+".join(parts)
 
 
+def mixes(card: ModelCard) -> bool:
+    """Whether the styles of a model can be mixed by weights: not where there is but one, nor where
+    a style is the patches of a picture."""
+    return not card.style_tensors and (len(card.styles) > 1 or takes_pictures(card))
+
+
 def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, Style]:
     model, name = _split(style)
     if not _is_picture(name):
@@ -198,11 +207,13 @@ def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, Style]:
 def _style_of_picture(
     model: Path, _sha256: str, picture: Path, _changed_ns: int, transfer: Transfer
 ) -> Style:
-    return style_of(read_card(model), read_picture(picture), transfer.levels, transfer.alpha)
+    card = read_card(model)
+    side = PATCHES_SIDE if card.style_tensors else PICTURE_SIDE
+    return style_of(card, read_picture(picture, side), transfer.levels, transfer.alpha)
 
 
-def read_picture(path: Path) -> Frames:
-    """A picture to paint in the style of, (1, H, W, 3), its short side PICTURE_SIDE pixels."""
+def read_picture(path: Path, short_side: int = PICTURE_SIDE) -> Frames:
+    """A picture to paint in the style of, (1, H, W, 3)."""
     still = read_still(path)
     height, width = still.image.shape[:2]
     if min(height, width) < MIN_SIDE:
@@ -214,7 +225,7 @@ def read_picture(path: Path) -> Frames:
     if still.still.alpha is not None:  # as a page shows it
         opacity = still.still.alpha[..., np.newaxis] / 255
         image = (opacity * image + (1 - opacity) * 255).astype(np.uint8)
-    scale = PICTURE_SIDE / min(height, width)
+    scale = short_side / min(height, width)
     sides = [min(LONGEST, max(MIN_SIDE, round(side * scale))) for side in (width, height)]
     return resized(image, *sides)[np.newaxis]
 

@@ -13,7 +13,7 @@ import numpy as np
 from engines import Engine, Style, open_engine
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
-from streamstyle.styles import Transfer, read_style
+from streamstyle.styles import Transfer, mixes, read_style
 
 FADE_S = 0.5
 """How long one style takes to become another."""
@@ -31,7 +31,7 @@ class Choice:
     """What paints in a style."""
 
     model: str
-    """Styles of one model share an engine."""
+    """Styles of one model share an engine, and glide into each other."""
     inputs: Style
     open: Callable[[], Engine]
 
@@ -46,7 +46,8 @@ def choose(
     """See `read_style`, and `engines.open_engine`."""
     card, inputs = read_style(style, transfer)
     opener = partial(open_engine, card.path, backend, device, precision)
-    return Choice(card.sha256, inputs, opener)
+    model = card.sha256 if mixes(card) else f"{card.sha256} {style}"
+    return Choice(model, inputs, opener)
 
 
 @dataclass(frozen=True)
