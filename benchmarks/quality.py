@@ -9,6 +9,7 @@ the sheet.
 
 import argparse
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from benchmarks.warping import Motion, motions_of, read_frames, warping_error
-from engines import Engine
+from engines import DEFAULT_LEVELS, Engine
 from export import gatys
 from export.engine_file import keep_measured
 from export.loss_network import LossNetwork, load_loss_network
@@ -25,7 +26,7 @@ from export.losses import LossConfig, PerceptualLoss
 from export.photos import list_photos, load_picture, to_image
 from export.styles import read_styles
 from streamstyle.frame import Image
-from streamstyle.styles import find_style, open_engine, styles_beside
+from streamstyle.styles import Transfer, find_style, is_picture, open_engine, styles_beside
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Of the style; the last one is the content's. The paper takes relu5_1 as well."""
@@ -95,8 +96,13 @@ def main() -> None:
     """Print a Markdown table, a row for each style, and write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "styles", nargs="+", metavar="STYLE", help="as for --style; a model alone is all its styles"
+        "styles",
+        nargs="+",
+        metavar="STYLE",
+        help="as for --style, a picture too; a model alone is all its styles",
     )
+    parser.add_argument("--levels", type=lambda t: tuple(t.split(",")), default=DEFAULT_LEVELS)
+    parser.add_argument("--alpha", type=float, default=1.0, help="for pictures as styles")
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--pictures", type=Path, required=True, help="folder of the paintings")
     parser.add_argument("--table", type=Path, default=Path("export/sixteen.csv"))
@@ -122,17 +128,21 @@ def main() -> None:
     columns = []
     figures: dict[Path, dict[str, Measured]] = {}
     for style in _all(options.styles):
-        card, number = find_style(style)
-        name = card.styles[number].name
-        if name not in pictures:
-            parser.error(f"the picture of {name} is not in {options.table}")
-        with open_engine(style) as engine:
-            measured, column = judge(engine, pictures[name])
+        name = Path(style).stem
+        if not is_picture(style):
+            card, number = find_style(style)
+            name = card.styles[number].name
+            if name not in pictures:
+                parser.error(f"the picture of {name} is not in {options.table}")
+        with open_engine(style, transfer=Transfer(options.levels, options.alpha)) as engine:
+            card = engine.card
+            picture = pictures[name] if card.styles else Path(style.rpartition(":")[2])
+            measured, column = judge(engine, picture)
         print(f"| {style} | {measured} |", flush=True)
         columns.append(column)
         figures.setdefault(card.path, {})[name] = measured
         if options.gatys is not None:
-            measured, column = judge.by_optimisation(pictures[name], options.gatys)
+            measured, column = judge.by_optimisation(picture, options.gatys)
             print(f"| Gatys, {name} | {measured} |", flush=True)
             columns.append(column)
     if options.sheet is not None:
@@ -159,11 +169,9 @@ def style_loss(painted: dict[str, Tensor], picture: dict[str, Tensor]) -> float:
 
 
 def _all(styles: list[str]) -> list[str]:
-    return [
-        one
-        for style in styles
-        for one in (styles_beside(style)[0] if _is_model(style) else [style])
-    ]
+    """With all of its styles in place of a model."""
+    named = [[s] if is_picture(s) or not _is_model(s) else styles_beside(s)[0] for s in styles]
+    return list(chain.from_iterable(named))
 
 
 def _is_model(style: str) -> bool:
@@ -171,6 +179,7 @@ def _is_model(style: str) -> bool:
 
 
 def _flicker(engine: Engine, frames: list[Image], motions: list[Motion]) -> float:
+    engine.begin()
     return warping_error([engine.paint(frame[np.newaxis])[0] for frame in frames], motions)
 
 
@@ -181,6 +190,7 @@ def _normalised(features: Tensor) -> Tensor:
 
 def _painted(engine: Engine, photo: Tensor) -> Tensor:
     frame = (photo * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    engine.begin()
     return torch.from_numpy(engine.paint(frame)).permute(0, 3, 1, 2).float() / 255
 
 

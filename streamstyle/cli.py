@@ -11,7 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from engines import ALL_LEVELS, BACKENDS, DEFAULT_LEVELS, PRECISIONS, Engine, EngineError
+from engines import (
+    ALL_LEVELS,
+    BACKENDS,
+    DEFAULT_LEVELS,
+    PRECISIONS,
+    Engine,
+    EngineError,
+    read_card,
+    takes_pictures,
+)
 from streamstyle.bench import bench
 from streamstyle.doctor import examine
 from streamstyle.errors import UserError
@@ -123,7 +132,11 @@ def _styles(options: argparse.Namespace) -> None:
         return
     for style in find_style(DEFAULT_STYLE)[0].styles:
         print(f"{style.name:22}{style.title}, {style.artist}, {style.year} ({style.licence})")
-    others = [f"{name}:NAME" for name in shipped_models() if name != DEFAULT_MODEL]
+    others = [
+        f"{name}:{'PICTURE' if takes_pictures(read_card(path)) else 'NAME'}"
+        for name, path in shipped_models().items()
+        if name != DEFAULT_MODEL
+    ]
     print(f"These are painted by the model {DEFAULT_MODEL}; there is also {', '.join(others)}.")
     if options.sheet is not None:
         write_sheet(options.sheet, options.photo, options.overwrite)
@@ -133,11 +146,12 @@ def _styles(options: argparse.Namespace) -> None:
 def _print_card(style: str) -> None:
     card, number = find_style(style)
     names, _ = styles_beside(style)
-    shown = [card.styles[number]] if style in names else card.styles
+    shown = [card.styles[number]] if style in names else list(card.styles)
     for one in shown:
         print(f"{one.name}: {one.title}, {one.artist}, {one.year} ({one.licence})")
     print(f"model: {card.path.name}, {card.family}, sha256 {card.sha256}")
-    measured = {**card.measured, **card.measured.get("styles", {}).get(shown[0].name, {})}
+    of_style = card.measured.get("styles", {}).get(shown[0].name, {}) if shown else {}
+    measured = {**card.measured, **of_style}
     measured.pop("styles", None)
     for title, values in (
         ("training", card.training),

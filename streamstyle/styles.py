@@ -97,7 +97,7 @@ def styles_beside(style: str) -> tuple[list[str], int]:
     of a picture, the pictures in its folder; of a mix, what is beside its first part."""
     style = next(iter(_weighted(style)))
     model, name = _split(style)
-    if _is_picture(name):
+    if is_picture(name):
         before = style.removesuffix(name)
         pictures = [before + str(path) for path in list_stills(Path(name).parent)]
         return pictures, pictures.index(style) if style in pictures else -1
@@ -114,7 +114,7 @@ def _split(style: str | Path) -> tuple[str, str]:
     if text in shipped_models():
         return text, ""
     model, _, name = text.rpartition(":")
-    if _is_picture(text) and model not in shipped_models():  # C: is no model
+    if is_picture(text) and model not in shipped_models():  # C: is no model
         return PICTURE_MODEL, text
     return model or DEFAULT_MODEL, name
 
@@ -170,7 +170,7 @@ def asked_for(style: str | None, pictures: Sequence[str], default: str = DEFAULT
             if not stills:
                 raise UserError(f"no pictures in {picture}; it takes {', '.join(sorted(SUFFIXES))}")
             picture = str(stills[0])
-        if not _is_picture(picture.rpartition("=")[0] or picture) and not _is_picture(picture):
+        if not is_picture(picture.rpartition("=")[0] or picture) and not is_picture(picture):
             raise UserError(
                 f"{picture} is not a picture by its name, which ends in "
                 f"{', '.join(sorted(SUFFIXES))}"
@@ -187,7 +187,7 @@ def mixes(card: ModelCard) -> bool:
 
 def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, Style]:
     model, name = _split(style)
-    if not _is_picture(name):
+    if not is_picture(name):
         card, number = find_style(style)
         if takes_pictures(card):
             raise UserError(f"{card.path.name} paints in the style of a picture; give one")
@@ -247,7 +247,8 @@ def _weighted(style: str) -> dict[str, float]:
     return parts
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a style is a picture, by its name."""
     return Path(name).suffix.lower() in SUFFIXES
 
 
