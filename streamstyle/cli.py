@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -50,7 +51,8 @@ DEMO_FILE = "streamstyle-demo.mp4"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C, 141 if nobody
+    reads the output any more."""
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
@@ -62,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         _complain("streamstyle: stopped", error)
         return 130
+    except BrokenPipeError:
+        # As in `| head -1`. Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
