@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Self
 
@@ -24,12 +26,12 @@ from export.checkpoint import (
 )
 from export.errors import ExportError
 from export.loss_network import LossNetwork, load_loss_network
-from export.models.wct import LEVELS, Decoder, compact_encoder
+from export.models.wct import LEVELS, Decoder, compact_encoder, number
 from export.photos import PhotoCrops, list_photos, to_image
 
 FAMILY = "wct"
 
-LOG_EVERY = 24  # steps; no multiple of 5, or it would show one level only
+LOG_EVERY = 25  # steps
 SAVE_EVERY = 500  # steps
 SAMPLES = 4  # photos in a sample picture
 
@@ -42,21 +44,21 @@ class WctConfig:
     """The folder of photographs to learn on."""
     encoder: str = ""
     """torchvision's vgg19, or a safetensors file (export/loss_network.py). Empty for a compact one
-    that is learned with the decoders."""
+    that is learned first."""
     teachers: tuple[str, ...] = ("vgg19",)
     """What a compact encoder's features are to resemble; each level's is the first that has it."""
     levels: tuple[str, ...] = LEVELS
     """To learn decoders for."""
-    encoder_steps: int = 2000
-    """After which a compact encoder stays as it is and only the decoders go on learning, at a
-    fraction of the time: the teachers are costlier than all the rest."""
-    steps: int = 10000
-    """A step is for one level; they take turns."""
+    encoder_steps: int = 5000
+    """Of a compact encoder's learning, before the decoders'."""
+    steps: int = 20000
+    """For all decoders, the shallowest first, by the number of their layers. A deeper one begins
+    with the weights of the one before, of which it is a continuation."""
     batch_size: int = 4
     crop: int = 256
     """Side of the square training crops in pixels."""
     learning_rate: float = 1e-4
-    """Of Adam; it falls to a hundredth along half a cosine."""
+    """Of Adam; for the encoder and for each decoder it falls to a hundredth along half a cosine."""
     feature_weight: float = 1.0
     """Lambda of equation 1 (the paper's appendix says 1)."""
     seed: int = 0
@@ -75,13 +77,14 @@ class WctConfig:
 
 
 class Autoencoders(nn.Module):
-    """An encoder and a decoder for each of `levels`; as a module, the losses of one level."""
+    """An encoder and a decoder for each of `levels`; as a module, the losses of what learns."""
 
     def __init__(self, config: WctConfig) -> None:
         super().__init__()
         unknown = set(config.levels) - set(LEVELS)
         if unknown or not config.levels:
             raise ExportError(f"levels are some of {', '.join(LEVELS)}, got {config.levels}")
+        self.feature_weight = config.feature_weight
         self.compact = not config.encoder
         self.encoder = (
             compact_encoder() if self.compact else load_loss_network(config.encoder, config.levels)
@@ -97,24 +100,41 @@ class Autoencoders(nn.Module):
             self.lifts[level] = nn.Conv2d(self.encoder.channels(level), teacher.channels(level), 1)
 
     def forward(
-        self, rgb: Tensor, level: str, feature_weight: float, lessons: Mapping[str, Tensor]
+        self, rgb: Tensor, level: str | None, lessons: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """The terms for pictures (N, 3, H, W), 0..1: reconstruction and features (equation 1) of
-        one level, and how far from `lessons`, the teachers' features, the encoder's are."""
-        features = self.encoder(rgb, tuple(dict.fromkeys([*lessons, level])))
-        decoded = self.decoders[level](features[level])
-        terms = {"pixels": (decoded.float() - rgb).square().mean()}
-        # The encoder as it is, or it could meet the decoder half way by seeing less.
-        frozen = {name: value.detach() for name, value in self.encoder.named_parameters()}
-        again: Mapping[str, Tensor] = torch.func.functional_call(
-            self.encoder, frozen, (decoded, (level,))
-        )
-        wanted = features[level].detach().float()
-        terms["features"] = feature_weight * _relative(again[level].float(), wanted)
-        for name, lesson in lessons.items():
-            lifted = self.lifts[name](features[name]).float()
-            terms[f"teacher_{name}"] = _relative(lifted, lesson.float())
-        return terms
+        """For pictures (N, 3, H, W), 0..1, the terms of equation 1, pixels and features, of the
+        decoder of `level`; or with None how far from `lessons`, the teachers' features, the
+        encoder's are by layer."""
+        if level is None:
+            features = self.encoder(rgb, tuple(lessons))
+            return {
+                name: _relative(self.lifts[name](features[name]).float(), lesson.float())
+                for name, lesson in lessons.items()
+            }
+        with torch.no_grad():
+            wanted = self.encoder(rgb, (level,))[level]
+        decoded = self.decoders[level](wanted).float()
+        again = self.encoder(decoded, (level,))[level]
+        return {
+            "pixels": _relative(decoded, rgb),
+            "features": self.feature_weight * _relative(again.float(), wanted.float()),
+        }
+
+    def begin(self, level: str) -> None:
+        """Let the decoder of `level` begin with the weights of the next shallower one."""
+        shallower = [other for other in self.decoders if number(other) < number(level)]
+        if shallower:
+            known = self.decoders[max(shallower)].state_dict()
+            self.decoders[level].load_state_dict(known, strict=False)
+
+    def phases(self, config: WctConfig) -> list[tuple[str | None, int]]:
+        """What learns, a level's decoder or with None the encoder, and for how many steps."""
+        levels = sorted(self.decoders)
+        layers = [len(self.decoders[level].convolutions) for level in levels]  # type: ignore[arg-type]
+        ends = [round(config.steps * part / sum(layers)) for part in accumulate(layers)]
+        steps = [end - begin for begin, end in pairwise([0, *ends])]
+        phases: list[tuple[str | None, int]] = [*zip(levels, steps, strict=True)]
+        return [(None, config.encoder_steps), *phases] if self.compact else phases
 
 
 def _relative(features: Tensor, wanted: Tensor) -> Tensor:
@@ -157,8 +177,10 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
         teacher.to(device, dtype)
     learned = [parameter for parameter in nets.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learned, config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, config.steps, 0.01 * config.learning_rate
+    phases = nets.phases(config)
+    moments = [(phase, step, of) for phase, of in phases for step in range(of)]
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(*moments[min(step, len(moments) - 1)][1:])
     )
     state: dict[str, Stateful] = {"net": nets, "optimizer": optimizer, "schedule": schedule}
     first_step = resume(run, config.as_json(), state, device)
@@ -169,7 +191,7 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     crops = PhotoCrops(
         list_photos(Path(config.photos)),
         config.crop,
-        config.steps * config.batch_size,
+        len(moments) * config.batch_size,
         config.seed,
     )
     batches = DataLoader(
@@ -180,18 +202,19 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     )
     previews = torch.stack([crops[len(crops) + i] for i in range(SAMPLES)]).to(device)
     progress = tqdm(
-        total=config.steps, initial=first_step, unit="step", desc=run.name, disable=rank > 0
+        total=len(moments), initial=first_step, unit="step", desc=run.name, disable=rank > 0
     )
     for step, batch in enumerate(batches, start=first_step + 1):
         rgb = batch.to(device)
-        level = config.levels[step % len(config.levels)]
-        learning = nets.compact and step <= config.encoder_steps
-        if not learning:
+        level, done, _ = moments[step - 1]
+        if level is not None and done == 0:
+            nets.begin(level)
+        if level is not None:
             nets.encoder.requires_grad_(False)
         with torch.no_grad():
-            lessons = _lessons(teachers if learning else {}, rgb)
+            lessons = _lessons(teachers, rgb) if level is None else {}
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            terms = losses(rgb, level, config.feature_weight, lessons)
+            terms = losses(rgb, level, lessons)
         loss: Tensor = sum(terms.values(), torch.zeros((), device=device))
         if not torch.isfinite(loss):
             raise ExportError(
@@ -203,15 +226,19 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
         schedule.step()
         progress.update()
         if rank == 0 and step % LOG_EVERY == 0:
-            values = {"step": step, "level": level}
-            values |= {name: f"{term.item():.5f}" for name, term in terms.items()}
+            values = {name: f"{term.item():.4f}" for name, term in terms.items()}
             progress.set_postfix(values)
-            log(run, values)
-        if rank == 0 and (step % SAVE_EVERY == 0 or step == config.steps):
+            log(run, {"step": step, "level": level or "encoder", "loss": f"{loss.item():.5f}"})
+        if rank == 0 and (step % SAVE_EVERY == 0 or step == len(moments)):
             save_checkpoint(run, config.as_json(), step, state)
             _save_samples(run, step, nets, previews)
     progress.close()
     return nets.eval()
+
+
+def _rate(done: int, steps: int) -> float:
+    """The learning rate after `done` of `steps`, as a part of that at the beginning."""
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * done / steps)) / 2
 
 
 def _teachers(config: WctConfig) -> dict[str, LossNetwork]:
