@@ -20,6 +20,8 @@ from tests.nets import write_training_material  # noqa: E402
 
 LEVELS = ("relu1_1", "relu2_1")
 
+PARTS = ("weight", "bias")
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> WctConfig:
@@ -28,8 +30,8 @@ def config(tmp_path: Path) -> WctConfig:
         photos=str(photos),
         teachers=(str(network),),
         levels=LEVELS,
-        encoder_steps=4,
-        steps=6,
+        encoder_steps=5,
+        steps=4,
         batch_size=2,
         crop=32,
         learning_rate=0.002,
@@ -37,30 +39,51 @@ def config(tmp_path: Path) -> WctConfig:
     )
 
 
-def test_decoders_learn_to_reconstruct(
+def test_encoder_and_decoders_learn_one_after_the_other(
     config: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "LOG_EVERY", 1)
-    train_wct(replace(config, steps=80, encoder_steps=40), tmp_path / "run")
+    train_wct(replace(config, steps=100, encoder_steps=40), tmp_path / "run")
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
-    for level in LEVELS:
-        errors = [float(row["pixels"]) for row in rows if row["level"] == level]
-        assert np.mean(errors[-8:]) < 0.5 * np.mean(errors[:8])
-    lessons = [float(row["teacher_relu2_1"]) for row in rows[:40]]
-    assert np.mean(lessons[-8:]) < np.mean(lessons[:8])
+    # The decoder of relu2_1 has three layers and three quarters of the steps.
+    wanted = ["encoder"] * 40 + ["relu1_1"] * 25 + ["relu2_1"] * 75
+    assert [row["level"] for row in rows] == wanted
+    for level in ("encoder", *LEVELS):
+        losses = [float(row["loss"]) for row in rows if row["level"] == level]
+        assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
 
 
-def test_the_encoder_stays_as_it_is_after_its_steps(config: WctConfig, tmp_path: Path) -> None:
-    early = train_wct(replace(config, steps=4), tmp_path / "early").encoder.state_dict()
-    late = train_wct(replace(config, steps=4, encoder_steps=2), tmp_path / "late")
-    two = train_wct(replace(config, steps=2, encoder_steps=2), tmp_path / "two")
-    name = "convolutions.conv1_1.weight"
-    assert not torch.equal(early[name], late.encoder.state_dict()[name])
-    # Not the same schedule of rates, but nothing after step 2.
-    assert late.encoder.state_dict()[name].requires_grad is False
-    difference = late.encoder.state_dict()[name] - two.encoder.state_dict()[name]
-    assert difference.abs().max() < 4 * config.learning_rate
+def test_only_what_has_its_turn_changes(
+    config: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = []
+    (tmp_path / "run").mkdir()
+
+    def save(run, text, step, parts):
+        saved.append({name: value.clone() for name, value in parts["net"].state_dict().items()})
+
+    monkeypatch.setattr(training, "SAVE_EVERY", 1)
+    monkeypatch.setattr(training, "save_checkpoint", save)
+    train_wct(replace(config, encoder_steps=2, steps=4), tmp_path / "run")
+    learned = ["encoder", "encoder", "decoders.relu1_1", *["decoders.relu2_1"] * 3]
+    for step, module in enumerate(learned[1:], start=1):
+        changed = {
+            name.partition(".convolutions")[0]
+            for name, value in saved[step].items()
+            if not torch.equal(value, saved[step - 1][name])
+        }
+        assert module in changed
+        lifts = {f"lifts.{layer}.{part}" for layer in (*LEVELS, "relu1_2") for part in PARTS}
+        assert changed <= {module, *lifts}
+
+
+def test_a_deeper_decoder_begins_as_the_shallower_one(config: WctConfig) -> None:
+    nets = training.Autoencoders(replace(config, encoder=config.teachers[0]))
+    first, second = (nets.decoders[level].convolutions["conv1_1"].weight for level in LEVELS)
+    assert not torch.equal(first, second)
+    nets.begin("relu2_1")
+    assert torch.equal(first, second)
 
 
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
@@ -71,13 +94,13 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
     real = training._lessons
     calls = []
 
-    def pull_the_plug_at_step_5(teachers, rgb):
+    def pull_the_plug_at_step_4(teachers, rgb):
         calls.append(1)
-        if len(calls) == 5:
+        if len(calls) == 4:
             raise KeyboardInterrupt
         return real(teachers, rgb)
 
-    monkeypatch.setattr(training, "_lessons", pull_the_plug_at_step_5)
+    monkeypatch.setattr(training, "_lessons", pull_the_plug_at_step_4)
     with pytest.raises(KeyboardInterrupt):
         train_wct(config, tmp_path / "halves")
     assert load_trained_wct(tmp_path / "halves" / "checkpoint.pt")[2] == 3
@@ -129,8 +152,8 @@ def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None
     out = tmp_path / "shared.onnx"
     given = [
         *["train", "wct", "--photos", config.photos, "--teachers", config.teachers[0]],
-        *["--levels", ",".join(LEVELS), "--steps", "6", "--batch-size", "2", "--crop", "32"],
-        *["--encoder-steps", "4", "--device", "cpu", "--learning-rate", "0.002"],
+        *["--levels", ",".join(LEVELS), "--steps", "4", "--batch-size", "2", "--crop", "32"],
+        *["--encoder-steps", "5", "--device", "cpu", "--learning-rate", "0.002"],
         *["--out", str(out)],
     ]
     command = [torchrun, "--nproc-per-node", "2", "--no-python", program, *given]
@@ -139,7 +162,7 @@ def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None
     assert out.exists()
     alone = train_wct(config, tmp_path / "alone")
     together, _, step = load_trained_wct(tmp_path / "shared.run" / "checkpoint.pt")
-    assert step == config.steps
+    assert step == config.encoder_steps + config.steps
     # The mean of two gradients of one picture each is that of both, but for the relative losses.
     for name, value in alone.encoder.state_dict().items():
         torch.testing.assert_close(together.encoder.state_dict()[name], value, atol=0.01, rtol=0.1)
