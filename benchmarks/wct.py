@@ -71,7 +71,7 @@ def _exactness(engine: Engine, photos: list[Image]) -> None:
         errors: dict[int, list[float]] = {n: [] for n in ITERATIONS}
         conditions, times = [], []
         for photo in photos:
-            covariance = statistics_at(engine.card, photo, level).covariance
+            covariance = statistics_at(engine.card, photo, level).covariance[0]
             variances = np.linalg.eigvalsh(covariance).astype(np.float64)
             floored = covariance + wct.floor(variances) * np.eye(len(covariance))
             conditions.append(float(np.linalg.cond(floored)))

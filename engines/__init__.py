@@ -11,7 +11,7 @@ from engines.card import ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem
 from engines.errors import EngineError
 from engines.style_image import style_of, takes_pictures
-from engines.wct import ALL_LEVELS, DEFAULT_LEVELS, WCT, WctEngine
+from engines.wct import ALL_LEVELS, DEFAULT_LEVELS, WCT, WctEngine, in_regions
 
 __all__ = [
     "ALL_LEVELS",
@@ -29,6 +29,7 @@ __all__ = [
     "ModelCard",
     "Style",
     "StyleCard",
+    "in_regions",
     "open_engine",
     "open_part",
     "read_card",

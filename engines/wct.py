@@ -49,7 +49,7 @@ _Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of features: mean (C,) and covariance (C, C)."""
+    """Of features in each of R regions: mean (R, C) and covariance (R, C, C)."""
 
     mean: _Array
     covariance: _Array
@@ -61,31 +61,35 @@ class Statistics:
         )
 
     def change(self, other: "Statistics") -> float:
-        """The distance of the two distributions, in relation to the spread of this one."""
-        spread = np.trace(self.covariance) + np.trace(other.covariance)
-        of_means = np.sum((self.mean - other.mean) ** 2)
-        of_spreads = np.linalg.norm(self.covariance - other.covariance)
-        return float((of_means + of_spreads) / (spread + TINY))
+        """The distance of the distributions, in relation to their spread; the largest there is."""
+        spread = np.trace(self.covariance + other.covariance, axis1=1, axis2=2)
+        of_means = np.sum((self.mean - other.mean) ** 2, axis=1)
+        of_spreads = np.linalg.norm(self.covariance - other.covariance, axis=(1, 2))
+        return float(np.max((of_means + of_spreads) / (spread + TINY)))
 
 
 def whitening(covariance: _Array) -> _Array:
-    """Equation 2's E D^(-1/2) E', with a floor under the variances."""
+    """Equation 2's E D^(-1/2) E', with a floor under the variances, of each (C, C)."""
     variances, directions = np.linalg.eigh(covariance)
     variances = np.maximum(variances, 0) + floor(variances)
-    white: _Array = (directions / np.sqrt(variances)) @ directions.T
-    return white
+    return _composed(directions, 1 / np.sqrt(variances))
 
 
-def floor(variances: _Array) -> float:
-    """What is added to each."""
-    return FLOOR * float(np.mean(np.maximum(variances, 0))) + TINY
+def floor(variances: _Array) -> _Array:
+    """What is added to each of (..., C), (..., 1)."""
+    least: _Array = FLOOR * np.mean(np.maximum(variances, 0), axis=-1, keepdims=True) + TINY
+    return least
 
 
 def coloring(covariance: _Array) -> _Array:
-    """Equation 3's E D^(1/2) E'."""
+    """Equation 3's E D^(1/2) E', of each (C, C)."""
     variances, directions = np.linalg.eigh(covariance)
-    color: _Array = (directions * np.sqrt(np.maximum(variances, 0))) @ directions.T
-    return color
+    return _composed(directions, np.sqrt(np.maximum(variances, 0)))
+
+
+def _composed(directions: _Array, factors: _Array) -> _Array:
+    matrix: _Array = (directions * factors[..., None, :]) @ directions.swapaxes(-1, -2)
+    return matrix
 
 
 def style_of(
@@ -98,7 +102,7 @@ def style_of(
     and coloring, and how much of the content's own features gives way to them (equation 4).
 
     Styles of the same levels can be mixed by weights: as the transform is linear in them, the mix
-    is that of the features (section 4.3).
+    is that of the features (section 4.3). All arrays are those of one region, (1, ...).
     """
     unknown = [level for level in levels if level not in card.parts]
     if unknown or not levels:
@@ -113,8 +117,19 @@ def style_of(
         seen = statistics_at(level)
         style[f"{level}/mean"] = seen.mean.astype(np.float32)
         style[f"{level}/coloring"] = coloring(seen.covariance).astype(np.float32)
-        style[f"{level}/alpha"] = np.full(1, alpha, np.float32)
+        style[f"{level}/alpha"] = np.full((1, 1), alpha, np.float32)
     return style
+
+
+def in_regions(styles: Sequence[Style], masks: NDArray[np.float32]) -> Style:
+    """One style of several, each in a region: `masks`, (R, h, w), of any size, say how much of each
+    place is in each, and sum up to 1. The features of each region are whitened by themselves, and
+    decoded together."""
+    names = {name for style in styles for name in style}
+    if any(style.keys() != names for style in styles):
+        raise EngineError("styles of different levels can't be painted side by side")
+    arrays = {name: np.concatenate([style[name] for style in styles]) for name in names}
+    return {**arrays, MASKS: masks}
 
 
 class WctEngine(BaseEngine):
@@ -122,7 +137,7 @@ class WctEngine(BaseEngine):
     deepest to the shallowest (section 3.3)."""
 
     style_inputs: Mapping[str, tuple[int, ...]] = {}
-    """What `style_of` makes."""
+    """What `style_of` makes, and `in_regions`."""
 
     def __init__(self, card: ModelCard, open_part: Callable[[str], Engine]) -> None:
         self.card = card
@@ -149,12 +164,13 @@ class WctEngine(BaseEngine):
         new_scene = False
         for level in levels:
             try:
-                parts = [style[f"{level}/{part}"] for part in ("mean", "coloring", "alpha")]
+                mean, color, alpha = (style[f"{level}/{part}"] for part in PARTS)
             except KeyError as error:
                 raise EngineError(f"this model's style inputs lack {error}") from error
             if new_scene:  # which later levels can't see: they get it in the style's colors
                 self._level(level).forget()
-            painted, is_new = self._level(level).paint(painted, *parts)
+            masks = style.get(MASKS, WHOLE)
+            painted, is_new = self._level(level).paint(painted, mean, color, alpha, masks)
             new_scene |= is_new
         return {"stylized": painted}
 
@@ -180,7 +196,7 @@ class WctEngine(BaseEngine):
 
 def _levels_of(style: Style) -> list[str]:
     """The deepest first."""
-    return sorted({name.partition("/")[0] for name in style}, reverse=True)
+    return sorted({name.partition("/")[0] for name in style if name != MASKS}, reverse=True)
 
 
 class _Level:
@@ -190,7 +206,6 @@ class _Level:
         self.engine = engine
         shapes = engine.style_inputs
         self._nothing = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-        self._nothing["masks"] = WHOLE
         self._content: Statistics | None = None
         self._whitening: tuple[_Array, _Array] | None = None
         self._age = 0
@@ -199,28 +214,28 @@ class _Level:
     def forget(self) -> None:
         self._content = None
 
-    def statistics_of(self, picture: Frames) -> Statistics:
-        """Of the features of a picture; what is painted meanwhile is thrown away."""
-        return statistics_in(self.engine.run(picture, self._nothing))
-
     def paint(
         self,
         frames: Frames,
         mean: NDArray[np.float32],
         color: NDArray[np.float32],
         alpha: NDArray[np.float32],
+        masks: NDArray[np.float32],
     ) -> tuple[Frames, bool]:
         """The painting, and whether it is of a new scene."""
-        is_new = self._content is None
-        if self._content is None:
-            self._begin_with(self.statistics_of(frames))
-        painted = self.engine.run(frames, self._inputs(mean, color, float(alpha[0])))
+        is_new = self._content is None or len(self._content.mean) != len(masks)
+        if self._content is None or is_new:  # what is painted meanwhile is thrown away
+            nothing = {
+                n: np.repeat(array, len(masks), axis=0) for n, array in self._nothing.items()
+            }
+            self._begin_with(statistics_in(self.engine.run(frames, {**nothing, MASKS: masks})))
+        painted = self.engine.run(frames, self._inputs(mean, color, alpha, masks))
         seen = statistics_in(painted)
         assert self._content is not None
         if self._content.change(seen) > NEW_SCENE:
             is_new = True
             self._begin_with(seen)
-            painted = self.engine.run(frames, self._inputs(mean, color, float(alpha[0])))
+            painted = self.engine.run(frames, self._inputs(mean, color, alpha, masks))
         else:
             self._content = self._content.smoothed(seen, KEPT)
             self._age += 1
@@ -230,24 +245,34 @@ class _Level:
         self._content = seen
         self._whitening = None
 
-    def _inputs(self, mean: NDArray[Any], color: NDArray[Any], alpha: float) -> Style:
-        """Equations 2 to 4 as one matrix: alpha * (coloring @ whitening @ (f - m) + m_style) +
-        (1 - alpha) * f."""
+    def _inputs(
+        self,
+        mean: NDArray[Any],
+        color: NDArray[Any],
+        alpha: NDArray[Any],
+        masks: NDArray[np.float32],
+    ) -> Style:
+        """Equations 2 to 4 as one matrix for each region: alpha * (coloring @ whitening @ (f - m) +
+        m_style) + (1 - alpha) * f."""
         assert self._content is not None
         if self._whitening is None or self._age >= BEAT:
             self._whitening = self._content.mean, whitening(self._content.covariance)
             self._age = 0
         center, white = self._whitening
-        transform = alpha * (color.astype(np.float64) @ white)
-        transform += (1 - alpha) * np.eye(len(center))
-        shift = alpha * mean + (1 - alpha) * center
+        transform = alpha[..., None] * (color.astype(np.float64) @ white)
+        transform += (1 - alpha[..., None]) * np.eye(center.shape[1])
         return {
-            "transform": transform[None].astype(np.float32),
-            "center": center[None].astype(np.float32),
-            "shift": shift[None].astype(np.float32),
-            "masks": WHOLE,
+            "transform": transform.astype(np.float32),
+            "center": center.astype(np.float32),
+            "shift": (alpha * mean + (1 - alpha) * center).astype(np.float32),
+            MASKS: masks,
         }
 
+
+PARTS = ("mean", "coloring", "alpha")
+"""Of a style, for each level."""
+
+MASKS = "masks"
 
 WHOLE = np.ones((1, 1, 1), np.float32)
 """One region: the frame."""
@@ -256,5 +281,5 @@ WHOLE = np.ones((1, 1, 1), np.float32)
 def statistics_in(outputs: Mapping[str, NDArray[Any]]) -> Statistics:
     """Those of the frame, in what the graph of a level gives."""
     return Statistics(
-        outputs["content_mean"][0].astype(float), outputs["content_covariance"][0].astype(float)
+        outputs["content_mean"].astype(float), outputs["content_covariance"].astype(float)
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
-from streamstyle.pixels import softened
+from streamstyle.pixels import shrunk, softened
 from streamstyle.segmentation import Segmentation
 from streamstyle.sources import Clip, open_video
 from streamstyle.sources.still import SUFFIXES, read_still
@@ -21,6 +21,10 @@ Part = NDArray[np.float32]
 
 SOFTNESS = 1 / 200
 """Of the frame's longer side: over which a hard edge becomes soft."""
+
+
+FEATURE = 4
+"""Pixels of a side, on which masks for features are averaged."""
 
 
 class Mask(Protocol):
@@ -112,6 +116,14 @@ def _grey(image: Image) -> NDArray[np.uint8]:
 
 def _part(grey: NDArray[np.uint8], frame: Frame) -> Part:
     return softened(grey, frame.width, frame.height, SOFTNESS * max(frame.width, frame.height))
+
+
+def masks_of(part: Part) -> NDArray[np.float32]:
+    """The masks of what is inside and what is outside, (2, h, w), for `engines.in_regions`: about
+    as fine as the features that they are for."""
+    height, width = (max(1, side // FEATURE) for side in part.shape[:2])
+    inside = shrunk(part[..., 0], width, height)
+    return np.stack([inside, 1 - inside])
 
 
 def composed(inside: Image, outside: Image, part: Part) -> Image:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines import MIN_SIDE, NO_STYLE, Engine, Style
+from engines import MIN_SIDE, NO_STYLE, Engine, Style, in_regions
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
-from streamstyle.masks import Mask, composed
+from streamstyle.masks import Mask, Part, composed, masks_of
 from streamstyle.pixels import blended, recolored, resized
+from streamstyle.styles import side_by_side
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,17 @@ class Painter:
         self._style = style
         self._mask = mask
         self._outside = outside
+        self._both = None if outside is None else side_by_side(engine, outside)
 
     def __call__(self, frame: Frame) -> Frame:
         look = self._look
         seen = resized(frame.image, *look.working_size(frame.width, frame.height))
         original = seen if look.resize else frame.image
         height, width = original.shape[:2]
-        painted = resized(self._paint(self._engine, frame, seen, self._style), width, height)
-        if self._mask is not None:
-            around = original
-            if self._outside is not None:
-                around = self._paint(self._outside, frame, seen, NO_STYLE)
-                around = resized(around, width, height)
-            part = self._mask(frame.with_image(original))
-            painted = composed(painted, around, part)
+        if self._mask is None:
+            painted = resized(self._paint(self._engine, frame, seen, self._style), width, height)
+        else:
+            painted = self._masked(self._mask(frame.with_image(original)), frame, seen, original)
         if look.keep_colors:
             painted = recolored(painted, original)
         if look.strength < 1:
@@ -91,6 +89,18 @@ class Painter:
         if look.side_by_side:
             painted = np.hstack([original, painted])
         return frame.with_image(painted)
+
+    def _masked(self, part: Part, frame: Frame, seen: Image, original: Image) -> Image:
+        """`part` of the original painted, and the rest as `outside` has it."""
+        height, width = original.shape[:2]
+        if self._both is not None:
+            style = in_regions(self._both, masks_of(part))
+            return resized(self._paint(self._engine, frame, seen, style), width, height)
+        painted = resized(self._paint(self._engine, frame, seen, self._style), width, height)
+        around = original
+        if self._outside is not None:
+            around = resized(self._paint(self._outside, frame, seen, NO_STYLE), width, height)
+        return composed(painted, around, part)
 
     @staticmethod
     def _paint(engine: Engine, frame: Frame, seen: Image, style: Style) -> Image:

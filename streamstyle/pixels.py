@@ -61,6 +61,13 @@ def softened(
     return cast(NDArray[np.float32], soft[..., np.newaxis])
 
 
+def shrunk(field: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """(H, W) at a smaller size, by means."""
+    cv2 = load_opencv()
+    small = cv2.resize(field, (width, height), interpolation=cv2.INTER_AREA)
+    return cast(NDArray[np.float32], small)
+
+
 def transposed(image: Image) -> Image:
     """(H, W, 3) as (W, H, 3), mirrored at the diagonal."""
     return cast(Image, load_opencv().transpose(image))

@@ -260,23 +260,38 @@ class StyledEngine(BaseEngine):
         self.backend, self.device = engine.backend, engine.device
         self.style_inputs = engine.style_inputs
         self._engine = engine
-        self._style = style
+        self.style: Style = style
 
     @property
     def precision(self) -> str:
         return self._engine.precision
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
-        self._engine.prepare(height, width, batch, style or self._style)
+        self._engine.prepare(height, width, batch, style or self.style)
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
-        return self._engine.run(frames, style or self._style)
+        return self._engine.run(frames, style or self.style)
 
     def begin(self) -> None:
         self._engine.begin()
 
     def close(self) -> None:
         self._engine.close()
+
+
+def side_by_side(inside: Engine, outside: Engine) -> tuple[Style, Style] | None:
+    """The styles of two engines, if one of them can paint both in one pass; see
+    `engines.in_regions`."""
+    if not isinstance(inside, StyledEngine) or not isinstance(outside, StyledEngine):
+        return None
+    if not has_regions(inside.card) or inside.card.sha256 != outside.card.sha256:
+        return None
+    return inside.style, outside.style
+
+
+def has_regions(card: ModelCard) -> bool:
+    """Whether a model can paint several styles, each in a region, in one pass."""
+    return takes_pictures(card) and bool(card.parts)
 
 
 def open_engine(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamstyle import Transfer, UserError, open_engine, paint_image
+from streamstyle import Region, Transfer, UserError, open_engine, paint_image
 from streamstyle.cli import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
@@ -254,3 +255,35 @@ def test_bad_textures_are_one_sentence(
     assert main([*command, *given, *options]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out.png").exists()
+
+
+def test_two_pictures_each_on_its_side_of_a_mask_in_one_pass(
+    wct_path: Path, pictures: Path, tmp_path: Path, opened: Callable
+) -> None:
+    # Alike on both sides, so that each side's statistics are those of the whole.
+    half = np.asarray(spots(5, (64, 64)))
+    Image.fromarray(np.hstack([half, half[:, ::-1]])).save(tmp_path / "photo.png")
+    mask = np.zeros((8, 16), np.uint8)
+    mask[:, :8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    calls = []
+    painted = {}
+    styles = (f"{wct_path}:{pictures / name}" for name in ("1.png", "2.png"))
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(opened(style)) for style in styles)
+        second.paint = lambda *_: calls.append(1)
+        regions = {"both": Region(str(tmp_path / "mask.png"), elsewhere=second), "first": None}
+        for name, region in regions.items():
+            out = tmp_path / f"{name}.png"
+            paint_image(tmp_path / "photo.png", out, engine=first, region=region)
+            painted[name] = np.asarray(Image.open(out)).astype(int)
+    with opened(f"{wct_path}:{pictures / '2.png'}") as second:
+        paint_image(tmp_path / "photo.png", tmp_path / "second.png", engine=second)
+    painted["second"] = np.asarray(Image.open(tmp_path / "second.png")).astype(int)
+    assert not calls  # the first engine does both
+    for side, near, far in (
+        (np.s_[:, :48], "first", "second"),
+        (np.s_[:, 80:], "second", "first"),
+    ):
+        near_by = np.abs(painted["both"][side] - painted[near][side]).mean()
+        assert near_by < 0.5 * np.abs(painted["both"][side] - painted[far][side]).mean()

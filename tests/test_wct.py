@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engines import Engine, EngineError, open_engine, open_part, read_card, style_of  # noqa: E402
-from engines.wct import Statistics, coloring, whitening  # noqa: E402
+from engines.wct import Statistics, coloring, in_regions, whitening  # noqa: E402
 from export.models.wct import Decoder, LevelGraph, compact_encoder, statistics  # noqa: E402
 
 BACKENDS = ("openvino", "onnxruntime")
@@ -168,11 +168,38 @@ def test_statistics_say_when_a_scene_is_new() -> None:
     random = np.random.default_rng(0)
 
     def seen(samples: np.ndarray) -> Statistics:
-        return Statistics(samples.mean(axis=1), np.cov(samples))
+        return Statistics(samples.mean(axis=1)[None], np.cov(samples)[None])
 
     scene = random.normal(size=(6, 500))
     assert seen(scene).change(seen(scene + 0.05 * random.normal(size=scene.shape))) < 0.1
     assert seen(scene).change(seen(3 * scene + 2)) > 0.6
+
+
+def test_regions_are_painted_each_in_its_style(engine: Engine) -> None:
+    frames = picture(1, 64, 96)
+    styles = [style_of(engine.card, picture(seed), LEVELS[:1]) for seed in (2, 3)]
+    left = np.zeros((1, 8, 12), np.float32)
+    left[..., :6] = 1
+    together = engine.paint(frames, in_regions(styles, np.concatenate([left, 1 - left])))
+    # Each half is near what it is alone: not the same, as it is whitened by itself here.
+    for half, style in ((np.s_[:, :, :32], styles[0]), (np.s_[:, :, 64:], styles[1])):
+        engine.begin()
+        alone = engine.paint(frames[half].copy(), style)[:, 8:-8, 8:-8].astype(int)
+        engine.begin()
+        other = styles[1] if style is styles[0] else styles[0]
+        wrong = engine.paint(frames[half].copy(), other)[:, 8:-8, 8:-8].astype(int)
+        here = together[half][:, 8:-8, 8:-8]
+        assert np.abs(here - alone).mean() < np.abs(here - wrong).mean()
+
+
+def test_two_regions_of_one_style_are_one(engine: Engine) -> None:
+    """Where a region is alone, it is as if there were no regions."""
+    frames = picture(1)
+    style = style_of(engine.card, picture(2), LEVELS)
+    masks = np.stack([np.ones((3, 4)), np.zeros((3, 4))]).astype(np.float32)
+    painted = engine.paint(frames, in_regions([style, style], masks)).astype(int)
+    engine.begin()
+    assert np.abs(painted - engine.paint(frames, style)).max() <= 1
 
 
 def test_errors_are_sentences(engine: Engine, wct_path: Path, inverter_path: Path) -> None:
@@ -186,9 +213,11 @@ def test_errors_are_sentences(engine: Engine, wct_path: Path, inverter_path: Pat
     with pytest.raises(EngineError, match="give one"):
         engine.paint(picture(1))
     with pytest.raises(EngineError, match="style inputs lack"):
-        engine.paint(picture(1), {"relu1_1/mean": np.zeros(16, np.float32)})
+        engine.paint(picture(1), {"relu1_1/mean": np.zeros((1, 16), np.float32)})
     with pytest.raises(EngineError, match="no part relu9_1"):
         open_part(wct_path, "relu9_1")
+    with pytest.raises(EngineError, match="different levels"):
+        in_regions([style_of(card, picture(1), (level,)) for level in LEVELS], np.ones((2, 1, 1)))
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine.paint(picture(1), style_of(card, picture(2), LEVELS[1:]))

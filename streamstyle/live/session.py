@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from engines import EngineError
+from engines import EngineError, in_regions
 from streamstyle.channel import Cancelled
 from streamstyle.closing import Closing
 from streamstyle.color import BT709
@@ -20,14 +20,14 @@ from streamstyle.live.governor import Governor, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.stabiliser import Stabiliser
 from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
-from streamstyle.masks import Mask, composed
+from streamstyle.masks import Mask, Part, composed, masks_of
 from streamstyle.paint import describe
 from streamstyle.pixels import blended, fitted, mirrored, recolored, resized
 from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
-from streamstyle.styles import DEFAULT_STYLE, styles_beside
+from streamstyle.styles import DEFAULT_STYLE, has_regions, styles_beside
 from streamstyle.timing import Latency, Rate, now_s
 
 MAX_FPS = 60.0
@@ -303,10 +303,11 @@ class LiveSession(Closing):
         if changed:
             self._fade.begin()
         seen = resized(original, *sizes[0])
-        painting = _paint(layers, seen)
-        if self._mask is not None:
-            around = self._around(seen, controls, sizes, started_at_s)
-            painting = composed(painting, around, self._mask(frame.with_image(seen)))
+        if self._mask is None:
+            painting = _paint(layers, seen)
+        else:
+            part = self._mask(frame.with_image(seen))
+            painting = self._masked(part, layers, seen, controls, sizes, started_at_s)
         painted_at_s = now_s()
         kept = self._fade.kept(started_at_s)
         painting = self._stabiliser(seen, painting, controls.steady, kept)
@@ -327,15 +328,26 @@ class LiveSession(Closing):
             outlet.put(frame.with_image(painting))
         return frame.with_image(_viewed(painting, original, controls))
 
-    def _around(
-        self, seen: Image, controls: Controls, sizes: tuple[Size, ...], at_s: float
+    def _masked(
+        self,
+        part: Part,
+        layers: list[Layer],
+        seen: Image,
+        controls: Controls,
+        sizes: tuple[Size, ...],
+        at_s: float,
     ) -> Image:
-        """What is to be seen outside of the mask."""
-        if controls.second_style is None:
-            return seen
-        outside = replace(controls, style=controls.second_style, second_style=None)
-        layers, _ = self._mix_outside.layers(outside, sizes, at_s)
-        return _paint(layers, seen) if layers else seen
+        """`part` painted by `layers`, and the rest in the second style, if there is one."""
+        outside: list[Layer] = []
+        if controls.second_style is not None:
+            second = replace(controls, style=controls.second_style, second_style=None)
+            outside, _ = self._mix_outside.layers(second, sizes, at_s)
+        if len(layers) == len(outside) == 1:
+            (one,), (other,) = layers, outside
+            if one.engine is other.engine and has_regions(one.engine.card):
+                style = in_regions((one.inputs, other.inputs), masks_of(part))
+                return np.asarray(one.engine.paint(seen[np.newaxis], style)[0])
+        return composed(_paint(layers, seen), _paint(outside, seen) if outside else seen, part)
 
     def _offer(self, frame: Frame) -> None:
         with self._shown:
