@@ -41,6 +41,10 @@ from export.train_stytr2 import (  # noqa: E402
     load_trained_stytr2,
     train_stytr2,
 )
+from streamstyle import UserError  # noqa: E402
+from streamstyle import open_engine as open_styled  # noqa: E402
+from streamstyle.live.styles import choose  # noqa: E402
+from streamstyle.styles import read_style  # noqa: E402
 from tests.nets import small_vgg, write_training_material  # noqa: E402
 
 TINY = StyTr2Config(
@@ -449,3 +453,22 @@ def test_bad_training_input_is_one_sentence_and_status_2(
     assert words in error[-1]
     assert not any("Traceback" in line for line in error)
     assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_pictures_are_styles_of_the_file_but_not_mixed(trained: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        spots = random.integers(0, 256, (8, 12, 3), np.uint8)
+        Image.fromarray(spots).resize((120, 80)).save(tmp_path / f"{name}.png")
+    styles = [f"{trained}:{tmp_path / name}.png" for name in ("a", "b")]
+    frames = random.integers(0, 256, (1, 40, 72, 3), np.uint8)
+    painted = []
+    for style in styles:
+        with open_styled(style, "openvino", "cpu", "fp32") as engine:
+            engine.prepare(40, 72)
+            painted.append(engine.paint(frames))
+    assert painted[0].shape == frames.shape
+    assert not np.array_equal(*painted)
+    with pytest.raises(UserError, match="can't be mixed"):
+        read_style("+".join(styles))
+    assert choose(styles[0]).model != choose(styles[1]).model  # nor glided between
