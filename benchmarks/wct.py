@@ -23,7 +23,7 @@ from engines.style_image import statistics_at
 from export.photos import list_photos
 from streamstyle import machine
 from streamstyle.frame import Image
-from streamstyle.live.stabiliser import Stabiliser
+from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import PICTURE_MODEL, read_picture, shipped_models
 
 ITERATIONS = (8, 16, 32)

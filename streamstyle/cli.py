@@ -217,6 +217,7 @@ def _look(options: argparse.Namespace) -> Look:
         resize=options.resize,
         side_by_side=options.side_by_side,
         keep_colors=options.keep_colors,
+        steady=options.steady,
     )
 
 
@@ -231,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("source", help=f"file, address, or {PREFIX}NAME of {', '.join(PATTERNS)}")
     video.add_argument("target", help="video file to write, or a folder for PNG images")
     _add_look(video)
+    _add_steady(video, 0.0)
     part = video.add_argument_group("the part to paint")
     part.add_argument("--start", type=_time, metavar="TIME", help="seconds or H:MM:SS")
     part.add_argument("--duration", type=_time, metavar="TIME", help="seconds or H:MM:SS")
@@ -246,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("source", type=Path, help="image or folder")
     image.add_argument("target", type=Path, help="image or folder to write")
     _add_look(image)
+    image.set_defaults(steady=0.0)  # of video
     _add_overwrite(image)
     _add_engine(image)
 
@@ -272,7 +275,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_style(window)
     window.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
-    window.add_argument("--steady", type=float, default=0.5, help="0 as painted ... 1 steadiest")
+    _add_steady(window, 0.5)
     _add_keep_colors(window)
     _add_mask(window)
     window.add_argument("--mirror", action="store_true", help="as in a mirror")
@@ -391,6 +394,15 @@ def _add_mask(parser: argparse.ArgumentParser) -> None:
     )
     part.add_argument("--invert-mask", action="store_true", help="paint everything else")
     part.add_argument("--elsewhere", metavar="STYLE", help="paint the rest in this style")
+
+
+def _add_steady(parser: "argparse._ActionsContainer", default: float) -> None:
+    parser.add_argument(
+        "--steady",
+        type=float,
+        default=default,
+        help="0 as painted ... 1 steadiest (default %(default)s)",
+    )
 
 
 def _add_keep_colors(parser: "argparse._ActionsContainer") -> None:

@@ -9,6 +9,7 @@ from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
 from streamstyle.masks import Mask, Part, composed, masks_of
 from streamstyle.pixels import blended, recolored, resized
+from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import side_by_side
 
 
@@ -30,7 +31,12 @@ class Look:
     keep_colors: bool = False
     """Take only light and dark from the painting, and the colors from the original."""
 
+    steady: float = 0.0
+    """Of video: 0 leaves every frame as it is painted, 1 keeps most of the one before."""
+
     def __post_init__(self) -> None:
+        if not 0 <= self.steady <= 1:
+            raise UserError(f"a steadiness is from 0 to 1, got {self.steady}")
         if not 0 <= self.strength <= 1:
             raise UserError(f"a strength is from 0 to 1, got {self.strength}")
         if self.scale is not None and (self.width is not None or self.height is not None):
@@ -71,6 +77,7 @@ class Painter:
         self._style = style
         self._mask = mask
         self._outside = outside
+        self._stabiliser = Stabiliser() if look.steady else None
         self._both = None if outside is None else side_by_side(engine, outside)
 
     def __call__(self, frame: Frame) -> Frame:
@@ -82,6 +89,8 @@ class Painter:
             painted = resized(self._paint(self._engine, frame, seen, self._style), width, height)
         else:
             painted = self._masked(self._mask(frame.with_image(original)), frame, seen, original)
+        if self._stabiliser is not None and frame.still is None:
+            painted = self._stabiliser(original, painted, look.steady)
         if look.keep_colors:
             painted = recolored(painted, original)
         if look.strength < 1:

@@ -1,5 +1,7 @@
 """What the options do to the picture, and the codecs it is written in."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,18 @@ def test_side_by_side_shows_the_original_on_the_left(painted) -> None:
 def test_half_strength_is_half_way(painted) -> None:
     _, after, _ = painted(Recipe(), look=Look(strength=0.5))
     assert np.abs(after.frames[5].astype(int) - 127).mean() < 6
+
+
+@pytest.mark.parametrize(("steady", "least", "most"), [(0.0, 15, 25), (1.0, 0, 8)])
+def test_steady_keeps_of_the_frame_before(
+    painted, inverter, monkeypatch, steady: float, least: float, most: float
+) -> None:
+    """What the engine paints flickers, while the input stands still."""
+    levels = itertools.cycle([100, 140])
+    monkeypatch.setattr(inverter, "paint", lambda f, _: np.full_like(f, next(levels)))
+    _, after, _ = painted(Recipe(bars=[GREY], pts=range(12)), look=Look(steady=steady))
+    flicker = np.std([frame.mean() for frame in after.frames[4:]])
+    assert least <= flicker <= most
 
 
 def test_network_size_does_not_change_the_file_s_unless_asked(painted) -> None:

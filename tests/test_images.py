@@ -182,6 +182,7 @@ def test_bad_images(tmp_path: Path, inverter: Engine, source: str, target: str, 
     [
         ({"strength": 1.5}, "from 0 to 1"),
         ({"strength": -0.1}, "from 0 to 1"),
+        ({"steady": 2}, "a steadiness is from 0 to 1"),
         ({"scale": 0}, "above 0"),
         ({"scale": 0.5, "width": 100}, "not both"),
         ({"width": 8}, "at least 16"),

@@ -18,7 +18,6 @@ from streamstyle.live.capture import Capture
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.governor import Governor, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
-from streamstyle.live.stabiliser import Stabiliser
 from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
 from streamstyle.masks import Mask, Part, composed, masks_of
 from streamstyle.paint import describe
@@ -27,6 +26,7 @@ from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
+from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import DEFAULT_STYLE, has_regions, styles_beside
 from streamstyle.timing import Latency, Rate, now_s
 
