@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -52,7 +52,7 @@ class WctConfig:
     encoder_steps: int = 5000
     """Of a compact encoder's learning, before the decoders'."""
     steps: int = 20000
-    """For all decoders, the shallowest first, by the number of their layers. A deeper one begins
+    """For all decoders, which learn one after the other, the shallowest first. A deeper one begins
     with the weights of the one before, of which it is a continuation."""
     batch_size: int = 4
     crop: int = 256
@@ -130,9 +130,8 @@ class Autoencoders(nn.Module):
     def phases(self, config: WctConfig) -> list[tuple[str | None, int]]:
         """What learns, a level's decoder or with None the encoder, and for how many steps."""
         levels = sorted(self.decoders)
-        layers = [len(self.decoders[level].convolutions) for level in levels]  # type: ignore[arg-type]
-        ends = [round(config.steps * part / sum(layers)) for part in accumulate(layers)]
-        steps = [end - begin for begin, end in pairwise([0, *ends])]
+        ends = [config.steps * part // len(levels) for part in range(len(levels) + 1)]
+        steps = [end - begin for begin, end in pairwise(ends)]
         phases: list[tuple[str | None, int]] = [*zip(levels, steps, strict=True)]
         return [(None, config.encoder_steps), *phases] if self.compact else phases
 

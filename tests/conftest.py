@@ -84,7 +84,7 @@ def wct_graphs() -> "dict[str, LevelGraph]":
     graphs = {}
     for level in ("relu1_1", "relu2_1"):
         decoder = Decoder(encoder, level)
-        torch.nn.init.constant_(decoder.convolutions["conv1_1"].bias, 0.5)  # of no dead black
+        torch.nn.init.normal_(decoder.convolutions["conv1_1"].weight, std=0.05)
         graphs[level] = LevelGraph(encoder, decoder, level).eval()
     return graphs
 

@@ -67,6 +67,11 @@ class Decoder(nn.Module):
             # PyTorch's own would let a signal fade away in so many layers.
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             self.convolutions[name] = convolution
+        last = self.convolutions["conv1_1"]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)  # grey, rather than colors at random
+        nn.init.constant_(last.bias, 0.5)
 
     def forward(self, features: Tensor) -> Tensor:
         x = features
