@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engines import Engine, EngineError, open_engine, open_part, read_card, style_of  # noqa: E402
-from engines.wct import Statistics, coloring, in_regions, whitening  # noqa: E402
+from engines.wct import FOLLOWED, NEW_SCENE, Statistics, coloring, in_regions, whitening  # noqa: E402
 from export.models.wct import Decoder, LevelGraph, compact_encoder, statistics  # noqa: E402
 
 BACKENDS = ("openvino", "onnxruntime")
@@ -171,8 +171,8 @@ def test_statistics_say_when_a_scene_is_new() -> None:
         return Statistics(samples.mean(axis=1)[None], np.cov(samples)[None])
 
     scene = random.normal(size=(6, 500))
-    assert seen(scene).change(seen(scene + 0.05 * random.normal(size=scene.shape))) < 0.1
-    assert seen(scene).change(seen(3 * scene + 2)) > 0.6
+    assert seen(scene).change(seen(scene + 0.05 * random.normal(size=scene.shape))) < FOLLOWED
+    assert seen(scene).change(seen(3 * scene + 2)) > NEW_SCENE
 
 
 def test_regions_are_painted_each_in_its_style(engine: Engine) -> None:
