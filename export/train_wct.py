@@ -33,6 +33,12 @@ FAMILY = "wct"
 
 LOG_EVERY = 25  # steps
 SAVE_EVERY = 500  # steps
+MAX_GRADIENT_NORM = 1.0
+
+WARM_UP = 100
+"""Steps in which the rate rises: layers that know nothing, before ones that know much, would ruin
+them, and did."""
+
 SAMPLES = 4  # photos in a sample picture
 
 
@@ -58,7 +64,8 @@ class WctConfig:
     crop: int = 256
     """Side of the square training crops in pixels."""
     learning_rate: float = 1e-4
-    """Of Adam; for the encoder and for each decoder it falls to a hundredth along half a cosine."""
+    """Of Adam; for the encoder and for each decoder it rises for WARM_UP steps and falls to a
+    hundredth along half a cosine."""
     feature_weight: float = 1.0
     """Lambda of equation 1 (the paper's appendix says 1)."""
     seed: int = 0
@@ -221,6 +228,7 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learned, MAX_GRADIENT_NORM)
         optimizer.step()
         schedule.step()
         progress.update()
@@ -236,8 +244,9 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
 
 
 def _rate(done: int, steps: int) -> float:
-    """The learning rate after `done` of `steps`, as a part of that at the beginning."""
-    return 0.01 + 0.99 * (1 + math.cos(math.pi * done / steps)) / 2
+    """The learning rate after `done` of `steps`, as a part of the highest."""
+    rising = min(1.0, (done + 1) / WARM_UP)
+    return rising * (0.01 + 0.99 * (1 + math.cos(math.pi * done / steps)) / 2)
 
 
 def _teachers(config: WctConfig) -> dict[str, LossNetwork]:
