@@ -45,6 +45,7 @@ def test_encoder_and_decoders_learn_one_after_the_other(
     config: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(training, "WARM_UP", 1)
     train_wct(replace(config, steps=100, encoder_steps=40), tmp_path / "run")
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
