@@ -232,7 +232,7 @@ def read_picture(path: Path, short_side: int = PICTURE_SIDE) -> Frames:
 
 def _weighted(style: str) -> dict[str, float]:
     """The parts of a mix, with their weights."""
-    if Path(style).exists():
+    if Path(style).exists() or Path(_split(style)[1]).is_file():  # whatever is in its name
         return {style: 1.0}
     parts = {}
     for part in style.split("+"):

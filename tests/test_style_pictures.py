@@ -163,6 +163,13 @@ def test_pictures_in_a_folder_are_gone_through(wct_path: Path, pictures: Path) -
     ]  # fmt: skip
 
 
+def test_names_of_files_may_hold_what_mixes(wct_path: Path, pictures: Path) -> None:
+    spots(7).save(pictures / "a+b=2.png")
+    card, style = read_style(f"{wct_path}:{pictures / 'a+b=2.png'}", SHALLOW)
+    assert card.path == wct_path
+    assert style
+
+
 def test_what_is_asked_for(pictures: Path) -> None:
     assert asked_for(None, []) == "starry-night"
     assert asked_for("great-wave", []) == "great-wave"
