@@ -11,10 +11,9 @@ from engines.card import ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem
 from engines.errors import EngineError
 from engines.style_image import style_of, takes_pictures
-from engines.wct import ALL_LEVELS, DEFAULT_LEVELS, WCT, WctEngine, in_regions
+from engines.wct import DEFAULT_LEVELS, WCT, WctEngine, in_regions
 
 __all__ = [
-    "ALL_LEVELS",
     "BACKENDS",
     "DEFAULT_LEVELS",
     "MIN_SIDE",

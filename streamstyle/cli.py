@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 
 from engines import (
-    ALL_LEVELS,
     BACKENDS,
     DEFAULT_LEVELS,
     PRECISIONS,
@@ -257,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     texture.add_argument("-o", "--target", type=Path, required=True, help="image to write")
     texture.add_argument("--size", type=_size, default=(512, 512), help="such as 512x512")
     texture.add_argument("--model", help=f"of the family wct (default {PICTURE_MODEL})")
-    _add_transfer(texture, ALL_LEVELS)
+    _add_transfer(texture)
     texture.add_argument(
         "--passes", type=int, default=3, help="how often to paint it (default %(default)s)"
     )
@@ -351,15 +350,15 @@ def _add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYL
         help="paint in the style of a picture, or with several in a mix of them, by the model "
         f"that --style names (default {PICTURE_MODEL})",
     )
-    _add_transfer(parser, DEFAULT_LEVELS)
+    _add_transfer(parser)
 
 
-def _add_transfer(parser: "argparse._ActionsContainer", levels: tuple[str, ...]) -> None:
-    numbers = ",".join(level[len("relu")] for level in levels)
+def _add_transfer(parser: "argparse._ActionsContainer") -> None:
+    numbers = ",".join(level[len("relu")] for level in DEFAULT_LEVELS)
     parser.add_argument(
         "--levels",
         type=_levels,
-        default=levels,
+        default=DEFAULT_LEVELS,
         metavar="LEVELS",
         help="of a picture's style, for wct: some of 5,4,3,2,1, from large shapes to small ones; "
         f"each costs a pass (default {numbers})",

@@ -284,14 +284,15 @@ def side_by_side(inside: Engine, outside: Engine) -> tuple[Style, Style] | None:
     `engines.in_regions`."""
     if not isinstance(inside, StyledEngine) or not isinstance(outside, StyledEngine):
         return None
-    if not has_regions(inside.card) or inside.card.sha256 != outside.card.sha256:
+    if inside.card.sha256 != outside.card.sha256 or not has_regions(inside.card, inside.style):
         return None
     return inside.style, outside.style
 
 
-def has_regions(card: ModelCard) -> bool:
-    """Whether a model can paint several styles, each in a region, in one pass."""
-    return takes_pictures(card) and bool(card.parts)
+def has_regions(card: ModelCard, style: Style) -> bool:
+    """Whether a model can paint such styles, each in a region, in one pass: at one level. The
+    seam that a deeper level has made soft would be a halo at the next."""
+    return bool(card.parts) and len({name.partition("/")[0] for name in style}) == 1
 
 
 def open_engine(

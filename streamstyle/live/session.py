@@ -344,7 +344,7 @@ class LiveSession(Closing):
             outside, _ = self._mix_outside.layers(second, sizes, at_s)
         if len(layers) == len(outside) == 1:
             (one,), (other,) = layers, outside
-            if one.engine is other.engine and has_regions(one.engine.card):
+            if one.engine is other.engine and has_regions(one.engine.card, one.inputs):
                 style = in_regions((one.inputs, other.inputs), masks_of(part))
                 return np.asarray(one.engine.paint(seen[np.newaxis], style)[0])
         return composed(_paint(layers, seen), _paint(outside, seen) if outside else seen, part)
