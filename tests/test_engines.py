@@ -258,7 +258,7 @@ def test_unknown_choices_list_the_known(inverter_path: Path, choice: str) -> Non
 def test_card_of_what_ships() -> None:
     for path in MODELS:
         card = read_card(path)
-        assert card.styles
+        assert card.styles or takes_pictures(card)
         assert all(style.year != "unknown" for style in card.styles)
         assert card.training["commands"]
         for command in card.training["commands"]:
