@@ -271,7 +271,7 @@ def test_training_lowers_the_loss(
         return float(np.mean([float(row[name]) for row in part]))
 
     assert mean(rows[-20:], "style") < 0.5 * mean(rows[:5], "style")
-    assert mean(rows[-20:], "identity") < 0.7 * mean(rows[:5], "identity")
+    assert mean(rows[-20:], "identity") < 0.85 * mean(rows[:5], "identity")
 
 
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
