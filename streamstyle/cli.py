@@ -30,6 +30,7 @@ from streamstyle.painter import Look
 from streamstyle.progress import ProgressBar, print_report
 from streamstyle.sheet import write_sheet
 from streamstyle.sinks import Encoding
+from streamstyle.sinks.files import check_not_input
 from streamstyle.sources import Clip
 from streamstyle.sources.pattern import PATTERNS, PREFIX
 from streamstyle.styles import (
@@ -41,6 +42,7 @@ from streamstyle.styles import (
     asked_for,
     find_style,
     open_engine,
+    pictures_in,
     shipped_models,
     styles_beside,
 )
@@ -85,6 +87,7 @@ def _video(options: argparse.Namespace) -> None:
         report = paint_video(
             options.source,
             options.target,
+            style=_style(options),
             engine=engine,
             look=_look(options),
             region=region,
@@ -101,6 +104,7 @@ def _image(options: argparse.Namespace) -> None:
         report = paint_image(
             options.source,
             options.target,
+            style=_style(options),
             engine=engine,
             look=_look(options),
             region=region,
@@ -112,6 +116,7 @@ def _image(options: argparse.Namespace) -> None:
 
 def _texture(options: argparse.Namespace) -> None:
     style = asked_for(options.model, [str(picture) for picture in options.pictures])
+    check_not_input(options.target, *pictures_in(style))
     with _open(style, options) as engine:
         write_texture(
             options.target, engine, options.size, options.passes, options.seed, options.overwrite
@@ -180,7 +185,11 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
-    return _open(asked_for(options.style, options.style_image), options)
+    return _open(_style(options), options)
+
+
+def _style(options: argparse.Namespace) -> str:
+    return asked_for(options.style, options.style_image)
 
 
 @contextmanager

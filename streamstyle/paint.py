@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines import Engine
-from streamstyle.errors import UserError
 from streamstyle.masks import open_mask
 from streamstyle.painter import Look, Painter
 from streamstyle.pipeline import Pipeline, Stats
 from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
-from streamstyle.sinks.files import check_target
+from streamstyle.sinks.files import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, still_name
 from streamstyle.sources import Clip, Source, SourceInfo, StillSource, open_video
-from streamstyle.styles import DEFAULT_STYLE, open_engine
+from streamstyle.styles import DEFAULT_STYLE, open_engine, pictures_in
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ def paint_video(
     images if `target` is a folder or ends in a slash.
 
     `style` is what --style takes (see `styles.read_style`): a name that `streamstyle styles` lists,
-    the path of an ONNX file or of a picture; `engine` is one that is open already, to be used
-    instead and left open. With `region`, only a part is painted. Timing, size, color, sound,
+    the path of an ONNX file or of a picture; `engine` is one that is open already and paints in it,
+    to be used and left open. With `region`, only a part is painted. Timing, size, color, sound,
     subtitles, chapters and metadata come out as they went in. `on_progress` is called ten times a
     second.
 
@@ -70,8 +69,7 @@ def paint_video(
     a note on the error says where a part that can be watched was left, if any was painted.
     """
     folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
-    _refuse_same_file(str(source), Path(target))
-    _refuse_mask(region, Path(target))
+    check_not_input(Path(target), *_inputs(source, style, region))
     if not folder:
         check_target(Path(target), overwrite)
     with open_video(str(source), clip) as video:
@@ -100,8 +98,7 @@ def paint_image(
     `paint_video`.
     """
     source, target = Path(source), Path(target)
-    _refuse_same_file(str(source), target)
-    _refuse_mask(region, target)
+    check_not_input(target, *_inputs(source, style, region))
     folder = source.is_dir()
     if not folder and not target.is_dir():
         check_suffix(target)
@@ -110,7 +107,7 @@ def paint_image(
     if folder or target.is_dir():
         for path in stills.paths:
             painted = target / still_name(path.name)
-            _refuse_same_file(str(path), painted)
+            check_not_input(painted, *_inputs(path, style, region))
             check_target(painted, overwrite, parent_exists=False)
     sink = ImageSink(target, folder=folder or target.is_dir(), overwrite=overwrite)
     return _run(stills, sink, target, style, engine, look, region, on_progress)
@@ -156,11 +153,7 @@ def describe(engine: Engine) -> str:
     return f"{engine.backend} on {engine.device.lower()} in {engine.precision}"
 
 
-def _refuse_same_file(source: str, target: Path) -> None:
-    if target.exists() and Path(source).exists() and target.samefile(source):
-        raise UserError(f"{target} is the input itself; give another name for the painted one")
-
-
-def _refuse_mask(region: Region | None, target: Path) -> None:
-    if region is not None:
-        _refuse_same_file(region.mask, target)
+def _inputs(source: str | Path, style: str | Path, region: Region | None) -> list[str]:
+    """What must not be overwritten."""
+    masks = [] if region is None else [region.mask]
+    return [str(source), *masks, *pictures_in(style)]

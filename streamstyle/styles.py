@@ -179,6 +179,12 @@ def asked_for(style: str | None, pictures: Sequence[str], default: str = DEFAULT
     return "+".join(parts)
 
 
+def pictures_in(style: str | Path) -> list[str]:
+    """The paths of the pictures among the parts of a style."""
+    names = [_split(part)[1] for part in _weighted(str(style))]
+    return [name for name in names if is_picture(name)]
+
+
 def mixes(card: ModelCard) -> bool:
     """Whether the styles of a model can be mixed by weights: not where there is but one, nor where
     a style is the patches of a picture."""
@@ -284,7 +290,9 @@ def side_by_side(inside: Engine, outside: Engine) -> tuple[Style, Style] | None:
     `engines.in_regions`."""
     if not isinstance(inside, StyledEngine) or not isinstance(outside, StyledEngine):
         return None
-    if inside.card.sha256 != outside.card.sha256 or not has_regions(inside.card, inside.style):
+    if inside.card.sha256 != outside.card.sha256 or inside.style.keys() != outside.style.keys():
+        return None
+    if not has_regions(inside.card, inside.style):
         return None
     return inside.style, outside.style
 

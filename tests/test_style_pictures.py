@@ -295,3 +295,20 @@ def test_two_pictures_each_on_its_side_of_a_mask_in_one_pass(
     ):
         near_by = np.abs(painted["both"][side] - painted[near][side]).mean()
         assert near_by < 0.5 * np.abs(painted["both"][side] - painted[far][side]).mean()
+
+
+@pytest.mark.parametrize("command", ["image", "texture"])
+def test_a_style_s_picture_is_not_overwritten(
+    wct_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    style = pictures / "1.png"
+    before = style.read_bytes()
+    model = ["--levels", "2", "--overwrite"]
+    given = {
+        "image": [str(pictures / "2.png"), str(style), "--style", str(wct_path)],
+        "texture": [str(style), "-o", str(style), "--model", str(wct_path)],
+    }
+    picture = ["--style-image", str(style)] if command == "image" else []
+    assert main([command, *given[command], *picture, *model]) == 2
+    assert "is the input itself" in capsys.readouterr().err
+    assert style.read_bytes() == before

@@ -16,6 +16,13 @@ def check_target(target: Path, overwrite: bool, parent_exists: bool = True) -> N
         raise UserError(f"the folder {target.parent} does not exist; make it first")
 
 
+def check_not_input(target: Path, *inputs: str) -> None:
+    """Raise UserError if `target` is one of the files that are read."""
+    for path in inputs:
+        if target.exists() and Path(path).exists() and target.samefile(path):
+            raise UserError(f"{target} is the input itself; give another name for the painted one")
+
+
 def partial_name(target: Path) -> Path:
     """An unused name beside `target`, with its suffix, for while it is incomplete."""
     count = 1
