@@ -7,6 +7,7 @@ from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor, nn
 
 from export.errors import ExportError
 
@@ -54,6 +55,29 @@ def read_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, UnpicklingError) as error:
         raise ExportError(f"{path} is not a checkpoint of this program: {error}") from error
     return state
+
+
+def descend(
+    terms: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    max_gradient_norm: float,
+) -> Tensor:
+    """One step down the sum of `terms`, which is returned. Raises ExportError where it is not a
+    number: the nets are then what they were."""
+    loss = torch.stack([*terms.values()]).sum()
+    if not torch.isfinite(loss):
+        step = schedule.last_epoch + 1
+        raise ExportError(
+            f"the loss is {loss.item()} at step {step}; lower --learning-rate and start again"
+        )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    nn.utils.clip_grad_norm_(learned, max_gradient_norm)
+    optimizer.step()
+    schedule.step()
+    return loss
 
 
 def log(run: Path, row: dict[str, Any]) -> None:

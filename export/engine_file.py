@@ -5,7 +5,7 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
@@ -83,21 +84,35 @@ def write_engine(
     nothing, if any painted photo is below MIN_PSNR_DB.
     """
     graph = FrameGraph(net).eval()
+    described = {
+        "family": family,
+        "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
+    }
     model = export_graph(graph)
+    return write_checked(model, described, training, out, lambda path: _verify(graph, path, photos))
+
+
+def write_checked(
+    model: onnx.ModelProto,
+    described: dict[str, str],
+    training: dict[str, Any],
+    out: Path,
+    verify: Callable[[Path], dict[str, Any]],
+) -> dict[str, Any]:
+    """Write `model` under `out`, its weights halved, with what describes it in its card, if
+    `verify`, which is given a trial file, does not raise; returns what that found."""
     halve_weights(model)
+    card = {
+        "streamstyle_format": FORMAT,
+        **described,
+        "training": json.dumps(training, ensure_ascii=False),
+        "verification": "{}",
+    }
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         trial = Path(folder) / out.name
-        card = {
-            "streamstyle_format": FORMAT,
-            "family": family,
-            "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
-            "training": json.dumps(training, ensure_ascii=False),
-            "verification": "{}",
-        }
         save(model, card, trial)
-        verification = _verify(graph, trial, photos)
-        card["verification"] = json.dumps(verification)
-        save(model, card, trial)
+        verification = verify(trial)
+        save(model, {**card, "verification": json.dumps(verification)}, trial)
         trial.replace(out)
     return verification
 
@@ -228,18 +243,49 @@ def _widened(values: Tensor, shape: torch.Size) -> Tensor:
     return values / factors[1] + noise
 
 
+class Comparison:
+    """How far what a file paints is from what PyTorch does."""
+
+    def __init__(self) -> None:
+        self._worst_db = math.inf
+        self._largest = 0
+
+    def add(self, painted: NDArray[np.uint8], expected: Tensor) -> None:
+        difference = np.abs(painted.astype(int) - expected.numpy().astype(int))
+        self._largest = max(self._largest, int(difference.max()))
+        self._worst_db = min(self._worst_db, psnr(painted, expected.numpy()))
+
+    def verdict(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
+        """For the card; `sizes` are the (height, width) of what was painted. Raises ExportError
+        below MIN_PSNR_DB."""
+        if self._worst_db < MIN_PSNR_DB:
+            raise ExportError(
+                f"the exported file paints differently from PyTorch: {self._worst_db:.1f} dB where "
+                f"{MIN_PSNR_DB:.0f} are needed; nothing was written"
+            )
+        return {
+            "against": "PyTorch float32",
+            "sizes": [f"{width}x{height}" for height, width in sizes],
+            "worst_psnr_db": round(min(self._worst_db, 99.0), 1),
+            "largest_difference_of_255": self._largest,
+        }
+
+
+def frame_of(photo: Path, size: tuple[int, int]) -> Tensor:
+    """A photograph as uint8 (1, H, W, 3) of this height and width."""
+    rgb = nn.functional.interpolate(load_picture(photo), size, mode="area")
+    return (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
 def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
-    """Paint photos of each size by PyTorch and by the file; raises ExportError if they differ."""
+    """Paint photos of each size by PyTorch and by the file."""
     candidates = list_photos(photos)
     chosen = candidates[:: max(1, len(candidates) // len(SIZES))][: len(SIZES)]
-    worst = math.inf
-    largest = 0
+    comparison = Comparison()
     chance = torch.Generator().manual_seed(0)
     with open_engine(path, "openvino", "cpu", "fp32") as engine:
         for index, size in enumerate(SIZES):
-            photo = load_picture(chosen[index % len(chosen)])
-            rgb = nn.functional.interpolate(photo, size, mode="area")
-            frame = (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+            frame = frame_of(chosen[index % len(chosen)], size)
             weights = None
             style = NO_STYLE
             if isinstance(graph.net, ManyStyle):
@@ -247,22 +293,9 @@ def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
                 weights = (weights**4 / (weights**4).sum()).float()  # a mix in which some prevail
                 style = {STYLE_WEIGHTS: weights.numpy()}
             with torch.no_grad():
-                expected = graph(frame, weights).numpy()
-            painted = engine.paint(frame.numpy(), style)
-            difference = np.abs(painted.astype(int) - expected.astype(int))
-            largest = max(largest, int(difference.max()))
-            worst = min(worst, psnr(painted, expected))
-    if worst < MIN_PSNR_DB:
-        raise ExportError(
-            f"the exported file paints differently from PyTorch: {worst:.1f} dB where "
-            f"{MIN_PSNR_DB:.0f} are needed; nothing was written"
-        )
-    return {
-        "against": "PyTorch float32",
-        "sizes": [f"{width}x{height}" for height, width in SIZES],
-        "worst_psnr_db": round(min(worst, 99.0), 1),
-        "largest_difference_of_255": largest,
-    }
+                expected = graph(frame, weights)
+            comparison.add(engine.paint(frame.numpy(), style), expected)
+    return comparison.verdict(SIZES)
 
 
 def psnr(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:

@@ -1,32 +1,19 @@
 """Writing the engine file of StyTr2: one graph, which engines/split.py takes apart."""
 
 import json
-import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from engines import MIN_SIDE, open_engine, read_card
-from engines.card import FORMAT
 from engines.style_image import style_of
-from export.engine_file import (
-    EXAMPLE,
-    FRAME_SIZES,
-    MIN_PSNR_DB,
-    halve_weights,
-    psnr,
-    save,
-    trace,
-)
-from export.errors import ExportError
+from export.engine_file import EXAMPLE, FRAME_SIZES, Comparison, frame_of, trace, write_checked
 from export.models.stytr2 import StyTr2
-from export.photos import list_photos, load_picture
+from export.photos import list_photos
 from export.train_stytr2 import FAMILY
 
 STYLE_TENSORS = ("style_keys", "style_values")
@@ -68,24 +55,9 @@ def write_stytr2_engine(
     nothing, if any painted photo is below MIN_PSNR_DB.
     """
     graph = PictureGraph(net).eval()
+    described = {"family": FAMILY, "styles": "[]", "style_tensors": json.dumps(STYLE_TENSORS)}
     model = export_picture_graph(graph)
-    halve_weights(model)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        trial = Path(folder) / out.name
-        card = {
-            "streamstyle_format": FORMAT,
-            "family": FAMILY,
-            "styles": "[]",
-            "style_tensors": json.dumps(STYLE_TENSORS),
-            "training": json.dumps(training, ensure_ascii=False),
-            "verification": "{}",
-        }
-        save(model, card, trial)
-        verification = _verify(graph, trial, photos)
-        card["verification"] = json.dumps(verification)
-        save(model, card, trial)
-        trial.replace(out)
-    return verification
+    return write_checked(model, described, training, out, lambda path: _verify(graph, path, photos))
 
 
 def export_picture_graph(graph: PictureGraph) -> onnx.ModelProto:
@@ -110,37 +82,18 @@ def export_picture_graph(graph: PictureGraph) -> onnx.ModelProto:
 
 
 def _verify(graph: PictureGraph, path: Path, photos: Path) -> dict[str, Any]:
-    """Paint photos of each size in the style of others by PyTorch and by the halves of the file;
-    raises ExportError if they differ."""
+    """Paint photos of each size in the style of others by PyTorch and by the halves of the file."""
     candidates = list_photos(photos)
-    worst = math.inf
-    largest = 0
+    comparison = Comparison()
     with open_engine(path, "openvino", "cpu", "fp32") as engine:
         for index, sizes in enumerate(SIZES):
             frame, picture = (
-                _pixels(candidates[(2 * index + number) % len(candidates)], size)
+                frame_of(candidates[(2 * index + number) % len(candidates)], size)
                 for number, size in enumerate(sizes)
             )
             with torch.no_grad():
-                expected = graph(frame, picture)[0].numpy()
-            painted = engine.paint(frame.numpy(), style_of(read_card(path), picture.numpy()))
-            difference = np.abs(painted.astype(int) - expected.astype(int))
-            largest = max(largest, int(difference.max()))
-            worst = min(worst, psnr(painted, expected))
-    if worst < MIN_PSNR_DB:
-        raise ExportError(
-            f"the exported file paints differently from PyTorch: {worst:.1f} dB where "
-            f"{MIN_PSNR_DB:.0f} are needed; nothing was written"
-        )
-    return {
-        "against": "PyTorch float32",
-        "sizes": [f"{frame[1]}x{frame[0]}" for frame, _ in SIZES],
-        "picture_sizes": [f"{picture[1]}x{picture[0]}" for _, picture in SIZES],
-        "worst_psnr_db": round(min(worst, 99.0), 1),
-        "largest_difference_of_255": largest,
-    }
-
-
-def _pixels(photo: Path, size: tuple[int, int]) -> Tensor:
-    rgb = nn.functional.interpolate(load_picture(photo), size, mode="area")
-    return (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+                expected = graph(frame, picture)[0]
+            style = style_of(read_card(path), picture.numpy())
+            comparison.add(engine.paint(frame.numpy(), style), expected)
+    pictures = [f"{width}x{height}" for _, (height, width) in SIZES]
+    return {**comparison.verdict(frame for frame, _ in SIZES), "picture_sizes": pictures}

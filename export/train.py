@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from export.checkpoint import (
     Stateful,
+    descend,
     fast_dtype,
     log,
     read_checkpoint,
@@ -124,7 +125,6 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     net = config.make_net().to(device)
     net.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(_learned(net, config))
-    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.01 + 0.99 * (1 + math.cos(math.pi * step / config.steps)) / 2
     )
@@ -171,16 +171,7 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
             with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
                 after = _painted(net, moved, style[some] + config.kept_styles)
             terms["temporal"] = config.temporal_weight * temporal_loss(painted[some], after, motion)
-        loss: Tensor = sum(terms.values(), torch.zeros((), device=device))
-        if not torch.isfinite(loss):
-            raise ExportError(
-                f"the loss is {loss.item()} at step {step}; lower --learning-rate and start again"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learned, MAX_GRADIENT_NORM)
-        optimizer.step()
-        schedule.step()
+        descend(terms, optimizer, schedule, MAX_GRADIENT_NORM)
         progress.update()
         if step % LOG_EVERY == 0:
             values = {name: term.item() for name, term in terms.items()}

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, StackDataset
 from tqdm import tqdm
 
 from export.checkpoint import (
     Stateful,
+    descend,
     fast_dtype,
     log,
     read_checkpoint,
@@ -102,8 +103,7 @@ def train_stytr2(config: StyTr2TrainConfig, run: Path) -> StyTr2:
     layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
     net = StyTr2(config.net).to(device)
     net.to(memory_format=layout)  # type: ignore[call-overload]
-    learned = list(net.parameters())
-    optimizer = torch.optim.Adam(learned, config.learning_rate)
+    optimizer = torch.optim.Adam(net.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, config.rate)
     parts: dict[str, Stateful] = {"net": net, "optimizer": optimizer, "schedule": schedule}
     first_step = resume(run, config.as_json(), parts, device)
@@ -135,16 +135,7 @@ def train_stytr2(config: StyTr2TrainConfig, run: Path) -> StyTr2:
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             painted, repainted = _painted(net, content, style)
         terms = losses(painted.float(), repainted.float(), content, style)
-        loss: Tensor = sum(terms.values(), torch.zeros((), device=device))
-        if not torch.isfinite(loss):
-            raise ExportError(
-                f"the loss is {loss.item()} at step {step}; lower --learning-rate and start again"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learned, MAX_GRADIENT_NORM)
-        optimizer.step()
-        schedule.step()
+        descend(terms, optimizer, schedule, MAX_GRADIENT_NORM)
         progress.update()
         if step % LOG_EVERY == 0:
             values = {name: term.item() for name, term in terms.items()}

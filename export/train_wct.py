@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from export.checkpoint import (
     Stateful,
+    descend,
     fast_dtype,
     log,
     read_checkpoint,
@@ -221,16 +222,7 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
             lessons = _lessons(teachers, rgb) if level is None else {}
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             terms = losses(rgb, level, lessons)
-        loss: Tensor = sum(terms.values(), torch.zeros((), device=device))
-        if not torch.isfinite(loss):
-            raise ExportError(
-                f"the loss is {loss.item()} at step {step}; lower --learning-rate and start again"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learned, MAX_GRADIENT_NORM)
-        optimizer.step()
-        schedule.step()
+        loss = descend(terms, optimizer, schedule, MAX_GRADIENT_NORM)
         progress.update()
         if rank == 0 and step % LOG_EVERY == 0:
             values = {name: f"{term.item():.4f}" for name, term in terms.items()}

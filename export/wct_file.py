@@ -1,32 +1,20 @@
 """Writing the engine file of WCT: one graph, in which each level is a part of its own."""
 
 import json
-import math
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from torch import Tensor
 
 from engines import open_part
-from engines.card import FORMAT
 from engines.parts import part_name
-from export.engine_file import (
-    EXAMPLE,
-    MIN_PSNR_DB,
-    SIZES,
-    halve_weights,
-    psnr,
-    save,
-    trace,
-)
-from export.errors import ExportError
+from export.engine_file import EXAMPLE, SIZES, Comparison, frame_of, trace, write_checked
 from export.models.wct import LevelGraph
-from export.photos import list_photos, load_picture
-from export.train_wct import Autoencoders
+from export.photos import list_photos
+from export.train_wct import FAMILY, Autoencoders
 
 INPUTS = ("frame", "transform", "center", "shift", "masks")
 OUTPUTS = ("stylized", "content_mean", "content_covariance")
@@ -44,33 +32,18 @@ def write_wct_engine(
         level: LevelGraph(nets.encoder, decoder, level).eval()  # type: ignore[arg-type]
         for level, decoder in nets.decoders.items()
     }
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        trial = Path(folder) / out.name
-        write_levels(graphs, trial, training, {})
-        verification = _verify(graphs, trial, photos)
-        write_levels(graphs, trial, training, verification)
-        trial.replace(out)
-    return verification
+    return write_levels(graphs, out, training, lambda path: _verify(graphs, path, photos))
 
 
 def write_levels(
     graphs: dict[str, LevelGraph],
     out: Path,
     training: dict[str, Any],
-    verification: dict[str, Any],
-) -> None:
-    """Write the file, unchecked."""
-    model = export_levels(graphs)
-    halve_weights(model)
-    card = {
-        "streamstyle_format": FORMAT,
-        "family": "wct",
-        "styles": "[]",
-        "parts": json.dumps(list(graphs)),
-        "training": json.dumps(training, ensure_ascii=False),
-        "verification": json.dumps(verification),
-    }
-    save(model, card, out)
+    verify: Callable[[Path], dict[str, Any]],
+) -> dict[str, Any]:
+    """As `write_wct_engine`, checked by `verify`."""
+    described = {"family": FAMILY, "styles": "[]", "parts": json.dumps(list(graphs))}
+    return write_checked(export_levels(graphs), described, training, out, verify)
 
 
 def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:
@@ -138,36 +111,19 @@ def _is_shared(name: str) -> bool:
 
 
 def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str, Any]:
-    """Paint photos of each size by PyTorch and by the file, with transforms that swap the photos'
-    statistics; raises ExportError if they differ."""
+    """Paint photos of each size, with some transforms, by PyTorch and by each part of the file."""
     candidates = list_photos(photos)
-    worst = math.inf
-    largest = 0
+    comparison = Comparison()
     for level, graph in graphs.items():
         with open_part(path, level, "openvino", "cpu", "fp32") as engine:
-            for index, (height, width) in enumerate(SIZES):
-                photo = load_picture(candidates[index % len(candidates)])
-                rgb = torch.nn.functional.interpolate(photo, (height, width), mode="area")
-                frame = (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+            for index, size in enumerate(SIZES):
+                frame = frame_of(candidates[index % len(candidates)], size)
                 inputs = _some_transform(graph.channels, seed=index)
                 with torch.no_grad():
-                    expected = graph(frame, *inputs.values())[0].numpy()
+                    expected = graph(frame, *inputs.values())[0]
                 arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
-                painted = engine.paint(frame.numpy(), arrays)
-                difference = np.abs(painted.astype(int) - expected.astype(int))
-                largest = max(largest, int(difference.max()))
-                worst = min(worst, psnr(painted, expected))
-    if worst < MIN_PSNR_DB:
-        raise ExportError(
-            f"the exported file paints differently from PyTorch: {worst:.1f} dB where "
-            f"{MIN_PSNR_DB:.0f} are needed; nothing was written"
-        )
-    return {
-        "against": "PyTorch float32",
-        "sizes": [f"{width}x{height}" for height, width in SIZES],
-        "worst_psnr_db": round(min(worst, 99.0), 1),
-        "largest_difference_of_255": largest,
-    }
+                comparison.add(engine.paint(frame.numpy(), arrays), expected)
+    return comparison.verdict(SIZES)
 
 
 def _some_transform(channels: int, seed: int) -> dict[str, Tensor]:

@@ -95,7 +95,7 @@ def wct_path(tmp_path_factory: pytest.TempPathFactory, wct_graphs: "dict[str, Le
     from export.wct_file import write_levels
 
     path = tmp_path_factory.mktemp("models") / "wct.onnx"
-    write_levels(wct_graphs, path, {}, {})
+    write_levels(wct_graphs, path, {}, lambda _trial: {})
     return path
 
 

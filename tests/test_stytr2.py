@@ -378,7 +378,6 @@ def skip_tracing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the graph of a file where one would be traced, which takes half a minute."""
     model = onnx.load(path)
     monkeypatch.setattr(stytr2_file, "export_picture_graph", lambda _graph: model)
-    monkeypatch.setattr(stytr2_file, "halve_weights", lambda _model: None)
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
