@@ -42,7 +42,7 @@ class ModelCard:
     parts: tuple[str, ...] = ()
     """Of a model of several: see engines/parts.py."""
     style_tensors: tuple[str, ...] = ()
-    """Of a model that takes a picture beside the frame: see engines/split.py."""
+    """Of a model that takes a picture beside the frame: see engines/parts.py."""
 
     def __repr__(self) -> str:
         names = ", ".join(style.name for style in self.styles)

@@ -14,7 +14,7 @@ from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.diagnosis import cuda_problem, preload_cuda, preload_tensorrt, tensorrt_problem
 from engines.errors import EngineError
-from engines.split import graph_of
+from engines.parts import graph_of
 
 NAME = "onnxruntime"
 TENSORRT = "tensorrt"

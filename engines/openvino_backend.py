@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
-from engines.split import graph_of
+from engines.parts import graph_of
 
 NAME = "openvino"
 

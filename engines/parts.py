@@ -1,12 +1,17 @@
-"""Models of several parts: one ONNX file holds one graph, of which each part is cut out.
+"""Models of which an engine runs a part: one ONNX file holds one graph, and the part is cut out.
 
-What belongs to a part alone is named PART/NAME; what the parts share, such as `frame` and common
-weights, has no part before its name.
+Of models of several parts (WCT), what belongs to a part alone is named PART/NAME; what the parts
+share, such as `frame` and common weights, has no part before its name.
+
+Models that take a picture beside the frame (StyTr2) are cut in two halves, between which are the
+tensors that the card lists as `style_tensors`: all that painting needs of the picture, so that they
+are computed once for a style, not once for a frame.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from engines.card import ModelCard
 from engines.errors import EngineError
 
 SEPARATOR = "/"
@@ -56,3 +61,21 @@ def cut_out(path: Path, part: str, wanted: Collection[str] | None = None) -> byt
     )
     data: bytes = cut.SerializeToString()
     return data
+
+
+def split(path: Path, tensors: Sequence[str]) -> tuple[bytes, bytes]:
+    """The ONNX models from `picture` to `tensors`, and from `frame` and `tensors` to `stylized`."""
+    import onnx  # slow, and only for models that take pictures
+    from onnx.utils import Extractor
+
+    extractor = Extractor(onnx.load(path))
+    style = extractor.extract_model(["picture"], list(tensors))
+    frame = extractor.extract_model(["frame", *tensors], ["stylized"])
+    return style.SerializeToString(), frame.SerializeToString()
+
+
+def graph_of(card: ModelCard, part: str | None) -> Path | bytes:
+    """What a backend paints frames by: the file, a part of it, or the half behind the picture."""
+    if part is not None:
+        return cut_out(card.path, part)
+    return split(card.path, card.style_tensors)[1] if card.style_tensors else card.path

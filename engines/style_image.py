@@ -12,8 +12,7 @@ from engines.base import NO_STYLE, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
 from engines.openvino_backend import core
-from engines.parts import cut_out
-from engines.split import split
+from engines.parts import cut_out, split
 
 
 def takes_pictures(card: ModelCard) -> bool:

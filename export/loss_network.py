@@ -13,8 +13,8 @@ from export.errors import ExportError
 
 TORCHVISION = ("vgg16", "vgg19")
 
-_IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])
-_IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])
+IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])
+IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])
 
 
 class LossNetwork(nn.Module):
@@ -107,8 +107,8 @@ def _torchvision_weights(name: str) -> dict[str, Tensor]:
 
     weights = {
         # (rgb - mean) / std as a 1x1 convolution
-        "conv0.weight": torch.diag(1 / _IMAGENET_STD).reshape(3, 3, 1, 1),
-        "conv0.bias": -_IMAGENET_MEAN / _IMAGENET_STD,
+        "conv0.weight": torch.diag(1 / IMAGENET_STD).reshape(3, 3, 1, 1),
+        "conv0.bias": -IMAGENET_MEAN / IMAGENET_STD,
     }
     block, index = 1, 0
     for layer in get_model(name, weights="IMAGENET1K_V1").features:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.loss_network import LossNetwork
+from export.loss_network import IMAGENET_MEAN, IMAGENET_STD, LossNetwork
 from export.models.padding import reflect_pad
 
 LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -18,9 +18,6 @@ Distillation (Wang et al., CVPR 2020)."""
 
 VGG19 = (2, 2, 4, 4, 1)
 """Convolutions by block, to conv5_1."""
-
-_IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])
-_IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])
 
 
 def number(level: str) -> int:
@@ -35,8 +32,8 @@ def compact_encoder() -> LossNetwork:
     whitening makes flicker of that.
     """
     weights = {
-        "conv0.weight": torch.diag(1 / _IMAGENET_STD).reshape(3, 3, 1, 1),
-        "conv0.bias": -_IMAGENET_MEAN / _IMAGENET_STD,
+        "conv0.weight": torch.diag(1 / IMAGENET_STD).reshape(3, 3, 1, 1),
+        "conv0.bias": -IMAGENET_MEAN / IMAGENET_STD,
     }
     inputs = 3
     for block, (width, count) in enumerate(zip(COMPACT, VGG19, strict=True), start=1):
