@@ -2,20 +2,15 @@
 
 import argparse
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
 from engines import (
-    BACKENDS,
-    DEFAULT_LEVELS,
-    PRECISIONS,
     Engine,
     EngineError,
     read_card,
@@ -25,6 +20,18 @@ from streamstyle.bench import bench
 from streamstyle.doctor import examine
 from streamstyle.errors import UserError
 from streamstyle.live.command import list_cameras, live
+from streamstyle.options import (
+    add_engine,
+    add_keep_colors,
+    add_look,
+    add_mask,
+    add_overwrite,
+    add_steady,
+    add_style,
+    add_transfer,
+    size_of,
+    time_of,
+)
 from streamstyle.paint import Region, paint_image, paint_video
 from streamstyle.painter import Look
 from streamstyle.progress import ProgressBar, print_report
@@ -239,39 +246,39 @@ def _parser() -> argparse.ArgumentParser:
     video = _command(commands, "video", _video, "paint a video file, an address or a pattern")
     video.add_argument("source", help=f"file, address, or {PREFIX}NAME of {', '.join(PATTERNS)}")
     video.add_argument("target", help="video file to write, or a folder for PNG images")
-    _add_look(video)
-    _add_steady(video, 0.0)
+    add_look(video)
+    add_steady(video, 0.0)
     part = video.add_argument_group("the part to paint")
-    part.add_argument("--start", type=_time, metavar="TIME", help="seconds or H:MM:SS")
-    part.add_argument("--duration", type=_time, metavar="TIME", help="seconds or H:MM:SS")
+    part.add_argument("--start", type=time_of, metavar="TIME", help="seconds or H:MM:SS")
+    part.add_argument("--duration", type=time_of, metavar="TIME", help="seconds or H:MM:SS")
     part.add_argument("--tonemap", action="store_true", help="take HDR, into standard range")
     file = video.add_argument_group("the file")
     file.add_argument("--codec", help="h264, hevc, vp9, av1, gif, or an encoder of FFmpeg")
     file.add_argument("--crf", type=int, help="constant rate factor: smaller is better, larger")
     file.add_argument("--preset", help="the encoder's preset, such as slow for h264")
-    _add_overwrite(file)
-    _add_engine(video)
+    add_overwrite(file)
+    add_engine(video)
 
     image = _command(commands, "image", _image, "paint an image, or all images of a folder")
     image.add_argument("source", type=Path, help="image or folder")
     image.add_argument("target", type=Path, help="image or folder to write")
-    _add_look(image)
+    add_look(image)
     image.set_defaults(steady=0.0)  # of video
-    _add_overwrite(image)
-    _add_engine(image)
+    add_overwrite(image)
+    add_engine(image)
 
     texture = _command(commands, "texture", _texture, "make a texture of the style of a picture")
     texture.add_argument("pictures", type=Path, nargs="+", metavar="picture")
     texture.add_argument("-o", "--target", type=Path, required=True, help="image to write")
-    texture.add_argument("--size", type=_size, default=(512, 512), help="such as 512x512")
+    texture.add_argument("--size", type=size_of, default=(512, 512), help="such as 512x512")
     texture.add_argument("--model", help=f"of the family wct (default {PICTURE_MODEL})")
-    _add_transfer(texture)
+    add_transfer(texture)
     texture.add_argument(
         "--passes", type=int, default=3, help="how often to paint it (default %(default)s)"
     )
     texture.add_argument("--seed", type=int, default=0, help="of the noise that it begins with")
-    _add_overwrite(texture)
-    _add_engine(texture)
+    add_overwrite(texture)
+    add_engine(texture)
 
     window = _command(commands, "live", live, "paint a camera, stream or screen as it comes")
     window.add_argument(
@@ -281,13 +288,13 @@ def _parser() -> argparse.ArgumentParser:
         help="camera (index or name), address, file, screen[:LEFT,TOP,WIDTHxHEIGHT], or "
         f"{PREFIX}NAME (default: camera 0)",
     )
-    _add_style(window)
+    add_style(window)
     window.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
-    _add_steady(window, 0.5)
-    _add_keep_colors(window)
-    _add_mask(window)
+    add_steady(window, 0.5)
+    add_keep_colors(window)
+    add_mask(window)
     window.add_argument("--mirror", action="store_true", help="as in a mirror")
-    window.add_argument("--size", type=_size, default=(640, 480), help="asked of a camera")
+    window.add_argument("--size", type=size_of, default=(640, 480), help="asked of a camera")
     window.add_argument(
         "--fps", type=float, help="frames per second to hold (default: the source's)"
     )
@@ -310,26 +317,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     window.add_argument("--virtual-camera", action="store_true", help="for OBS, Zoom, Meet")
     window.add_argument("--no-window", action="store_true", help="only record or stream")
-    _add_engine(window)
+    add_engine(window)
 
     _command(commands, "cameras", lambda _options: list_cameras(), "list the cameras")
 
     demo = _command(commands, "demo", _demo, f"paint a moving pattern into {DEMO_FILE}")
-    _add_style(demo)
-    _add_overwrite(demo)
-    _add_engine(demo)
+    add_style(demo)
+    add_overwrite(demo)
+    add_engine(demo)
 
     styles = _command(commands, "styles", _styles, "list the styles, or one style's card")
     styles.add_argument("style", nargs="?", help="a style as for --style")
     styles.add_argument("--sheet", type=Path, help="write a picture of all styles here")
     styles.add_argument("--photo", type=Path, nargs="+", default=[], help="what to paint in it")
-    _add_overwrite(styles)
+    add_overwrite(styles)
 
     _command(commands, "doctor", _doctor, "say what runs here, what does not, and the fix")
 
     timing = _command(commands, "bench", _bench, "measure frames per second on this machine")
-    _add_style(timing, CLASSIC_STYLE)
-    timing.add_argument("--size", type=_size, default=(640, 480), help="such as 1280x720")
+    add_style(timing, CLASSIC_STYLE)
+    timing.add_argument("--size", type=size_of, default=(640, 480), help="such as 1280x720")
     timing.add_argument("--seconds", type=float, default=5.0, help="for each engine")
     return parser
 
@@ -343,117 +350,3 @@ def _command(
     parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
     parser.set_defaults(command=function)
     return parser
-
-
-def _add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYLE) -> None:
-    parser.add_argument(
-        "--style",
-        help="a name from `streamstyle styles`, MODEL:NAME, FILE.onnx or FILE.onnx:NAME; "
-        f"several as A+B or A=2+B, with weights (default {default})",
-    )
-    parser.add_argument(
-        "--style-image",
-        action="append",
-        default=[],
-        metavar="PICTURE[=WEIGHT]",
-        help="paint in the style of a picture, or with several in a mix of them, by the model "
-        f"that --style names (default {PICTURE_MODEL})",
-    )
-    _add_transfer(parser)
-
-
-def _add_transfer(parser: "argparse._ActionsContainer") -> None:
-    numbers = ",".join(level[len("relu")] for level in DEFAULT_LEVELS)
-    parser.add_argument(
-        "--levels",
-        type=_levels,
-        default=DEFAULT_LEVELS,
-        metavar="LEVELS",
-        help="of a picture's style, for wct: some of 5,4,3,2,1, from large shapes to small ones; "
-        f"each costs a pass (default {numbers})",
-    )
-    parser.add_argument(
-        "--alpha",
-        type=float,
-        default=1.0,
-        help="how much of a picture's style, for wct, 0 to 1 (default %(default)s)",
-    )
-
-
-def _add_look(parser: argparse.ArgumentParser) -> None:
-    look = parser.add_argument_group("the look")
-    _add_style(look)
-    look.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
-    look.add_argument("--width", type=int, help="at which the network works, in pixels")
-    look.add_argument("--height", type=int, help="at which the network works, in pixels")
-    look.add_argument("--scale", type=float, help="at which the network works, such as 0.5")
-    look.add_argument("--resize", action="store_true", help="write that size, not the input's")
-    look.add_argument("--side-by-side", action="store_true", help="the original on the left")
-    _add_keep_colors(look)
-    _add_mask(parser)
-
-
-def _add_mask(parser: argparse.ArgumentParser) -> None:
-    part = parser.add_argument_group("which part of the picture")
-    part.add_argument(
-        "--mask",
-        metavar="FILE",
-        help="paint only where this image or video is white, or what this .onnx file segments",
-    )
-    part.add_argument("--invert-mask", action="store_true", help="paint everything else")
-    part.add_argument("--elsewhere", metavar="STYLE", help="paint the rest in this style")
-
-
-def _add_steady(parser: "argparse._ActionsContainer", default: float) -> None:
-    parser.add_argument(
-        "--steady",
-        type=float,
-        default=default,
-        help="0 as painted ... 1 steadiest (default %(default)s)",
-    )
-
-
-def _add_keep_colors(parser: "argparse._ActionsContainer") -> None:
-    parser.add_argument(
-        "--keep-colors", action="store_true", help="only light and dark are painted"
-    )
-
-
-def _add_overwrite(parser: "argparse._ActionsContainer") -> None:
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-
-
-def _add_engine(parser: argparse.ArgumentParser) -> None:
-    engine = parser.add_argument_group("the engine")
-    engine.add_argument("--engine", default="auto", choices=["auto", *BACKENDS])
-    engine.add_argument("--device", default="auto", help="such as cpu, cuda, gpu, npu")
-    engine.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
-
-
-def _levels(text: str) -> tuple[str, ...]:
-    """4,1 as relu4_1 and relu1_1."""
-    if not re.fullmatch(r"[1-5](,[1-5])*", text):
-        message = f"levels are some of 5,4,3,2,1, such as 4 or 5,4, got {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return tuple(f"relu{level}_1" for level in sorted(set(text.split(",")), reverse=True))
-
-
-def _time(text: str) -> Fraction:
-    """1.5, 1:30 or 0:01:30.5, in seconds."""
-    seconds = Fraction(0)
-    try:
-        for part in text.split(":"):
-            seconds = seconds * 60 + Fraction(part)
-    except ValueError as error:
-        message = f"a time is seconds or H:MM:SS, such as 1.5 or 0:01:30, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from error
-    return seconds
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = map(int, text.lower().split("x"))
-    except ValueError as error:
-        message = f"a size is width x height, such as 1280x720, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from error
-    return width, height
