@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Self
 
@@ -40,6 +40,10 @@ WARM_UP = 100
 """Steps in which the rate rises: layers that know nothing, before ones that know much, would ruin
 them, and did."""
 
+OWN_SHARE = 0.4
+"""Of a deeper decoder's steps, in which its own layers learn alone. Learned with the others from
+the beginning, relu4_1's made brown blurs of everything."""
+
 SAMPLES = 4  # photos in a sample picture
 
 
@@ -59,14 +63,16 @@ class WctConfig:
     encoder_steps: int = 5000
     """Of a compact encoder's learning, before the decoders'."""
     steps: int = 20000
-    """For all decoders, which learn one after the other, the shallowest first. A deeper one begins
-    with the weights of the one before, of which it is a continuation."""
+    """For all decoders, which learn one after the other, the shallowest first; each as many times
+    more than relu1_1's as its number says. A deeper one begins with the weights of the one before,
+    of which it is a continuation, and for OWN_SHARE of its steps learns only what it has beyond
+    that: to make the shallower level's features of its own."""
     batch_size: int = 4
     crop: int = 256
     """Side of the square training crops in pixels."""
     learning_rate: float = 1e-4
-    """Of Adam; for the encoder and for each decoder it rises for WARM_UP steps and falls to a
-    hundredth along half a cosine."""
+    """Of Adam; in each phase it rises for WARM_UP steps and falls to a hundredth along half a
+    cosine."""
     feature_weight: float = 1.0
     """Lambda of equation 1 (the paper's appendix says 1)."""
     seed: int = 0
@@ -82,6 +88,21 @@ class WctConfig:
             raise ValueError("it is of another family of nets")
         tuples = {key: tuple(values[key]) for key in ("teachers", "levels")}
         return cls(**values | tuples)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What learns for some `steps`: the encoder, if `level` is None, or the decoder of a level, of
+    which only the layers before those of the level `until` if that is given."""
+
+    level: str | None
+    until: str | None
+    steps: int
+
+    def __str__(self) -> str:
+        if self.level is None:
+            return "encoder"
+        return self.level if self.until is None else f"{self.level} to {self.until}"
 
 
 class Autoencoders(nn.Module):
@@ -108,40 +129,51 @@ class Autoencoders(nn.Module):
             self.lifts[level] = nn.Conv2d(self.encoder.channels(level), teacher.channels(level), 1)
 
     def forward(
-        self, rgb: Tensor, level: str | None, lessons: Mapping[str, Tensor]
+        self, rgb: Tensor, phase: Phase, lessons: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """For pictures (N, 3, H, W), 0..1, the terms of equation 1, pixels and features, of the
-        decoder of `level`; or with None how far from `lessons`, the teachers' features, the
-        encoder's are by layer."""
-        if level is None:
+        phase's decoder; or how far the features are that it makes of a shallower level; or for the
+        encoder how far from `lessons`, the teachers' features, its own are by layer."""
+        if phase.level is None:
             features = self.encoder(rgb, tuple(lessons))
             return {
                 name: _relative(self.lifts[name](features[name]).float(), lesson.float())
                 for name, lesson in lessons.items()
             }
+        level, decoder = phase.level, self.decoders[phase.level]
+        layers = (level,) if phase.until is None else (level, phase.until)
         with torch.no_grad():
-            wanted = self.encoder(rgb, (level,))[level]
-        decoded = self.decoders[level](wanted).float()
-        again = self.encoder(decoded, (level,))[level]
+            wanted = self.encoder(rgb, layers)
+        decoded = decoder(wanted[level], phase.until).float()
+        if phase.until is not None:
+            return {"features": _relative(decoded, wanted[phase.until].float())}
+        again = self.encoder(decoded, layers)[level]
         return {
             "pixels": _relative(decoded, rgb),
-            "features": self.feature_weight * _relative(again.float(), wanted.float()),
+            "features": self.feature_weight * _relative(again.float(), wanted[level].float()),
         }
 
     def begin(self, level: str) -> None:
         """Let the decoder of `level` begin with the weights of the next shallower one."""
-        shallower = [other for other in self.decoders if number(other) < number(level)]
-        if shallower:
-            known = self.decoders[max(shallower)].state_dict()
+        shallower = self.shallower(level)
+        if shallower is not None:
+            known = self.decoders[shallower].state_dict()
             self.decoders[level].load_state_dict(known, strict=False)
 
-    def phases(self, config: WctConfig) -> list[tuple[str | None, int]]:
-        """What learns, a level's decoder or with None the encoder, and for how many steps."""
+    def shallower(self, level: str) -> str | None:
+        """The deepest of the levels that are shallower than `level`."""
+        return max((other for other in self.decoders if other < level), default=None)
+
+    def phases(self, config: WctConfig) -> list[Phase]:
+        phases = [Phase(None, None, config.encoder_steps)] if self.compact else []
         levels = sorted(self.decoders)
-        ends = [config.steps * part // len(levels) for part in range(len(levels) + 1)]
-        steps = [end - begin for begin, end in pairwise(ends)]
-        phases: list[tuple[str | None, int]] = [*zip(levels, steps, strict=True)]
-        return [(None, config.encoder_steps), *phases] if self.compact else phases
+        shares = [0, *accumulate(number(level) for level in levels)]
+        ends = [config.steps * share // shares[-1] for share in shares]
+        for level, (begin, end) in zip(levels, pairwise(ends), strict=True):
+            shallower = self.shallower(level)
+            own = 0 if shallower is None else round(OWN_SHARE * (end - begin))
+            phases += [Phase(level, shallower, own), Phase(level, None, end - begin - own)]
+        return phases
 
 
 def _relative(features: Tensor, wanted: Tensor) -> Tensor:
@@ -184,10 +216,9 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
         teacher.to(device, dtype)
     learned = [parameter for parameter in nets.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learned, config.learning_rate)
-    phases = nets.phases(config)
-    moments = [(phase, step, of) for phase, of in phases for step in range(of)]
+    moments = [(phase, step) for phase in nets.phases(config) for step in range(phase.steps)]
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(*moments[min(step, len(moments) - 1)][1:])
+        optimizer, lambda step: _rate(*moments[min(step, len(moments) - 1)])
     )
     state: dict[str, Stateful] = {"net": nets, "optimizer": optimizer, "schedule": schedule}
     first_step = resume(run, config.as_json(), state, device)
@@ -213,21 +244,21 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     )
     for step, batch in enumerate(batches, start=first_step + 1):
         rgb = batch.to(device)
-        level, done, _ = moments[step - 1]
-        if level is not None and done == 0:
-            nets.begin(level)
-        if level is not None:
+        phase, _ = moments[step - 1]
+        if phase.level is not None:
             nets.encoder.requires_grad_(False)
+            if step == 1 or moments[step - 2][0].level != phase.level:
+                nets.begin(phase.level)
         with torch.no_grad():
-            lessons = _lessons(teachers, rgb) if level is None else {}
+            lessons = _lessons(teachers, rgb) if phase.level is None else {}
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            terms = losses(rgb, level, lessons)
+            terms = losses(rgb, phase, lessons)
         loss = descend(terms, optimizer, schedule, MAX_GRADIENT_NORM)
         progress.update()
         if rank == 0 and step % LOG_EVERY == 0:
             values = {name: f"{term.item():.4f}" for name, term in terms.items()}
             progress.set_postfix(values)
-            log(run, {"step": step, "level": level or "encoder", "loss": f"{loss.item():.5f}"})
+            log(run, {"step": step, "learns": str(phase), "loss": f"{loss.item():.5f}"})
         if rank == 0 and (step % SAVE_EVERY == 0 or step == len(moments)):
             save_checkpoint(run, config.as_json(), step, state)
             _save_samples(run, step, nets, previews)
@@ -235,10 +266,10 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     return nets.eval()
 
 
-def _rate(done: int, steps: int) -> float:
-    """The learning rate after `done` of `steps`, as a part of the highest."""
+def _rate(phase: Phase, done: int) -> float:
+    """The learning rate after `done` steps of a phase, as a part of the highest."""
     rising = min(1.0, (done + 1) / WARM_UP)
-    return rising * (0.01 + 0.99 * (1 + math.cos(math.pi * done / steps)) / 2)
+    return rising * (0.01 + 0.99 * (1 + math.cos(math.pi * done / phase.steps)) / 2)
 
 
 def _teachers(config: WctConfig) -> dict[str, LossNetwork]:

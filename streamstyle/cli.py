@@ -19,12 +19,10 @@ from engines import (
 from streamstyle.bench import bench
 from streamstyle.doctor import examine
 from streamstyle.errors import UserError
-from streamstyle.live.command import list_cameras, live
+from streamstyle.live.command import add_live_options, list_cameras, live
 from streamstyle.options import (
     add_engine,
-    add_keep_colors,
     add_look,
-    add_mask,
     add_overwrite,
     add_steady,
     add_style,
@@ -281,43 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     add_engine(texture)
 
     window = _command(commands, "live", live, "paint a camera, stream or screen as it comes")
-    window.add_argument(
-        "source",
-        nargs="?",
-        default="0",
-        help="camera (index or name), address, file, screen[:LEFT,TOP,WIDTHxHEIGHT], or "
-        f"{PREFIX}NAME (default: camera 0)",
-    )
-    add_style(window)
-    window.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
-    add_steady(window, 0.5)
-    add_keep_colors(window)
-    add_mask(window)
-    window.add_argument("--mirror", action="store_true", help="as in a mirror")
-    window.add_argument("--size", type=size_of, default=(640, 480), help="asked of a camera")
-    window.add_argument(
-        "--fps", type=float, help="frames per second to hold (default: the source's)"
-    )
-    window.add_argument(
-        "--max-latency-ms", type=float, default=120.0, help="from capture to the screen, to hold"
-    )
-    window.add_argument("--loop", action="store_true", help="begin a file again at its end")
-    window.add_argument(
-        "--realtime",
-        action="store_true",
-        help="play an address at its own pace, as files always are",
-    )
-    window.add_argument("--record", type=Path, metavar="FILE", help="record from the beginning")
-    window.add_argument(
-        "--stream",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="stream to rtmp://, srt://, udp:// or tcp://, or into FILE.m3u8; may be repeated",
-    )
-    window.add_argument("--virtual-camera", action="store_true", help="for OBS, Zoom, Meet")
-    window.add_argument("--no-window", action="store_true", help="only record or stream")
-    add_engine(window)
+    add_live_options(window)
 
     _command(commands, "cameras", lambda _options: list_cameras(), "list the cameras")
 

@@ -70,9 +70,12 @@ class Decoder(nn.Module):
         nn.init.zeros_(last.weight)  # grey, rather than colors at random
         nn.init.constant_(last.bias, 0.5)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, until: str | None = None) -> Tensor:
+        """With `until`, a shallower level, that level's features on the way to RGB."""
         x = features
         for name, convolution in self.convolutions.items():
+            if until is not None and name == until.replace("relu", "conv"):
+                break
             with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
                 x = functional.pad(x, (1, 1, 1, 1), "reflect")
             x = convolution(x)

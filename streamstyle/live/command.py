@@ -11,6 +11,14 @@ from streamstyle.live.session import FALLBACK_FPS, LiveSession, Promise, Status
 from streamstyle.live.styles import choose
 from streamstyle.live.window import Window
 from streamstyle.masks import open_mask
+from streamstyle.options import (
+    add_engine,
+    add_keep_colors,
+    add_mask,
+    add_steady,
+    add_style,
+    size_of,
+)
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
 from streamstyle.sources import Source, VideoSource, open_video
@@ -23,6 +31,47 @@ from streamstyle.sources.screen import ScreenSource
 from streamstyle.styles import Transfer, asked_for
 
 NO_WINDOW_WAIT_S = 0.5
+
+
+def add_live_options(parser: argparse.ArgumentParser) -> None:
+    """What `live` takes."""
+    parser.add_argument(
+        "source",
+        nargs="?",
+        default="0",
+        help="camera (index or name), address, file, screen[:LEFT,TOP,WIDTHxHEIGHT], or "
+        f"{PATTERN}NAME (default: camera 0)",
+    )
+    add_style(parser)
+    parser.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
+    add_steady(parser, 0.5)
+    add_keep_colors(parser)
+    add_mask(parser)
+    parser.add_argument("--mirror", action="store_true", help="as in a mirror")
+    parser.add_argument("--size", type=size_of, default=(640, 480), help="asked of a camera")
+    parser.add_argument(
+        "--fps", type=float, help="frames per second to hold (default: the source's)"
+    )
+    parser.add_argument(
+        "--max-latency-ms", type=float, default=120.0, help="from capture to the screen, to hold"
+    )
+    parser.add_argument("--loop", action="store_true", help="begin a file again at its end")
+    parser.add_argument(
+        "--realtime",
+        action="store_true",
+        help="play an address at its own pace, as files always are",
+    )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="record from the beginning")
+    parser.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="stream to rtmp://, srt://, udp:// or tcp://, or into FILE.m3u8; may be repeated",
+    )
+    parser.add_argument("--virtual-camera", action="store_true", help="for OBS, Zoom, Meet")
+    parser.add_argument("--no-window", action="store_true", help="only record or stream")
+    add_engine(parser)
 
 
 def live(options: argparse.Namespace) -> None:

@@ -5,21 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image as Pillow
 
-from engines import EngineError, in_regions
+from engines import EngineError
 from streamstyle.channel import Cancelled
 from streamstyle.closing import Closing
 from streamstyle.color import BT709
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
 from streamstyle.live.capture import Capture
-from streamstyle.live.controls import Controls, View
+from streamstyle.live.composing import painted_apart, painted_by, viewed
+from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Governor, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
-from streamstyle.masks import Mask, Part, composed, masks_of
+from streamstyle.masks import Mask, Part
 from streamstyle.paint import describe
 from streamstyle.pixels import blended, fitted, mirrored, recolored, resized
 from streamstyle.sinks import Sink
@@ -27,7 +27,7 @@ from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
 from streamstyle.stabiliser import Stabiliser
-from streamstyle.styles import DEFAULT_STYLE, has_regions, styles_beside
+from streamstyle.styles import DEFAULT_STYLE, styles_beside
 from streamstyle.timing import Latency, Rate, now_s
 
 MAX_FPS = 60.0
@@ -304,7 +304,7 @@ class LiveSession(Closing):
             self._fade.begin()
         seen = resized(original, *sizes[0])
         if self._mask is None:
-            painting = _paint(layers, seen)
+            painting = painted_by(layers, seen)
         else:
             part = self._mask(frame.with_image(seen))
             painting = self._masked(part, layers, seen, controls, sizes, started_at_s)
@@ -326,7 +326,7 @@ class LiveSession(Closing):
         self._last_painting = painting
         for outlet in self._outlets:
             outlet.put(frame.with_image(painting))
-        return frame.with_image(_viewed(painting, original, controls))
+        return frame.with_image(viewed(painting, original, controls))
 
     def _masked(
         self,
@@ -342,40 +342,10 @@ class LiveSession(Closing):
         if controls.second_style is not None:
             second = replace(controls, style=controls.second_style, second_style=None)
             outside, _ = self._mix_outside.layers(second, sizes, at_s)
-        if len(layers) == len(outside) == 1:
-            (one,), (other,) = layers, outside
-            if one.engine is other.engine and has_regions(one.engine.card, one.inputs):
-                style = in_regions((one.inputs, other.inputs), masks_of(part))
-                return np.asarray(one.engine.paint(seen[np.newaxis], style)[0])
-        return composed(_paint(layers, seen), _paint(outside, seen) if outside else seen, part)
+        return painted_apart(layers, outside, part, seen)
 
     def _offer(self, frame: Frame) -> None:
         with self._shown:
             self._latest = frame
             self._painted_at_s = now_s()
             self._shown.notify_all()
-
-
-def _paint(layers: list[Layer], seen: Image) -> Image:
-    """The weighted sum of what the layers make of `seen`."""
-    if len(layers) == 1:
-        (layer,) = layers
-        return np.asarray(layer.engine.paint(seen[np.newaxis], layer.inputs)[0])
-    total = np.zeros(seen.shape, np.float32)
-    for layer in layers:
-        total += layer.share * layer.engine.paint(seen[np.newaxis], layer.inputs)[0]
-    result: Image = np.round(total).astype(np.uint8)
-    return result
-
-
-def _viewed(painting: Image, original: Image, controls: Controls) -> Image:
-    match controls.view:
-        case View.PAINTED:
-            return painting
-        case View.ORIGINAL:
-            return original
-        case View.SIDE_BY_SIDE:
-            return np.hstack([original, painting])
-        case View.SPLIT:
-            line = round(controls.split * painting.shape[1])
-            return np.hstack([original[:, :line], painting[:, line:]])
