@@ -45,6 +45,9 @@ PICTURE_SIDE = 384
 PATCHES_SIDE = 256
 """The same, for a model that compares each patch of the frame with each of the picture."""
 
+PATCHES_AXIS = 3
+"""Of the tensors that such a model takes, (1, attentions, heads, patches, width of a head)."""
+
 LONGEST = 1024
 """Pixels of the long side, at most: a frieze is squeezed."""
 
@@ -140,22 +143,46 @@ def read_style(style: str | Path, transfer: Transfer = Transfer()) -> tuple[Mode
     A style is what `find_style` takes, or a PICTURE, MODEL:PICTURE or FILE.onnx:PICTURE. Several of
     one model are mixed, by weights: A+B, A=2+B. Raises UserError or EngineError where it can't be.
     """
-    mixed: dict[str, NDArray[np.float32]] = {}
     parts = _weighted(str(style))
-    total = sum(parts.values())
     model: ModelCard | None = None
-    for part, weight in parts.items():
+    read = []
+    for part in parts:
         card, inputs = _read_one(part, transfer)
-        if model is not None and (model.path != card.path or not mixes(card)):
+        if model is not None and (
+            model.path != card.path or not (mixes(card) or card.style_tensors)
+        ):
             raise UserError(
                 f"{part} is painted by {card.path.name}, which can't be mixed into one style with "
                 f"those of {model.path.name}"
             )
         model = card
-        for name, array in inputs.items():
-            mixed[name] = mixed.get(name, np.float32(0)) + np.float32(weight / total) * array
+        read.append(inputs)
     assert model is not None
-    return model, mixed
+    shares = np.array([*parts.values()], np.float32) / np.float32(sum(parts.values()))
+    if model.style_tensors:
+        return model, _patches_of_each(read, shares)
+    return model, {
+        name: np.asarray(sum(w * inputs[name] for w, inputs in zip(shares, read, strict=True)))
+        for name in read[0]
+    }
+
+
+def _patches_of_each(styles: Sequence[Style], shares: NDArray[np.float32]) -> Style:
+    """A style of patches of several: where each patch of the frame looks for what is like it, a
+    picture counts by how many it has there, so each gives as many as its share, evenly spread."""
+    counts = [next(iter(style.values())).shape[PATCHES_AXIS] for style in styles]
+    total = min(count / share for count, share in zip(counts, shares, strict=True))
+    taken = [
+        np.linspace(0, count - 1, max(1, round(share * total))).round().astype(int)
+        for count, share in zip(counts, shares, strict=True)
+    ]
+    return {
+        name: np.concatenate(
+            [np.take(s[name], t, PATCHES_AXIS) for s, t in zip(styles, taken, strict=True)],
+            PATCHES_AXIS,
+        )
+        for name in styles[0]
+    }
 
 
 def asked_for(style: str | None, pictures: Sequence[str], default: str = DEFAULT_STYLE) -> str:
@@ -186,8 +213,8 @@ def pictures_in(style: str | Path) -> list[str]:
 
 
 def mixes(card: ModelCard) -> bool:
-    """Whether the styles of a model can be mixed by weights: not where there is but one, nor where
-    a style is the patches of a picture."""
+    """Whether styles of a model are mixed by adding up their inputs: not where there is but one,
+    nor where a style is the patches of a picture, of which a mix has some of each."""
     return not card.style_tensors and (len(card.styles) > 1 or takes_pictures(card))
 
 

@@ -1,26 +1,15 @@
-"""StyTr2: the net, its training, and the engine file that comes of it."""
+"""StyTr2: the net and its losses."""
 
-import csv
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from PIL import Image  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from engines import EngineError, open_engine, read_card  # noqa: E402
-from engines.style_image import style_of  # noqa: E402
-from export import stytr2_file  # noqa: E402
 from export import train_stytr2 as training  # noqa: E402
-from export.cli import main  # noqa: E402
-from export.engine_file import psnr  # noqa: E402
-from export.errors import ExportError  # noqa: E402
 from export.loss_network import LossNetwork  # noqa: E402
 from export.models.stytr2 import (  # noqa: E402
     StyTr2,
@@ -29,38 +18,14 @@ from export.models.stytr2 import (  # noqa: E402
     pooling_matrix,
     sinusoidal_encoding,
 )
-from export.stytr2_file import PictureGraph, write_stytr2_engine  # noqa: E402
 from export.stytr2_loss import (  # noqa: E402
     StyTr2Loss,
     StyTr2LossConfig,
     normalised,
     some_of_each,
 )
-from export.train_stytr2 import (  # noqa: E402
-    StyTr2TrainConfig,
-    load_trained_stytr2,
-    train_stytr2,
-)
-from streamstyle import UserError  # noqa: E402
-from streamstyle import open_engine as open_styled  # noqa: E402
-from streamstyle.live.styles import choose  # noqa: E402
-from streamstyle.styles import read_style  # noqa: E402
-from tests.nets import small_vgg, write_training_material  # noqa: E402
-
-TINY = StyTr2Config(
-    width=32,
-    heads=4,
-    feed_forward=48,
-    content_encoder_layers=1,
-    style_encoder_layers=1,
-    decoder_layers=2,
-    decoder_width=16,
-)
-
-SIZES = (((37, 51), (64, 48)), ((16, 16), (19, 130)), ((64, 96), (40, 40)))
-"""(height, width) of frames and pictures."""
-
-LAYERS = ("relu1_1", "relu2_1")
+from tests.nets import small_vgg  # noqa: E402
+from tests.stytr2 import LAYERS, TINY  # noqa: E402
 
 
 def net(config: StyTr2Config = TINY) -> StyTr2:
@@ -217,257 +182,3 @@ def test_balanced_losses_do_not_depend_on_the_scale_of_features() -> None:
     )
     for name, term in terms.items():
         assert of_scaled[name].item() == pytest.approx(term.item(), rel=1e-2), name
-
-
-def write_material(folder: Path) -> None:
-    """Photos, paintings of two colors, and a loss network."""
-    write_training_material(folder)
-    (folder / "pictures").mkdir()
-    random = np.random.default_rng(1)
-    for number, tint in enumerate(((1.0, 0.3, 0.1), (0.1, 0.4, 1.0))):
-        pixels = random.integers(0, 256, (40, 50, 3)) * tint
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / "pictures" / f"{number}.png")
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> StyTr2TrainConfig:
-    write_material(tmp_path)
-    return StyTr2TrainConfig(
-        photos=str(tmp_path / "photos"),
-        pictures=str(tmp_path / "pictures"),
-        steps=6,
-        batch_size=2,
-        crop=32,
-        learning_rate=1e-3,
-        warm_up=2,
-        device="cpu",
-        net=TINY,
-        loss=StyTr2LossConfig(
-            network=str(tmp_path / "network.safetensors"),
-            content_layers=("relu2_1",),
-            style_layers=LAYERS,
-        ),
-    )
-
-
-def test_learning_rate_is_that_of_the_authors_code_at_first() -> None:
-    config = StyTr2TrainConfig("", "")
-    for step in (0, 1, 5_000, 10_000):
-        theirs = 5e-4 * 0.1 * (1 + 3e-4 * step)
-        assert config.learning_rate * config.rate(step) == pytest.approx(theirs)
-    assert config.rate(100_000) < config.rate(50_000) < 1
-    assert config.rate(config.steps) == pytest.approx(0.01)
-
-
-def test_training_lowers_the_loss(
-    config: StyTr2TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
-    train_stytr2(replace(config, steps=100), tmp_path / "run")
-    with (tmp_path / "run" / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-
-    def mean(part: list[dict[str, str]], name: str) -> float:
-        return float(np.mean([float(row[name]) for row in part]))
-
-    assert mean(rows[-20:], "style") < 0.5 * mean(rows[:5], "style")
-    assert mean(rows[-20:], "identity") < 0.85 * mean(rows[:5], "identity")
-
-
-def test_interrupted_training_goes_on_as_if_it_had_not_been(
-    config: StyTr2TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", 3)
-    whole = train_stytr2(config, tmp_path / "whole")
-    real = training.StyTr2Loss.forward
-    calls = []
-
-    def pull_the_plug_at_step_5(self, *pictures):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return real(self, *pictures)
-
-    monkeypatch.setattr(training.StyTr2Loss, "forward", pull_the_plug_at_step_5)
-    with pytest.raises(KeyboardInterrupt):
-        train_stytr2(config, tmp_path / "halves")
-    assert load_trained_stytr2(tmp_path / "halves" / "checkpoint.pt")[2] == 3
-    monkeypatch.setattr(training.StyTr2Loss, "forward", real)
-    resumed = train_stytr2(config, tmp_path / "halves")
-    for name, values in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], values, msg=name)
-
-
-def test_start_from_a_checkpoint(config: StyTr2TrainConfig, tmp_path: Path) -> None:
-    first = train_stytr2(config, tmp_path / "first")
-    checkpoint = str(tmp_path / "first" / "checkpoint.pt")
-    onward = replace(config, start_from=checkpoint, learning_rate=0.0, steps=1)
-    second = train_stytr2(onward, tmp_path / "second")
-    for name, values in first.state_dict().items():
-        assert torch.equal(second.state_dict()[name], values), name
-    other = replace(onward, net=replace(TINY, width=16))
-    with pytest.raises(ExportError, match="another architecture"):
-        train_stytr2(other, tmp_path / "third")
-
-
-def test_sample_pictures_are_written(config: StyTr2TrainConfig, tmp_path: Path) -> None:
-    train_stytr2(config, tmp_path / "run")
-    with Image.open(tmp_path / "run" / "samples" / "000006.png") as sample:
-        assert sample.size == (5 * 32, 5 * 32)
-
-
-OPTIONS = (
-    "train stytr2 --photos photos --pictures pictures --network network.safetensors --device cpu "
-    "--content-layers relu2_1 --style-layers relu1_1,relu2_1 --steps 2 --batch-size 2 --crop 32 "
-    "--width 16 --heads 2 --feed-forward 16 --content-encoder-layers 1 --style-encoder-layers 1 "
-    "--decoder-layers 2 --decoder-width 8"
-)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file `any.onnx` that the train command wrote, in the folder of its material."""
-    folder = tmp_path_factory.mktemp("stytr2")
-    write_material(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main([*OPTIONS.split(), "--out", "any.onnx"]) == 0
-    return folder / "any.onnx"
-
-
-def net_of(path: Path) -> StyTr2:
-    return load_trained_stytr2(path.with_suffix(".run") / "checkpoint.pt")[0]
-
-
-def test_card(trained: Path) -> None:
-    card = read_card(trained)
-    assert (card.family, card.styles) == ("stytr2", ())
-    assert card.style_tensors == ("style_keys", "style_values")
-    assert card.verification["worst_psnr_db"] > 45
-    assert card.training["steps"] == 2
-    assert "any picture" in repr(card)
-    (command,) = card.training["commands"]
-    assert command.startswith("streamstyle-export train stytr2 --photos PHOTOS --pictures PICTURES")
-    assert "--heads 2" in command
-    assert "--network network.safetensors" in command
-    assert str(trained.parent).encode() not in trained.read_bytes()
-
-
-def test_onnx_command(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    skip_tracing(trained, monkeypatch)
-    checkpoint = trained.with_suffix(".run") / "checkpoint.pt"
-    photos = trained.parent / "photos"
-    again = tmp_path / "again.onnx"
-    assert main(["onnx", str(checkpoint), str(again), "--photos", str(photos)]) == 0
-    assert read_card(again).training == read_card(trained).training
-
-
-def test_file_that_deviates_is_not_written(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    skip_tracing(trained, monkeypatch)
-    other = net_of(trained)
-    with torch.no_grad():
-        other.to_rgb[-1].convolution.bias += 0.1
-    with pytest.raises(ExportError, match=r"differently from PyTorch.*nothing was written"):
-        write_stytr2_engine(other, tmp_path / "any.onnx", {}, trained.parent / "photos")
-    assert not list(tmp_path.iterdir())
-
-
-def skip_tracing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the graph of a file where one would be traced, which takes half a minute."""
-    model = onnx.load(path)
-    monkeypatch.setattr(stytr2_file, "export_picture_graph", lambda _graph: model)
-
-
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-def test_halves_of_the_file_paint_as_pytorch_does(trained: Path, backend: str) -> None:
-    graph = PictureGraph(net_of(trained))
-    random = np.random.default_rng(0)
-    with open_engine(trained, backend, "cpu", "fp32") as engine:
-        for size, picture_size in (
-            ((37, 51), (64, 48)),
-            ((16, 16), (19, 130)),
-            ((64, 96), (40, 40)),
-        ):
-            frames = random.integers(0, 256, (2, *size, 3), np.uint8)
-            picture = random.integers(0, 256, (1, *picture_size, 3), np.uint8)
-            with torch.no_grad():
-                expected, *_ = graph(torch.from_numpy(frames), torch.from_numpy(picture))
-            style = style_of(read_card(trained), picture)
-            assert psnr(engine.paint(frames, style), expected.numpy()) > 45
-        with pytest.raises(EngineError, match="style_keys"):
-            engine.paint(frames)
-
-
-def test_halves_make_the_whole(trained: Path) -> None:
-    """The file as it is, of two inputs, for programs that know nothing of ours."""
-    random = np.random.default_rng(0)
-    frames = random.integers(0, 256, (1, 40, 72, 3), np.uint8)
-    picture = random.integers(0, 256, (1, 50, 30, 3), np.uint8)
-    session = onnxruntime.InferenceSession(trained)
-    (whole,) = session.run(None, {"frame": frames, "picture": picture})
-    with open_engine(trained, "onnxruntime", "cpu", "fp32") as engine:
-        painted = engine.paint(frames, style_of(read_card(trained), picture))
-    assert np.abs(painted.astype(int) - whole).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("shape", "words"),
-    [((1, 8, 64, 3), "64x8 is too small"), ((2, 32, 64, 3), "of one picture, got 2")],
-)
-def test_pictures_that_are_no_style(trained: Path, shape: tuple[int, ...], words: str) -> None:
-    with pytest.raises(EngineError, match=words):
-        style_of(read_card(trained), np.zeros(shape, np.uint8))
-
-
-def test_model_that_takes_no_picture(inverter_path: Path) -> None:
-    with pytest.raises(EngineError, match="styles of its own"):
-        style_of(read_card(inverter_path), np.zeros((1, 32, 64, 3), np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ("--out any.pt", "ends in .onnx"),
-        ("--out any.onnx --pictures empty", "no photographs"),
-        ("--out any.onnx --crop 36", "a multiple of 8 pixels, got 36"),
-        ("--out any.onnx --heads 3", "a width of 16 is not for 3 heads"),
-        ("--out any.onnx --start-from network.safetensors", "is not a checkpoint"),
-        ("--out any.onnx --style-layers relu9_1", "has no layer relu9_1"),
-    ],
-)
-def test_bad_training_input_is_one_sentence_and_status_2(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    options: str,
-    words: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_material(tmp_path)
-    (tmp_path / "empty").mkdir()
-    assert main([*OPTIONS.split(), *options.split()]) == 2
-    error = capsys.readouterr().err.splitlines()
-    assert words in error[-1]
-    assert not any("Traceback" in line for line in error)
-    assert not list(tmp_path.glob("*.onnx"))
-
-
-def test_pictures_are_styles_of_the_file_but_not_mixed(trained: Path, tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    for name in ("a", "b"):
-        spots = random.integers(0, 256, (8, 12, 3), np.uint8)
-        Image.fromarray(spots).resize((120, 80)).save(tmp_path / f"{name}.png")
-    styles = [f"{trained}:{tmp_path / name}.png" for name in ("a", "b")]
-    frames = random.integers(0, 256, (1, 40, 72, 3), np.uint8)
-    painted = []
-    for style in styles:
-        with open_styled(style, "openvino", "cpu", "fp32") as engine:
-            engine.prepare(40, 72)
-            painted.append(engine.paint(frames))
-    assert painted[0].shape == frames.shape
-    assert not np.array_equal(*painted)
-    with pytest.raises(UserError, match="can't be mixed"):
-        read_style("+".join(styles))
-    assert choose(styles[0]).model != choose(styles[1]).model  # nor glided between
