@@ -6,9 +6,9 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from export.losses import LossConfig
 from export.models.johnson import JohnsonConfig
 from export.models.many_style import ManyStyleConfig
 from export.models.stytr2 import StyTr2Config
+from export.options import add_options, as_options, replaced
 from export.photos import list_photos, to_image
 from export.styles import COLUMNS, StylePicture, read_styles
 from export.stytr2_file import write_stytr2_engine
@@ -35,10 +36,6 @@ from export.wct_file import write_wct_engine
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
-
-
-PATHS = {"network", "start_from", "clips", "encoder", "teachers"}
-"""Options whose files are named in the card, but not where they were."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,9 +99,9 @@ def _style(options: argparse.Namespace, picture: Path, name: str) -> StylePictur
 
 def _train(options: argparse.Namespace, config: TrainConfig) -> None:
     _check_out(options.out, options.overwrite)
-    parts = {part: _replaced(getattr(config, part), options) for part in ("net", "loss")}
+    parts = {part: replaced(getattr(config, part), options) for part in ("net", "loss")}
     run = options.run or options.out.with_suffix(".run")
-    train(_replaced(config, options, **parts), run)
+    train(replaced(config, options, **parts), run)
     _write(run / "checkpoint.pt", options)
 
 
@@ -113,9 +110,9 @@ def _train_stytr2(options: argparse.Namespace) -> None:
     net = StyTr2Config.compact() if options.compact else StyTr2Config()
     loss = StyTr2LossConfig.paper_code() if options.paper_code else StyTr2LossConfig()
     config = StyTr2TrainConfig(str(options.photos), str(options.pictures))
-    parts = {"net": _replaced(net, options), "loss": _replaced(loss, options)}
+    parts = {"net": replaced(net, options), "loss": replaced(loss, options)}
     run = options.run or options.out.with_suffix(".run")
-    train_stytr2(_replaced(config, options, **parts), run)
+    train_stytr2(replaced(config, options, **parts), run)
     _write_stytr2(run / "checkpoint.pt", options)
 
 
@@ -129,7 +126,7 @@ def _onnx(options: argparse.Namespace) -> None:
 def _gatys(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite, (".png", ".jpg"))
     config = GatysConfig.paper() if options.paper else GatysConfig()
-    config = _replaced(config, options, loss=_replaced(config.loss, options))
+    config = replaced(config, options, loss=replaced(config.loss, options))
     with tqdm(total=config.steps, unit="step", desc=options.out.name) as progress:
 
         def on_step(loss: float) -> None:
@@ -143,14 +140,14 @@ def _gatys(options: argparse.Namespace) -> None:
 def _train_wct(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
     run = options.run or options.out.with_suffix(".run")
-    train_wct(_replaced(WctConfig(str(options.photos)), options), run)
+    train_wct(replaced(WctConfig(str(options.photos)), options), run)
     if int(os.environ.get("RANK", "0")) == 0:  # the first process of several writes
         _write_wct(run / "checkpoint.pt", options)
 
 
 def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
     nets, config, step = load_trained_wct(checkpoint)
-    words = ["streamstyle-export", "train", "wct", "--photos", "PHOTOS", *_given(config, {})]
+    words = ["streamstyle-export", "train", "wct", "--photos", "PHOTOS", *as_options(config, {})]
     training = {
         "commands": [shlex.join(words)],
         "steps": step,
@@ -184,14 +181,8 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
 
 def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained_stytr2(checkpoint)
-    words = [
-        "streamstyle-export",
-        *["train", "stytr2", "--photos", "PHOTOS", "--pictures", "PICTURES"],
-    ]
-    for part in (config, config.net, config.loss):
-        words += _given(part, {})
     training = {
-        "commands": [shlex.join(words)],
+        "commands": _stytr2_commands(config),
         "net": asdict(config.net),
         "steps": step,
         "photos": len(list_photos(options.photos)),
@@ -202,6 +193,19 @@ def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     }
     measured = write_stytr2_engine(net, options.out, training, options.photos)
     _report(options.out, measured)
+
+
+def _stytr2_commands(config: StyTr2TrainConfig) -> list[str]:
+    """Those that trained what it starts from, and its own."""
+    earlier = []
+    if config.start_from:
+        _, before, _ = load_trained_stytr2(Path(config.start_from))
+        earlier = _stytr2_commands(before)
+    words = ["streamstyle-export", "train", "stytr2", "--photos", "PHOTOS"]
+    words += ["--pictures", "PICTURES"]
+    for part in (config, config.net, config.loss):
+        words += as_options(part, {})
+    return [*earlier, shlex.join(words)]
 
 
 def _report(out: Path, measured: dict[str, Any]) -> None:
@@ -228,24 +232,8 @@ def _command(config: TrainConfig) -> str:
         words += ["--style-size", str(style.size)]
     known = {"start_from": config.start_from, **ADDING} if config.kept_styles else {}  # --to
     for part in parts:
-        words += _given(part, known)
+        words += as_options(part, known)
     return shlex.join(words)
-
-
-def _given(config: Any, known: dict[str, Any]) -> list[str]:
-    """The options that make `config`, but those that have the values of `known`."""
-    words = []
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if not _is_option(field) or field.name == "device":
-            continue
-        if value == known.get(field.name, field.default):
-            continue
-        values = value if isinstance(value, tuple) else (value,)
-        if field.name in PATHS:
-            values = tuple(Path(one).name for one in values)
-        words += [_flag(field.name), ",".join(map(str, values))]
-    return words
 
 
 def _check_out(out: Path, overwrite: bool, suffixes: tuple[str, ...] = (".onnx",)) -> None:
@@ -255,18 +243,6 @@ def _check_out(out: Path, overwrite: bool, suffixes: tuple[str, ...] = (".onnx",
         raise ExportError(f"{out} exists already; add --overwrite to replace it")
     if not out.parent.is_dir():
         raise ExportError(f"the folder {out.parent} does not exist; make it first")
-
-
-def _replaced(config: Any, options: argparse.Namespace, **parts: Any) -> Any:
-    """`config` with the options that were given."""
-    from dataclasses import replace
-
-    given = {
-        field.name: getattr(options, field.name)
-        for field in fields(config)
-        if _is_option(field) and getattr(options, field.name, None) is not None
-    }
-    return replace(config, **given, **parts)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -324,7 +300,7 @@ def _parser() -> argparse.ArgumentParser:
     optimising.add_argument("--out", type=Path, required=True, help="the .png or .jpg to write")
     optimising.add_argument("--paper", action="store_true", help="layers and losses as published")
     optimising.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    _add_options(optimising, GatysConfig, LossConfig)
+    add_options(optimising, GatysConfig, LossConfig)
 
     export = commands.add_parser("onnx", help="make an engine of a checkpoint")
     export.set_defaults(command=_onnx)
@@ -351,37 +327,4 @@ def _add_training(parser: argparse.ArgumentParser, *configs: type) -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--run", type=Path, help="folder for checkpoints (default: OUT.run)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    _add_options(parser, *configs)
-
-
-def _add_options(parser: argparse.ArgumentParser, *configs: type) -> None:
-    """Every field of `configs` that has a default becomes an option."""
-    for config in configs:
-        group = parser.add_argument_group(config.__name__.removesuffix("Config"))
-        for field in fields(config):
-            if _is_option(field):
-                _add_option(group, field)
-
-
-def _is_option(field: Any) -> bool:
-    return field.default is not MISSING and field.metadata.get("option", True)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _add_option(group: Any, field: Any) -> None:
-    default = field.default
-    choices = get_args(field.type) or None
-    kind: Callable[[str], Any] = type(default)
-    shown = default
-    if isinstance(default, bool):
-        kind, choices = _boolean, None
-    elif isinstance(default, tuple):
-        kind, choices, shown = lambda text: tuple(text.split(",")), None, ",".join(default)
-    group.add_argument(_flag(field.name), type=kind, choices=choices, help=f"default {shown}")
-
-
-def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
+    add_options(parser, *configs)

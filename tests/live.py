@@ -11,9 +11,10 @@ import numpy as np
 from engines import NO_STYLE, Engine, EngineError, Frames, Style
 from streamstyle.closing import Closing
 from streamstyle.frame import Frame
+from streamstyle.live.command import source_opener
 from streamstyle.live.session import LiveSession
 from streamstyle.live.styles import Choice
-from streamstyle.sources import SourceInfo
+from streamstyle.sources import Source, SourceInfo
 
 ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
 """A color and its negative."""
@@ -104,3 +105,9 @@ def open_plain(style: str) -> Engine:
     if style not in LEVELS:
         raise EngineError(f"no style {style}")
     return Plain(LEVELS[style])  # type: ignore[return-value]
+
+
+def opener_of(
+    location: str, loop: bool = False, realtime: bool = False
+) -> tuple[Callable[[], Source], bool]:
+    return source_opener(location, (640, 480), 30, loop, realtime)

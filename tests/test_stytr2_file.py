@@ -71,6 +71,20 @@ def test_onnx_command(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read_card(again).training == read_card(trained).training
 
 
+def test_card_says_what_it_started_from(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_tracing(trained, monkeypatch)
+    monkeypatch.chdir(trained.parent)
+    onward = tmp_path / "onward.onnx"
+    more = f"--start-from any.run/checkpoint.pt --learning-rate 0 --out {onward}"
+    assert main([*OPTIONS.split(), *more.split()]) == 0
+    (first,) = read_card(trained).training["commands"]
+    before, last = read_card(onward).training["commands"]
+    assert before == first
+    assert "--start-from checkpoint.pt" in last
+
+
 def test_file_that_deviates_is_not_written(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

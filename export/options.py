@@ -1,0 +1,69 @@
+"""Configurations as the options of a command line, and back."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+PATHS = {"network", "start_from", "clips", "encoder", "teachers"}
+"""Options whose files are named in the card, but not where they were."""
+
+
+def add_options(parser: argparse.ArgumentParser, *configs: type) -> None:
+    """Every field of `configs` that has a default becomes an option."""
+    for config in configs:
+        group = parser.add_argument_group(config.__name__.removesuffix("Config"))
+        for field in fields(config):
+            if _is_option(field):
+                _add_option(group, field)
+
+
+def _is_option(field: Any) -> bool:
+    return field.default is not MISSING and field.metadata.get("option", True)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _add_option(group: Any, field: Any) -> None:
+    default = field.default
+    choices = get_args(field.type) or None
+    kind: Callable[[str], Any] = type(default)
+    shown = default
+    if isinstance(default, bool):
+        kind, choices = _boolean, None
+    elif isinstance(default, tuple):
+        kind, choices, shown = lambda text: tuple(text.split(",")), None, ",".join(default)
+    group.add_argument(_flag(field.name), type=kind, choices=choices, help=f"default {shown}")
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def replaced(config: Any, options: argparse.Namespace, **parts: Any) -> Any:
+    """`config` with the options that were given."""
+    given = {
+        field.name: getattr(options, field.name)
+        for field in fields(config)
+        if _is_option(field) and getattr(options, field.name, None) is not None
+    }
+    return replace(config, **given, **parts)
+
+
+def as_options(config: Any, known: dict[str, Any]) -> list[str]:
+    """The options that make `config`, but those that have the values of `known`."""
+    words = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not _is_option(field) or field.name == "device":
+            continue
+        if value == known.get(field.name, field.default):
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        if field.name in PATHS:
+            values = tuple(Path(one).name for one in values)
+        words += [_flag(field.name), ",".join(map(str, values))]
+    return words
