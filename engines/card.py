@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,15 @@ class ModelCard:
     """Of a model of several: see engines/parts.py."""
     style_tensors: tuple[str, ...] = ()
     """Of a model that takes a picture beside the frame: see engines/parts.py."""
+    most_pixels: int | None = None
+    """Of a frame, unless more are asked for; None where any number will do."""
+
+    def within(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height), made smaller where they have more than `most_pixels`."""
+        if self.most_pixels is None or width * height <= self.most_pixels:
+            return width, height
+        scale = math.sqrt(self.most_pixels / (width * height))
+        return int(width * scale), int(height * scale)
 
     def __repr__(self) -> str:
         names = ", ".join(style.name for style in self.styles)
@@ -77,6 +87,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         measured=json.loads(properties.get("measured", "{}")),
         parts=tuple(json.loads(properties.get("parts", "[]"))),
         style_tensors=tuple(json.loads(properties.get("style_tensors", "[]"))),
+        most_pixels=json.loads(properties.get("most_pixels", "null")),
     )
 
 

@@ -18,6 +18,9 @@ from export.train_stytr2 import FAMILY
 
 STYLE_TENSORS = ("style_keys", "style_values")
 
+MOST_PIXELS = 640 * 480
+"""Of a frame: see StyTr2."""
+
 SIZES = (
     ((256, 256), (256, 256)),
     ((288, 512), (256, 341)),
@@ -55,7 +58,12 @@ def write_stytr2_engine(
     nothing, if any painted photo is below MIN_PSNR_DB.
     """
     graph = PictureGraph(net).eval()
-    described = {"family": FAMILY, "styles": "[]", "style_tensors": json.dumps(STYLE_TENSORS)}
+    described = {
+        "family": FAMILY,
+        "styles": "[]",
+        "style_tensors": json.dumps(STYLE_TENSORS),
+        "most_pixels": str(MOST_PIXELS),
+    }
     model = export_picture_graph(graph)
     return write_checked(model, described, training, out, lambda path: _verify(graph, path, photos))
 

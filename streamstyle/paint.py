@@ -130,7 +130,7 @@ def _run(
             mask = stack.enter_context(closing(open_mask(region.mask, region.inverted)))
         elsewhere = None if region is None else region.elsewhere
         if source.info.width is not None and source.info.height is not None:
-            width, height = look.working_size(source.info.width, source.info.height)
+            width, height = look.working_size(source.info.width, source.info.height, used)
             used.prepare(height, width)
         painter = Painter(used, look, mask=mask, outside=elsewhere)
         pipeline = Pipeline(source, painter, sink)

@@ -20,7 +20,8 @@ class Look:
     strength: float = 1.0
     """0 is the original, 1 the painting; between, the two are blended."""
     width: int | None = None
-    """Of the frame as the network sees it, in pixels; None follows height, scale or the input."""
+    """Of the frame as the network sees it, in pixels; None follows height, scale or the input, of
+    which some networks see at most so many pixels (ModelCard.most_pixels)."""
     height: int | None = None
     scale: float | None = None
     """Of the frame as the network sees it, relative to the input."""
@@ -47,8 +48,12 @@ class Look:
             if side is not None and side < MIN_SIDE:
                 raise UserError(f"a {name} is at least {MIN_SIDE} pixels, got {side}")
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) at which the network sees a frame of this size."""
+    def working_size(self, width: int, height: int, *engines: Engine) -> tuple[int, int]:
+        """(width, height) at which networks see a frame of this size: unless it is given, what none
+        of them finds too large."""
+        if self.scale is self.width is self.height is None:
+            for engine in engines:
+                width, height = engine.card.within(width, height)
         scale = self.scale or 1.0
         if self.width is not None and self.height is None:
             scale = self.width / width
@@ -82,7 +87,8 @@ class Painter:
 
     def __call__(self, frame: Frame) -> Frame:
         look = self._look
-        seen = resized(frame.image, *look.working_size(frame.width, frame.height))
+        engines = [self._engine] if self._outside is None else [self._engine, self._outside]
+        seen = resized(frame.image, *look.working_size(frame.width, frame.height, *engines))
         original = seen if look.resize else frame.image
         height, width = original.shape[:2]
         if self._mask is None:

@@ -5,10 +5,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
-from engines import NO_STYLE, Engine, EngineError, Frames, Style
+from engines import NO_STYLE, Engine, EngineError, Frames, ModelCard, Style
 from streamstyle.closing import Closing
 from streamstyle.frame import Frame
 from streamstyle.live.command import source_opener
@@ -79,6 +80,7 @@ class Plain(Closing):
     """An engine that paints one color, to be told from others."""
 
     backend, device, precision = "test", "cpu", "fp32"
+    card = ModelCard(Path(), "", "plain", (), {}, {}, {})
 
     def __init__(self, level: int) -> None:
         self.level = level

@@ -21,14 +21,14 @@ CARD = {
 }  # fmt: skip
 
 
-def write_inverter(path: Path) -> None:
+def write_inverter(path: Path, more: dict[str, str] | None = None) -> None:
     """stylized = 255 - frame."""
     nodes = [
         helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["white", "x"], ["y"]),
         helper.make_node("Cast", ["y"], ["stylized"], to=TensorProto.UINT8),
     ]
-    _write(path, nodes, [])
+    _write(path, nodes, [], CARD | (more or {}))
 
 
 def write_tinter(path: Path) -> None:

@@ -52,6 +52,7 @@ def test_card(trained: Path) -> None:
     card = read_card(trained)
     assert (card.family, card.styles) == ("stytr2", ())
     assert card.style_tensors == ("style_keys", "style_values")
+    assert card.within(1920, 1080) == (739, 415)
     assert card.verification["worst_psnr_db"] > 45
     assert card.training["steps"] == 2
     assert "any picture" in repr(card)

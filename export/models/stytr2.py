@@ -66,7 +66,8 @@ class StyTr2(nn.Module):
     the first is 0.7 GB in float32 at 640x480, where P is 4800; at 1920x1080 (P 32400) it is 34 GB,
     and one of the others, with a style of 256x256 (S 1024), 1.1 GB. OpenVINO on a CPU never writes
     them out, and takes 60 MB for a frame of 640x480 in the compact net; onnxruntime does. The time
-    grows with P squared in any case, so paint smaller and enlarge: half the side is a sixteenth.
+    grows with P squared in any case: half the side is a sixteenth. So engines paint frames of more
+    than 640x480 smaller, and enlarge them.
     """
 
     def __init__(self, config: StyTr2Config) -> None:

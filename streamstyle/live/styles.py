@@ -6,11 +6,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from engines import Engine, Style, open_engine
+from streamstyle.limited import LimitedEngine
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
 from streamstyle.styles import Transfer, mixes, read_style
@@ -45,7 +45,11 @@ def choose(
 ) -> Choice:
     """See `read_style`, and `engines.open_engine`."""
     card, inputs = read_style(style, transfer)
-    opener = partial(open_engine, card.path, backend, device, precision)
+
+    def opener() -> Engine:
+        engine = open_engine(card.path, backend, device, precision)
+        return engine if card.most_pixels is None else LimitedEngine(engine)
+
     model = card.sha256 if mixes(card) else f"{card.sha256} {style}"
     return Choice(model, inputs, opener)
 

@@ -1,0 +1,41 @@
+"""Engines for frames that are larger than is good for them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import NO_STYLE, BaseEngine, Engine, Frames, Style
+from streamstyle.pixels import resized
+
+
+class LimitedEngine(BaseEngine):
+    """An engine that works at no more pixels than its card says; see `Engine`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.card = engine.card
+        self.backend, self.device = engine.backend, engine.device
+        self.style_inputs = engine.style_inputs
+        self._engine = engine
+
+    @property
+    def precision(self) -> str:
+        return self._engine.precision
+
+    def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
+        width, height = self.card.within(width, height)
+        self._engine.prepare(height, width, batch, style)
+
+    def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
+        height, width = frames.shape[1:3]
+        size = self.card.within(width, height)
+        outputs = self._engine.run(np.stack([resized(frame, *size) for frame in frames]), style)
+        painted = np.stack([resized(one, width, height) for one in outputs["stylized"]])
+        return {**outputs, "stylized": painted}
+
+    def begin(self) -> None:
+        self._engine.begin()
+
+    def close(self) -> None:
+        self._engine.close()
