@@ -24,7 +24,7 @@ from export.models.many_style import ManyStyleConfig
 from export.models.stytr2 import StyTr2Config
 from export.options import add_options, as_options, replaced
 from export.photos import list_photos, to_image
-from export.styles import COLUMNS, StylePicture, read_styles
+from export.styles import COLUMNS, MORE, StylePicture, read_styles
 from export.stytr2_file import write_stytr2_engine
 from export.stytr2_loss import StyTr2LossConfig
 from export.train import TrainConfig, load_trained, train
@@ -267,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
         "--styles",
         type=Path,
         required=True,
-        help=f"CSV file with the columns {', '.join(COLUMNS)}; size and weight may follow",
+        help=f"CSV file with the columns {', '.join(COLUMNS)}; {', '.join(MORE)} may follow",
     )
     many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")

@@ -8,7 +8,9 @@ from engines import StyleCard
 from export.errors import ExportError
 
 COLUMNS = ("picture", "name", "title", "artist", "year", "licence")
-"""That a table of styles must have; `size` and `weight` may follow."""
+"""That a table of styles must have; those of MORE may follow."""
+
+MORE = ("size", "weight", "share")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class StylePicture:
     """Short side, in pixels, that the picture is scaled to: the larger, the larger the strokes."""
     weight: float = 1.0
     """Of this style's loss beside the others': bolder above 1."""
+    share: float = 1.0
+    """Of the photographs, that are painted in it, beside the others': a hard style needs more."""
 
     @property
     def card(self) -> StyleCard:
@@ -49,14 +53,23 @@ def read_styles(table: Path, pictures: Path) -> tuple[StylePicture, ...]:
     if len(set(names)) < len(names):
         raise ExportError(f"two styles of {table} have one name")
     try:
-        return tuple(
+        styles = tuple(
             StylePicture(
                 picture=str(pictures / row["picture"]),
                 **{column: row[column] for column in COLUMNS[1:]},
                 size=int(row.get("size") or StylePicture.size),
                 weight=float(row.get("weight") or StylePicture.weight),
+                share=float(row.get("share") or StylePicture.share),
             )
             for row in rows
         )
     except ValueError as error:
-        raise ExportError(f"a size or weight in {table} is no number: {error}") from error
+        raise ExportError(
+            f"a {', '.join(MORE[:-1])} or {MORE[-1]} in {table} is no number: {error}"
+        ) from error
+    for style in styles:
+        if not min(style.size, style.weight, style.share) > 0:
+            raise ExportError(
+                f"each {', '.join(MORE[:-1])} or {MORE[-1]} is above 0; see {style.name} in {table}"
+            )
+    return styles

@@ -147,12 +147,13 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     pairs = _clip_pairs(config, first_step, some.stop)
     previews = torch.stack([crops[len(crops) + i] for i in range(SAMPLES)]).to(device)
 
+    shares = torch.tensor([style.share for style in config.styles])
     progress = tqdm(total=config.steps, initial=first_step, unit="step", desc=run.name)
     net.train()
     for step, batch in enumerate(batches, start=first_step + 1):
         # By the step alone, so that a training that resumes sees what it would have seen.
         chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        style = torch.randint(len(config.styles), [len(batch)], generator=chance).to(device)
+        style = torch.multinomial(shares, len(batch), replacement=True, generator=chance).to(device)
         content = batch.to(device, memory_format=layout)
         filmed = next(pairs) if pairs is not None and step % 2 == 0 else None
         if filmed is not None:

@@ -213,6 +213,18 @@ def test_steadiness_is_learned_from_clips_too(config: TrainConfig, tmp_path: Pat
     assert any(not torch.equal(with_clips[name], without[name]) for name in without)
 
 
+def test_a_style_is_painted_in_as_often_as_its_share_says(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    hard, easy = config.styles
+    rarely = replace(config, styles=(replace(hard, share=1e9), easy), steps=3)
+    torch.manual_seed(rarely.seed)
+    before = rarely.make_net().state_dict()["styles"]
+    after = train(rarely, tmp_path / "run").state_dict()["styles"]
+    assert not torch.equal(after[0], before[0])
+    assert torch.equal(after[1], before[1])
+
+
 def write_table(config: TrainConfig, path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -258,6 +270,7 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
         ("", "lacks picture"),
         ("picture,name,title,artist,year,licence\na,n,t,a,y,l\nb,n,t,a,y,l\n", "have one name"),
         ("picture,name,title,artist,year,licence,size\na,n,t,a,y,l,big\n", "is no number"),
+        ("picture,name,title,artist,year,licence,share\na,n,t,a,y,l,-1\n", "is above 0"),
     ],
 )
 def test_tables_that_are_none(tmp_path: Path, table: str, words: str) -> None:
