@@ -4,8 +4,9 @@ python -m benchmarks.wct PICTURE --photos PHOTOS --clips CLIP...
 
 Whitening by Newton-Schulz iterations in float32, as a graph would compute it, is set against the
 eigendecomposition in float64 that engines/wct.py takes, on the features of real photographs. A
-frame's time is that of the engine alone. The warping error is that of WCT as published, which makes
-a transform for each frame, and of ours, alone and steadied as `streamstyle live` does.
+frame's time is that of the engine alone; that of a new picture begins with its file. The warping
+error is that of WCT as published, which makes a transform for each frame, and of ours, alone and
+steadied as `streamstyle live` does.
 """
 
 import argparse
@@ -18,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.warping import motions_of, read_frames, warping_error
-from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_of, wct
-from engines.style_image import statistics_at
+from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_image, style_of, wct
 from export.photos import list_photos
 from streamstyle import machine
 from streamstyle.frame import Image
@@ -52,6 +52,7 @@ def main() -> None:
         for levels in (DEFAULT_LEVELS[:1], DEFAULT_LEVELS):
             style = style_of(engine.card, picture, levels, options.alpha)
             _speed(engine, style, levels, picture)
+            _switching(engine, options.picture, levels)
             _steadiness(engine, style, levels, options.clips)
 
 
@@ -74,7 +75,7 @@ def _exactness(engine: Engine, photos: list[Image]) -> None:
         errors: dict[int, list[float]] = {n: [] for n in ITERATIONS}
         conditions, times = [], []
         for photo in photos:
-            covariance = statistics_at(engine.card, photo, level).covariance[0]
+            covariance = style_image.statistics_at(engine.card, photo, level).covariance[0]
             variances = np.linalg.eigvalsh(covariance).astype(np.float64)
             floored = covariance + wct.floor(variances) * np.eye(len(covariance))
             conditions.append(float(np.linalg.cond(floored)))
@@ -108,6 +109,24 @@ def _speed(engine: Engine, style: Style, levels: tuple[str, ...], picture: Image
             taken.append(time.perf_counter() - began)
     shown = ", ".join(f"{way} {1000 * median(taken):.0f} ms" for way, taken in times.items())
     print(f"\n{', '.join(levels)}, {width}x{height}: {shown} a frame\n")
+
+
+def _switching(engine: Engine, picture: Path, levels: tuple[str, ...]) -> None:
+    """From a file to a style that can be painted in, and to the first frame painted in it."""
+    height, width = SIZE
+    frame = np.zeros((1, height, width, 3), np.uint8)
+    to_style, to_frame = [], []
+    style_image._compiled.cache_clear()  # else the graphs would be at hand the first time
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        style = style_of(engine.card, read_picture(picture), levels)
+        to_style.append(time.perf_counter() - began)
+        engine.paint(frame, style)
+        to_frame.append(time.perf_counter() - began)
+    print(
+        f"A new picture, {', '.join(levels)}: {1000 * to_style[0]:.0f} ms the first time, "
+        f"{1000 * median(to_style):.0f} ms then, {1000 * median(to_frame):.0f} ms with a frame\n"
+    )
 
 
 def _steadiness(engine: Engine, style: Style, levels: tuple[str, ...], clips: list[Path]) -> None:
