@@ -1,4 +1,4 @@
-"""What the encoding of places does at another resolution: python -m benchmarks.cape CHECKPOINT...
+"""What the encoding of places does at another resolution: python -m benchmarks cape CHECKPOINT...
 
 After the ablation of StyTr2 (figure 7 of the paper): checkpoints of `train stytr2`, one with
 --encoding cape and one with --encoding sinusoidal, paint one photo at two resolutions.
@@ -68,7 +68,3 @@ def _in_color(encodings: list[Tensor]) -> list[Tensor]:
     flat = [torch.einsum("nchw,ck->nkhw", x, directions) for x in encodings]
     low, high = flat[0].amin((2, 3), keepdim=True), flat[0].amax((2, 3), keepdim=True)
     return [(x - low) / (high - low) for x in flat]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Speed of the nets that were considered, beside PyTorch: python -m benchmarks.designs
+"""Speed of the nets that were considered, beside PyTorch: python -m benchmarks designs
 
 With random weights, as speed does not depend on them, and OpenVINO as the user has it; frames are
 uint8, in and out. What was found, with the losses of those that were trained, is kept in
@@ -88,7 +88,3 @@ def _race(designs: dict[str, Paint], size: tuple[int, int], rounds: int) -> dict
             paint(frames[turn % len(frames)])
             seconds[name].append(perf_counter() - started_at_s)
     return {name: float(np.median(of_design[1:])) for name, of_design in seconds.items()}
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,5 @@
 """The age of what is shown over time, with and without another program at work:
-python -m benchmarks.latency --minutes 1 --load --switch 5 --plot latency.png
+python -m benchmarks latency --minutes 1 --load --switch 5 --plot latency.png
 
 A moving pattern of 640x480 and 30 frames per second is played as a camera and shown in the window.
 With --load, another process takes one core in the middle third.
@@ -140,7 +140,3 @@ def _plot(samples: list[Sample], seconds: float, limit_ms: float, target: Path) 
         fill="black",
     )
     image.save(target)
-
-
-if __name__ == "__main__":
-    main()

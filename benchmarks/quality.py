@@ -1,5 +1,5 @@
 """How well styles are painted, by the losses of StyTr2, by how much they flicker, and by a sheet to
-look at: python -m benchmarks.quality --photos PHOTOS --pictures PICTURES --sheet sheet.jpg STYLE...
+look at: python -m benchmarks quality --photos PHOTOS --pictures PICTURES --sheet sheet.jpg STYLE...
 
 The losses are those of Deng et al. (StyTr2, 2022), equations 9 and 10, table II, as the authors'
 code has them: mean squared differences, the content's of features normalised in each channel. A
@@ -197,7 +197,3 @@ def _painted(engine: Engine, photo: Tensor) -> Tensor:
 def _tile(painted: Tensor) -> Image:
     height = round(TILE * painted.shape[2] / painted.shape[3])
     return np.asarray(to_image(painted[0]).resize((TILE, height), Pillow.Resampling.LANCZOS))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,5 @@
 """Whether hours of running make anything grow:
-python -m benchmarks.soak --minutes 15
+python -m benchmarks soak --minutes 15
 
 A moving pattern is painted and shown while styles change, recordings start and stop and the size
 that is allowed changes. Each row is a minute.
@@ -94,7 +94,3 @@ def main() -> None:
         first, last = np.median(values[:third]), np.median(values[-third:])
         print(f"{name}: {first:.0f} in the first third, {last:.0f} in the last")
     print(f"{len(takes)} recordings, {len(left)} incomplete; {where}")
-
-
-if __name__ == "__main__":
-    main()

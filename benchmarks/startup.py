@@ -1,5 +1,5 @@
 """How long `streamstyle live` takes from its start to the painted picture on the screen:
-python -m benchmarks.startup
+python -m benchmarks startup
 
 A clip of one color is played as a camera, and the middle of the screen is looked at.
 """
@@ -83,7 +83,3 @@ def _write(clip: Path) -> None:
         for index in range(60):
             sink.write(Frame(image, index, index * tick))
         sink.finish()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,5 @@
 """How much a painting flickers, with the stabiliser and without:
-python -m benchmarks.steadiness CLIP...
+python -m benchmarks steadiness CLIP...
 
 By the warping error (benchmarks/warping.py). Blur lowers it too, so the strokes' sharpness stands
 beside it.
@@ -107,7 +107,3 @@ def _contrast(motion: Motion) -> NDArray[np.float32]:
 def _line(name: str, row: list[float]) -> str:
     errors = " | ".join(f"{error:.5f}" for error in row[:2])
     return f"| {name} | {errors} | {' | '.join(f'{part:.2f}' for part in row[2:])} |"
-
-
-if __name__ == "__main__":
-    main()

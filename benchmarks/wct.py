@@ -1,6 +1,6 @@
 """WCT's transforms, measured: how exact, how fast, how steady.
 
-python -m benchmarks.wct PICTURE --photos PHOTOS --clips CLIP...
+python -m benchmarks wct PICTURE --photos PHOTOS --clips CLIP...
 
 Whitening by Newton-Schulz iterations in float32, as a graph would compute it, is set against the
 eigendecomposition in float64 that engines/wct.py takes, on the features of real photographs. A
@@ -152,7 +152,3 @@ def _steadiness(engine: Engine, style: Style, levels: tuple[str, ...], clips: li
         errors = [warping_error(video, motions) for video in videos]
         cells = [f"{error:.5f} ({error / errors[0]:.0%})" for error in errors]
         print(f"| {clip.stem} | {' | '.join(cells)} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

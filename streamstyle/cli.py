@@ -186,7 +186,7 @@ def _doctor(_options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
-    bench(style, options.size, options.seconds)
+    bench(style, options.size, options.seconds, Transfer(options.levels, options.alpha))
 
 
 def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
