@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 
 pytest.importorskip("torch")
 
+from benchmarks import johnson
 from benchmarks.fps import _check_alike
 from benchmarks.peers import peers
+from export.losses import LossConfig
 from streamstyle.bench import engine_memory, in_new_process
 from streamstyle.styles import Transfer, open_engine, read_style
+from tests.nets import write_training_material
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
@@ -53,6 +57,26 @@ def test_peers_paint_the_same_picture(style: str) -> None:
         "PyTorch on cpu in bfloat16",
     ):
         _check_alike(makers[name]()(frames), wanted)
+
+
+def test_net_beside_optimisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, photos, network = write_training_material(tmp_path)
+    photo = next(photos.iterdir())
+    monkeypatch.setattr(johnson, "PUBLISHED", {32: "so fast", 48: "so slow"})
+    words = f"johnson {photo} {picture} --style small --seconds 0.01 --network {network}"
+    small = partial(LossConfig, content_layers=("relu2_1",), style_layers=("relu1_1",))
+    monkeypatch.setattr(johnson, "LossConfig", small)
+    monkeypatch.setattr(sys, "argv", words.split())
+    johnson.main()
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert [row[0] for row in rows] == ["| 32", "| 48"]
+    for row in rows:
+        hundred, three, five = (int(cell.removesuffix(" x")) for cell in row[3:6])
+        assert three == pytest.approx(3 * hundred, abs=3)
+        assert five == pytest.approx(5 * hundred, abs=5)
+    assert rows[1][6] == "so slow |"
 
 
 def test_what_paints_another_picture_is_not_timed() -> None:

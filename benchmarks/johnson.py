@@ -1,0 +1,83 @@
+"""The table of Johnson et al. (2016), section 4.1, here: a net beside optimisation.
+
+python -m benchmarks johnson PHOTO PICTURE
+
+One pass of the net is set against 100, 300 and 500 iterations of Gatys' method on the same picture.
+An iteration is an evaluation of the loss and its gradient, as the paper's are; a few are timed, and
+their median is taken so many times, as one costs what another does.
+"""
+
+import argparse
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from export import gatys
+from export.loss_network import LossNetwork, load_loss_network
+from export.losses import LossConfig, PerceptualLoss
+from export.photos import load_picture
+from streamstyle import machine
+from streamstyle.bench import Contestant, race
+from streamstyle.options import add_style
+from streamstyle.paint import describe
+from streamstyle.pixels import resized
+from streamstyle.sources.still import read_still
+from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, open_engine
+from streamstyle.timing import now_s
+
+ITERATIONS = (100, 300, 500)
+
+PUBLISHED = {
+    256: "15 ms: 212, 636, 1060 x",
+    512: "50 ms: 205, 615, 1026 x",
+    1024: "210 ms: 208, 625, 1042 x",
+}
+"""Table 1, on a GTX Titan X."""
+
+
+def main() -> None:
+    """Print a Markdown table, a row for each side of a square picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("picture", type=Path, help="whose style the optimisation paints in")
+    add_style(parser, CLASSIC_STYLE)
+    parser.add_argument("--network", default="vgg16", help="vgg16, vgg19 or a safetensors file")
+    parser.add_argument("--iterations", type=int, default=5, help="to time, of each size")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for the net, of each size")
+    options = parser.parse_args()
+    style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
+    config = LossConfig()
+    network = load_loss_network(options.network, (*config.content_layers, *config.style_layers))
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    image = read_still(options.photo).image
+    with open_engine(style, transfer=Transfer(options.levels, options.alpha)) as engine:
+        print(f"{machine.cpu()}\n{machine.packages()}, torch {torch.__version__}")
+        print(f"{style} by {describe(engine)}; optimisation with {Path(options.network).stem}\n")
+        print("| side | net, ms | iteration, ms | ", end="")
+        print(" | ".join(f"beside {count}" for count in ITERATIONS), "| published |")
+        print("|---" * (4 + len(ITERATIONS)) + "|")
+        for side, published in PUBLISHED.items():
+            net = Contestant(style, engine.paint)
+            race([net], [resized(image, side, side)[np.newaxis]], options.seconds)
+            (ms,) = net.milliseconds(50)
+            iteration_ms = _iteration_ms(options, network, config, side)
+            ratios = " | ".join(f"{count * iteration_ms / ms:.0f} x" for count in ITERATIONS)
+            print(
+                f"| {side} | {ms:.0f} | {iteration_ms:.0f} | {ratios} | {published} |", flush=True
+            )
+
+
+def _iteration_ms(
+    options: argparse.Namespace, network: LossNetwork, config: LossConfig, side: int
+) -> float:
+    device = next(network.parameters()).device
+    photo, picture = (
+        torch.nn.functional.interpolate(load_picture(path, side), (side, side)).to(device)
+        for path in (options.photo, options.picture)
+    )
+    loss = PerceptualLoss(config, network, [picture], torch.ones(1, device=device))
+    done_s = [now_s()]
+    gatys.optimised(photo, loss, options.iterations + 1, lambda _loss: done_s.append(now_s()))
+    return 1000 * median(np.diff(done_s[1:]).tolist())  # the first is slower
