@@ -1,0 +1,159 @@
+"""Where a frame's time goes, layer by layer, and how far that is from what the machine can do:
+python -m benchmarks profile
+
+Of OpenVINO on the CPU. Operations are those of convolutions and matrix products, bytes what each
+layer reads and writes; they are set beside a large matrix product and a large copy, measured in the
+same run on the same cores. A layer can't take less than the longer of the two.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from engines import Style
+from engines.openvino_backend import core
+from engines.parts import graph_of
+from streamstyle import machine
+from streamstyle.bench import moving_frames
+from streamstyle.options import add_style, size_of
+from streamstyle.styles import Transfer, asked_for, read_style
+from streamstyle.timing import now_s
+
+FRAMES = 20
+
+SIDE = 2048
+"""Of the matrices, whose product is the machine's best."""
+
+COPIED = 64 * 2**20
+"""Bytes, of which no cache has a part."""
+
+
+@dataclass
+class Layer:
+    name: str
+    kind: str
+    seconds: float
+    operations: float
+    """Additions and multiplications, each counted."""
+    bytes: float
+
+
+def main() -> None:
+    """Print a Markdown table: the slowest layers first, all of a kind, and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_style(parser)
+    parser.add_argument("--size", type=size_of, default=(640, 480), help="such as 1280x720")
+    parser.add_argument("--layers", type=int, default=15, help="how many to print")
+    options = parser.parse_args()
+    style = asked_for(options.style, options.style_image)
+    card, inputs = read_style(style, Transfer(options.levels, options.alpha))
+    part = card.parts[0] if card.parts else None
+    layers = list(profiled(core().read_model(graph_of(card, part)), inputs, options.size))
+    total_s = sum(layer.seconds for layer in layers)
+    operations_per_s, bytes_per_s = product_rate(), copy_rate()
+    width, height = options.size
+    print(f"{machine.cpu()}\n{machine.packages()}\n{card.path.stem}, {width}x{height}\n")
+    print(
+        f"A matrix product: {operations_per_s / 1e9:.0f} GFLOP/s; "
+        f"a copy: {bytes_per_s / 1e9:.1f} GB/s\n"
+    )
+    print("| layer | ms | share | GFLOP | MB | of the machine's best |\n|---|---|---|---|---|---|")
+
+    def row(name: str, group: list[Layer]) -> str:
+        seconds, operations, moved = (
+            sum(getattr(layer, what) for layer in group)
+            for what in ("seconds", "operations", "bytes")
+        )
+        least_s = sum(
+            max(layer.operations / operations_per_s, layer.bytes / bytes_per_s) for layer in group
+        )
+        return (
+            f"| {name} | {1000 * seconds:.2f} | {seconds / total_s:.0%} | {operations / 1e9:.2f} | "
+            f"{moved / 1e6:.1f} | {least_s / seconds:.0%} |"
+        )
+
+    for layer in sorted(layers, key=lambda layer: -layer.seconds)[: options.layers]:
+        print(row(layer.name, [layer]))
+    kinds = sorted({layer.kind for layer in layers})
+    groups = {kind: [layer for layer in layers if layer.kind == kind] for kind in kinds}
+    for kind, group in sorted(groups.items(), key=lambda g: -sum(one.seconds for one in g[1])):
+        print(row(f"all {len(group)} of {kind}", group))
+    print(row("all", layers))
+
+
+def profiled(model: ov.Model, style: Style, size: tuple[int, int]) -> Iterator[Layer]:
+    """The layers that were really run for frames of `size`, (width, height)."""
+    frames = moving_frames(size, count=5)
+    shapes = {"frame": list(frames[0].shape), **{n: list(a.shape) for n, a in style.items()}}
+    model.reshape(shapes)
+    work = {op.get_friendly_name(): _operations(op) for op in model.get_ordered_ops()}
+    compiled = core().compile_model(
+        model, "CPU", {"PERFORMANCE_HINT": "LATENCY", "PERF_COUNT": True}
+    )
+    request = compiled.create_infer_request()
+    taken: dict[str, list[float]] = {}
+    for turn in range(FRAMES + 1):
+        request.infer({"frame": frames[turn % len(frames)], **style})
+        for info in request.profiling_info:
+            taken.setdefault(info.node_name, []).append(info.real_time.total_seconds())
+    for op in compiled.get_runtime_model().get_ordered_ops():
+        name = op.get_friendly_name()
+        seconds = median(taken.get(name, [0.0])[1:] or [0.0])
+        if not seconds:
+            continue
+        about = {
+            key: str(op.rt_info[key].astype(str)) for key in ("layerType", "originalLayersNames")
+        }
+        moved = sum(map(_bytes, (*op.outputs(), *(i.get_source_output() for i in op.inputs()))))
+        operations = sum(
+            work.get(original, 0.0) for original in about["originalLayersNames"].split(",")
+        )
+        yield Layer(name, about["layerType"], seconds, operations, moved)
+
+
+def _operations(op: Any) -> float:
+    outputs = float(np.prod(op.output(0).shape)) if op.outputs() else 0.0
+    match op.get_type_name():
+        case "Convolution":  # weights (out, in, height, width)
+            return 2 * outputs * float(np.prod(op.input_value(1).shape[1:]))
+        case "GroupConvolution":  # weights (groups, out, in, height, width)
+            return 2 * outputs * float(np.prod(op.input_value(1).shape[2:]))
+        case "MatMul":
+            across = -2 if op.get_attributes()["transpose_a"] else -1
+            return 2 * outputs * float(op.input_value(0).shape[across])
+    return 0.0
+
+
+def _bytes(port: Any) -> float:
+    size: int = port.element_type.size
+    return float(np.prod(port.shape)) * size
+
+
+def product_rate() -> float:
+    """Operations a second of a large product, by the library that runs the layers."""
+    one, other = (ov.op.Parameter(ov.Type.f32, ov.Shape([SIDE, SIDE])) for _ in range(2))
+    model = ov.Model([ov.opset13.matmul(one, other, False, False)], [one, other])
+    request = core().compile_model(model, "CPU").create_infer_request()
+    matrices = [np.ones((SIDE, SIDE), np.float32)] * 2
+    return 2 * SIDE**3 / _fastest_s(lambda: request.infer(matrices))
+
+
+def copy_rate() -> float:
+    """Bytes read and written a second, by one core."""
+    source = np.ones(COPIED, np.uint8)
+    target = np.empty_like(source)
+    return 2 * COPIED / _fastest_s(lambda: np.copyto(target, source))
+
+
+def _fastest_s(work: Any) -> float:
+    times = []
+    for _ in range(5):
+        began_s = now_s()
+        work()
+        times.append(now_s() - began_s)
+    return min(times)

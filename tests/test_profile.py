@@ -1,0 +1,51 @@
+"""The profile of a frame: that its operations are those of the net."""
+
+import re
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from benchmarks import profile  # noqa: E402
+from benchmarks.peers import graph_of  # noqa: E402
+from engines.openvino_backend import core  # noqa: E402
+from streamstyle.styles import read_style  # noqa: E402
+
+SIZE = (96, 64)
+
+
+def test_operations_are_those_of_the_net() -> None:
+    card, style = read_style("small")
+    graph = graph_of(card)
+    counted = []
+
+    def count(layer: nn.Conv2d, _inputs: object, output: torch.Tensor) -> None:
+        counted.append(2 * output.numel() * layer.weight[0].numel())
+
+    for layer in graph.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        frame = torch.zeros(1, SIZE[1], SIZE[0], 3, dtype=torch.uint8)
+        graph(frame, torch.from_numpy(style["style_weights"]))
+    layers = list(profile.profiled(core().read_model(card.path), style, SIZE))
+    convolutions = [layer for layer in layers if layer.kind == "Convolution"]
+    assert len(convolutions) == len(counted)
+    assert sum(layer.operations for layer in convolutions) == pytest.approx(sum(counted))
+    assert all(layer.bytes > 0 and layer.seconds > 0 for layer in layers)
+
+
+def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["profile", "--style", "small", "--size", "64x48", "--layers", "2"]
+    )
+    monkeypatch.setattr(profile, "SIDE", 64)
+    profile.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    assert re.match(r"\| all \d+ of Convolution \|", rows[2])
+    shares = [int(re.findall(r"(\d+)%", row)[0]) for row in rows]
+    assert sum(shares[2:-1]) == pytest.approx(100, abs=len(rows))
+    assert shares[-1] == 100
