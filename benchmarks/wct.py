@@ -49,7 +49,8 @@ def main() -> None:
     picture = read_picture(options.picture)
     with open_engine(options.model) as engine:
         _exactness(engine, photos)
-        for levels in (DEFAULT_LEVELS[:1], DEFAULT_LEVELS):
+        every = tuple(sorted(engine.card.parts, reverse=True))
+        for levels in dict.fromkeys((DEFAULT_LEVELS[:1], DEFAULT_LEVELS, every)):
             style = style_of(engine.card, picture, levels, options.alpha)
             _speed(engine, style, levels, picture)
             _switching(engine, options.picture, levels)

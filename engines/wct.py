@@ -20,8 +20,8 @@ from engines.errors import EngineError
 WCT = "wct"
 """The family, in the card."""
 
-DEFAULT_LEVELS = ("relu3_1", "relu2_1", "relu1_1")
-"""True to the frame, in the picture's colors and small shapes."""
+DEFAULT_LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")
+"""Brush strokes come with relu4_1; without it a frame takes on little but colors."""
 
 KEPT = 0.9
 """Of the statistics so far, in each frame that is like those before."""
