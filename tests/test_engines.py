@@ -76,7 +76,8 @@ def inputs_for(path: Path, style: int = 0) -> Style:
     """That have the model paint in one of its styles alone, or in that of a picture."""
     card = read_card(path)
     if takes_pictures(card):
-        return style_of(card, picture(64, 80, seed=10 + style))
+        # Darker ones, too: two of one palette differ by their shapes only.
+        return style_of(card, picture(64, 80, seed=10 + style) // (1 + style))
     styles = len(card.styles)
     return {STYLE_WEIGHTS: np.eye(styles, dtype=np.float32)[style]} if styles > 1 else NO_STYLE
 
@@ -97,6 +98,7 @@ def test_every_size_comes_out_as_it_went_in(engine: Engine, height: int, width: 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_backends_paint_the_same_picture(path: Path, height: int, width: int) -> None:
+    width, height = read_card(path).within(width, height)
     frames = picture(height, width)
     with open_engine(path, "onnxruntime", "cpu", "fp32") as reference:
         expected = reference.paint(frames, inputs_for(path))
@@ -265,7 +267,7 @@ def test_card_of_what_ships() -> None:
             assert command.startswith("streamstyle-export train ")
             assert "/" not in command  # nobody's folders
         assert card.verification["worst_psnr_db"] >= 40
-        assert path.stat().st_size < 5_000_000
+        assert path.stat().st_size < 10_000_000
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])
