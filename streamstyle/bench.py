@@ -15,6 +15,7 @@ from engines import MIN_SIDE, Engine, EngineError, Frames
 from streamstyle import machine
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
+from streamstyle.limited import limited
 from streamstyle.paint import describe, paint_video
 from streamstyle.painter import Look
 from streamstyle.pipeline import Pipeline
@@ -95,7 +96,7 @@ def open_candidates(style: str | Path, transfer: Transfer = Transfer()) -> Itera
     opened = 0
     for backend, device in CANDIDATES:
         try:
-            engine = open_engine(style, backend, device, transfer=transfer)
+            engine = limited(open_engine(style, backend, device, transfer=transfer))
         except EngineError as error:
             print(f"{backend} on {device} is left out: {error}\n")
             continue
@@ -135,7 +136,7 @@ def engine_memory(
     style: str | Path, transfer: Transfer, backend: str, device: str, size: tuple[int, int]
 ) -> float:
     """MB that this process had at most, when it had painted two frames."""
-    with open_engine(style, backend, device, transfer=transfer) as engine:
+    with limited(open_engine(style, backend, device, transfer=transfer)) as engine:
         return peak_after(engine.paint, size)
 
 

@@ -10,6 +10,11 @@ from engines import NO_STYLE, BaseEngine, Engine, Frames, Style
 from streamstyle.pixels import resized
 
 
+def limited(engine: Engine) -> Engine:
+    """The engine itself, if any frame is good for it."""
+    return engine if engine.card.most_pixels is None else LimitedEngine(engine)
+
+
 class LimitedEngine(BaseEngine):
     """An engine that works at no more pixels than its card says; see `Engine`."""
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from engines import open_engine, read_card
 from streamstyle import Look, paint_image
+from streamstyle.bench import open_candidates
 from streamstyle.live.styles import choose
 from tests.models import write_inverter
 
@@ -66,6 +67,13 @@ def test_live_frames_are_painted_smaller(limited: Path, checks: Path) -> None:
         painted = engine.paint(frames)
     assert painted.shape == frames.shape
     assert painted.std() < 3
+
+
+def test_benchmarks_measure_what_is_painted_live(limited: Path, checks: Path) -> None:
+    frames = pixels_of(checks)[np.newaxis]
+    for engine in open_candidates(str(limited)):
+        with engine:
+            assert engine.paint(frames).std() < 3
 
 
 def test_what_is_small_enough_stays(limited: Path, inverter_path: Path) -> None:

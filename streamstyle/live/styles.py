@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import Engine, Style, open_engine
-from streamstyle.limited import LimitedEngine
+from streamstyle.limited import limited
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
 from streamstyle.styles import Transfer, mixes, read_style
@@ -47,8 +47,7 @@ def choose(
     card, inputs = read_style(style, transfer)
 
     def opener() -> Engine:
-        engine = open_engine(card.path, backend, device, precision)
-        return engine if card.most_pixels is None else LimitedEngine(engine)
+        return limited(open_engine(card.path, backend, device, precision))
 
     model = card.sha256 if mixes(card) else f"{card.sha256} {style}"
     return Choice(model, inputs, opener)
