@@ -105,7 +105,8 @@ def _measured(
         at = (engine.backend, engine.device.lower(), size)
         ways[name] = engine.paint
         memory[name] = partial(in_new_process, engine_memory, style, transfer, *at)
-    for name, make in ({} if options.no_peers else _peers(style, transfer, size)).items():
+    makers = {} if options.no_peers else peers(*read_style(style, transfer), size)
+    for name, make in makers.items():
         try:
             ways[name] = make()
             _check_alike(ways[name](frames[0]), engines[0].paint(frames[0]))
@@ -127,10 +128,6 @@ def _measured(
     through, alone = end_to_end(fastest, size, options.seconds)
     way = f"file to file, {through / alone:.0%} of {describe(fastest)} alone"
     yield Row(f"{size[0]}x{size[1]}", way, through)
-
-
-def _peers(style: str, transfer: Transfer, size: Size) -> dict[str, Callable[[], Paint]]:
-    return peers(*read_style(style, transfer), size)
 
 
 def _check_alike(painted: Frames, wanted: Frames) -> None:

@@ -17,7 +17,6 @@ from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.limited import limited
 from streamstyle.paint import describe, paint_video
-from streamstyle.painter import Look
 from streamstyle.pipeline import Pipeline
 from streamstyle.pixels import resized
 from streamstyle.sinks import VideoSink
@@ -168,6 +167,5 @@ def end_to_end(engine: Engine, size: tuple[int, int], seconds: float) -> tuple[f
                 return frame.with_image(resized(frame.image, *size))
 
             Pipeline(source, scaled, VideoSink(clip, source.info.video, source.tracks)).run()
-        look = Look(width=size[0], height=size[1])
-        stats = paint_video(clip, painted, engine=engine, look=look).stats
+        stats = paint_video(clip, painted, engine=engine).stats
     return stats.fps, alone.fps

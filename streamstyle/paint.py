@@ -129,10 +129,9 @@ def _run(
         if region is not None:
             mask = stack.enter_context(closing(open_mask(region.mask, region.inverted)))
         elsewhere = None if region is None else region.elsewhere
-        if source.info.width is not None and source.info.height is not None:
-            width, height = look.working_size(source.info.width, source.info.height, used)
-            used.prepare(height, width)
         painter = Painter(used, look, mask=mask, outside=elsewhere)
+        if source.info.width is not None and source.info.height is not None:
+            painter.prepare(source.info.width, source.info.height)
         pipeline = Pipeline(source, painter, sink)
 
         def on_tick(stats: Stats) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from engines import MIN_SIDE, NO_STYLE, Engine, Style, in_regions
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
+from streamstyle.limited import limited
 from streamstyle.masks import Mask, Part, composed, masks_of
 from streamstyle.pixels import blended, recolored, resized
 from streamstyle.stabiliser import Stabiliser
@@ -48,12 +49,13 @@ class Look:
             if side is not None and side < MIN_SIDE:
                 raise UserError(f"a {name} is at least {MIN_SIDE} pixels, got {side}")
 
-    def working_size(self, width: int, height: int, *engines: Engine) -> tuple[int, int]:
-        """(width, height) at which networks see a frame of this size: unless it is given, what none
-        of them finds too large."""
-        if self.scale is self.width is self.height is None:
-            for engine in engines:
-                width, height = engine.card.within(width, height)
+    @property
+    def is_sized(self) -> bool:
+        """Whether it says at which size the network sees a frame."""
+        return not self.scale is self.width is self.height is None
+
+    def working_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) at which the network sees a frame of this size."""
         scale = self.scale or 1.0
         if self.width is not None and self.height is None:
             scale = self.width / width
@@ -76,7 +78,11 @@ class Painter:
         outside: Engine | None = None,
     ) -> None:
         """With `mask`, only what is inside is painted; what is outside is painted by the engine
-        `outside`, or left as it is."""
+        `outside`, or left as it is. Unless the look says at which size, neither sees more pixels
+        than its card allows."""
+        if not look.is_sized:
+            engine = limited(engine)
+            outside = None if outside is None else limited(outside)
         self._engine = engine
         self._look = look
         self._style = style
@@ -85,10 +91,16 @@ class Painter:
         self._stabiliser = Stabiliser() if look.steady else None
         self._both = None if outside is None else side_by_side(engine, outside)
 
+    def prepare(self, width: int, height: int) -> None:
+        """Do ahead what the first frame of this size would have to wait for."""
+        width, height = self._look.working_size(width, height)
+        for engine in (self._engine, self._outside):
+            if engine is not None:
+                engine.prepare(height, width)
+
     def __call__(self, frame: Frame) -> Frame:
         look = self._look
-        engines = [self._engine] if self._outside is None else [self._engine, self._outside]
-        seen = resized(frame.image, *look.working_size(frame.width, frame.height, *engines))
+        seen = resized(frame.image, *look.working_size(frame.width, frame.height))
         original = seen if look.resize else frame.image
         height, width = original.shape[:2]
         if self._mask is None:

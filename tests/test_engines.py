@@ -76,8 +76,9 @@ def inputs_for(path: Path, style: int = 0) -> Style:
     """That have the model paint in one of its styles alone, or in that of a picture."""
     card = read_card(path)
     if takes_pictures(card):
-        # Darker ones, too: two of one palette differ by their shapes only.
-        return style_of(card, picture(64, 80, seed=10 + style) // (1 + style))
+        image = picture(64, 80, seed=10 + style)
+        # One that is young takes over tones, in which these are alike, but hardly shapes.
+        return style_of(card, image // (1 + style) if card.style_tensors else image)
     styles = len(card.styles)
     return {STYLE_WEIGHTS: np.eye(styles, dtype=np.float32)[style]} if styles > 1 else NO_STYLE
 
@@ -267,7 +268,8 @@ def test_card_of_what_ships() -> None:
             assert command.startswith("streamstyle-export train ")
             assert "/" not in command  # nobody's folders
         assert card.verification["worst_psnr_db"] >= 40
-        assert path.stat().st_size < 10_000_000
+        # Linear layers of a transformer, in half precision, are more than convolutions.
+        assert path.stat().st_size < (10_000_000 if card.style_tensors else 5_000_000)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from engines import open_engine, read_card
-from streamstyle import Look, paint_image
+from streamstyle import Look, Region, paint_image
 from streamstyle.bench import open_candidates
 from streamstyle.live.styles import choose
 from tests.models import write_inverter
@@ -53,11 +53,19 @@ def test_files_are_painted_smaller_unless_a_size_is_given(
     assert contrast(painted["width"]) == contrast(painted["scale"]) > 100
 
 
-def test_the_smaller_of_two_limits_holds(limited: Path, inverter_path: Path) -> None:
-    with open_engine(limited) as one, open_engine(inverter_path) as other:
-        assert Look().working_size(640, 160, other) == (640, 160)
-        for pair in ((one, other), (other, one)):
-            assert Look().working_size(4 * SIDE, SIDE, *pair) == (2 * SIDE, SIDE // 2)
+def test_each_side_of_a_mask_has_its_own_limit(
+    limited: Path, inverter_path: Path, checks: Path, tmp_path: Path
+) -> None:
+    half = np.zeros((2 * SIDE, 2 * SIDE), np.uint8)
+    half[:, SIDE:] = 255
+    Image.fromarray(half).save(tmp_path / "half.png")
+    painted = tmp_path / "painted.png"
+    with open_engine(limited) as outside:
+        region = Region(str(tmp_path / "half.png"), elsewhere=outside)
+        paint_image(checks, painted, inverter_path, region=region)
+    pixels = pixels_of(painted)
+    assert pixels[:, : SIDE // 2].std() < 3
+    assert pixels[:, -SIDE // 2 :].std() > 100
 
 
 def test_live_frames_are_painted_smaller(limited: Path, checks: Path) -> None:
