@@ -1,6 +1,9 @@
 """Training crops from a folder of photographs."""
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from export.errors import ExportError
+
+Batch = TypeVar("Batch")
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -67,9 +72,24 @@ class PhotoCrops(Dataset[Tensor]):
         return _to_tensor(crop)
 
 
+def one_ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """`batches`, each made by a thread while the one before it is used.
+
+    Not by a process: one that is forked while other libraries' threads hold locks may wait for them
+    for ever, and Pillow lets other threads run while it decodes and scales.
+    """
+    iterator = iter(batches)
+    with ThreadPoolExecutor(1, "photos") as thread:
+        coming = thread.submit(next, iterator, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, iterator, None)
+            yield batch
+
+
 def _to_tensor(picture: Image.Image) -> Tensor:
-    pixels = torch.from_numpy(np.array(picture))
-    return pixels.permute(2, 0, 1).float() / 255
+    # By NumPy: PyTorch would give the thread that makes batches a team of threads of its own.
+    pixels = np.asarray(picture, np.float32).transpose(2, 0, 1) / 255
+    return torch.from_numpy(np.ascontiguousarray(pixels))
 
 
 def to_image(rgb: Tensor) -> Image.Image:

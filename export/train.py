@@ -30,7 +30,7 @@ from export.loss_network import load_loss_network
 from export.losses import LossConfig, PerceptualLoss
 from export.models.johnson import Johnson, JohnsonConfig
 from export.models.many_style import ManyStyle, ManyStyleConfig
-from export.photos import PhotoCrops, list_photos, load_picture, to_image
+from export.photos import PhotoCrops, list_photos, load_picture, one_ahead, to_image
 from export.styles import StylePicture
 from export.temporal import MadeMotion, Motion, temporal_loss
 
@@ -140,7 +140,6 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
         crops,
         batch_size=config.batch_size,
         sampler=range(first_step * config.batch_size, len(crops)),
-        num_workers=1,  # one is ahead of the net even on two cores
     )
     # Half the batch has to be steady: it is as costly as all the rest, and strokes need more steps.
     some = slice((config.batch_size + 1) // 2)
@@ -150,7 +149,7 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     shares = torch.tensor([style.share for style in config.styles])
     progress = tqdm(total=config.steps, initial=first_step, unit="step", desc=run.name)
     net.train()
-    for step, batch in enumerate(batches, start=first_step + 1):
+    for step, batch in enumerate(one_ahead(batches), start=first_step + 1):
         # By the step alone, so that a training that resumes sees what it would have seen.
         chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         style = torch.multinomial(shares, len(batch), replacement=True, generator=chance).to(device)

@@ -24,7 +24,7 @@ from export.checkpoint import (
 from export.errors import ExportError
 from export.loss_network import load_loss_network
 from export.models.stytr2 import PATCH, StyTr2, StyTr2Config
-from export.photos import PhotoCrops, list_photos, to_image
+from export.photos import PhotoCrops, list_photos, one_ahead, to_image
 from export.stytr2_loss import StyTr2Loss, StyTr2LossConfig, repainted_of_each
 
 FAMILY = "stytr2"
@@ -124,13 +124,12 @@ def train_stytr2(config: StyTr2TrainConfig, run: Path) -> StyTr2:
         StackDataset(*crops),
         batch_size=config.batch_size,
         sampler=range(first_step * config.batch_size, samples),
-        num_workers=1,
     )
     previews = [torch.stack([each[samples + i] for i in range(SAMPLES)]) for each in crops]
 
     progress = tqdm(total=config.steps, initial=first_step, unit="step", desc=run.name)
     net.train()
-    for step, batch in enumerate(batches, start=first_step + 1):
+    for step, batch in enumerate(one_ahead(batches), start=first_step + 1):
         content, style = (each.to(device, memory_format=layout) for each in batch)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             painted, repainted = _painted(net, content, style)

@@ -28,7 +28,7 @@ from export.checkpoint import (
 from export.errors import ExportError
 from export.loss_network import LossNetwork, load_loss_network
 from export.models.wct import LEVELS, Decoder, compact_encoder, number
-from export.photos import PhotoCrops, list_photos, to_image
+from export.photos import PhotoCrops, list_photos, one_ahead, to_image
 
 FAMILY = "wct"
 
@@ -236,13 +236,12 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
         crops,
         batch_size=config.batch_size // parts,
         sampler=range(first_step * config.batch_size + rank, len(crops), parts),
-        num_workers=1,
     )
     previews = torch.stack([crops[len(crops) + i] for i in range(SAMPLES)]).to(device)
     progress = tqdm(
         total=len(moments), initial=first_step, unit="step", desc=run.name, disable=rank > 0
     )
-    for step, batch in enumerate(batches, start=first_step + 1):
+    for step, batch in enumerate(one_ahead(batches), start=first_step + 1):
         rgb = batch.to(device)
         phase, _ = moments[step - 1]
         if phase.level is not None:
