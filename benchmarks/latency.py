@@ -15,7 +15,7 @@ from PIL import ImageDraw
 
 from benchmarks.observed import Observed, Sample, longest_gap_ms
 from streamstyle import machine
-from streamstyle.live.session import Promise
+from streamstyle.live.governor import Promise
 from streamstyle.styles import DEFAULT_STYLE
 
 ROWS = 12

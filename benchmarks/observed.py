@@ -8,7 +8,8 @@ from itertools import pairwise
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
-from streamstyle.live.session import LiveSession, Promise
+from streamstyle.live.governor import Promise
+from streamstyle.live.session import LiveSession
 from streamstyle.live.window import Window
 from streamstyle.sources import Source
 from streamstyle.sources.paced import PacedSource

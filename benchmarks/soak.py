@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.observed import Observed, longest_gap_ms
 from streamstyle import machine
-from streamstyle.live.session import Promise
+from streamstyle.live.governor import Promise
 from streamstyle.styles import DEFAULT_STYLE
 
 STYLE_S, RECORDING_S, QUALITY_S = 7.0, 20.0, 45.0

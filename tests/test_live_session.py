@@ -15,7 +15,8 @@ from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.live import outlets
 from streamstyle.live.controls import Controls, View
-from streamstyle.live.session import LiveSession, Promise
+from streamstyle.live.governor import Promise
+from streamstyle.live.session import LiveSession
 from streamstyle.sources import SourceInfo
 from tests.clips import read_clip
 from tests.live import (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from streamstyle.errors import UserError
 from streamstyle.live.controls import Controls
-from streamstyle.live.session import FALLBACK_FPS, LiveSession, Promise, Status
+from streamstyle.live.governor import Promise
+from streamstyle.live.session import FALLBACK_FPS, LiveSession, Status
 from streamstyle.live.styles import choose
 from streamstyle.live.window import Window
 from streamstyle.masks import open_mask

@@ -3,10 +3,12 @@
 import threading
 from collections import deque
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 
 from engines import MIN_SIDE
+from streamstyle.errors import UserError
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -38,6 +40,21 @@ MAX_PATIENCE_S = 60.0
 TRIAL_S = 10.0
 """A larger size that is given up within this time was a mistake; the next try waits twice as
 long."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What the governor holds."""
+
+    fps: float | None = None
+    """None for the source's own rate, up to the session's MAX_FPS."""
+    max_latency_ms: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 1 <= self.fps <= 240:
+            raise UserError(f"a rate is from 1 to 240 frames per second, got {self.fps}")
+        if not 20 <= self.max_latency_ms <= 10_000:
+            raise UserError(f"a latency is from 20 to 10000 ms, got {self.max_latency_ms}")
 
 
 def ladder(width: int, height: int) -> tuple[Size, ...]:

@@ -16,7 +16,7 @@ from streamstyle.frame import Frame, Image
 from streamstyle.live.capture import Capture
 from streamstyle.live.composing import painted_apart, painted_by, viewed
 from streamstyle.live.controls import Controls
-from streamstyle.live.governor import Governor, Size, ladder
+from streamstyle.live.governor import Governor, Promise, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
 from streamstyle.masks import Mask, Part
@@ -35,21 +35,6 @@ MAX_FPS = 60.0
 
 FALLBACK_FPS = 30.0
 """For a source that does not say its rate."""
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What the governor holds."""
-
-    fps: float | None = None
-    """None for the source's own rate, up to MAX_FPS."""
-    max_latency_ms: float = 120.0
-
-    def __post_init__(self) -> None:
-        if self.fps is not None and not 1 <= self.fps <= 240:
-            raise UserError(f"a rate is from 1 to 240 frames per second, got {self.fps}")
-        if not 20 <= self.max_latency_ms <= 10_000:
-            raise UserError(f"a latency is from 20 to 10000 ms, got {self.max_latency_ms}")
 
 
 @dataclass(frozen=True)
