@@ -52,15 +52,14 @@ def _designs(size: tuple[int, int]) -> Iterator[tuple[str, Paint]]:
     yield REFERENCE, lambda frame: _by_torch(classic, frame)
     yield "Johnson 32 (classic)", _by_openvino(classic, size)
     yield "Johnson 16", _by_openvino(FrameGraph(Johnson(JohnsonConfig(16))), size)
-    for name, width, blocks in (
-        ("many-style 32", 32, 5),
-        ("many-style 48", 48, 5),
-        ("many-style 64, 4 blocks", 64, 4),
-        ("many-style 64, 5 blocks (medium)", 64, 5),
-        ("many-style 96", 96, 5),
+    for name, config in (
+        ("many-style 32 (small)", ManyStyleConfig(32, 5, 16)),
+        ("many-style 48", ManyStyleConfig(48, 4, 24)),
+        ("many-style 64 (medium)", ManyStyleConfig()),
+        ("many-style 64, 5 blocks", ManyStyleConfig(64, 5, 32)),
+        ("many-style 96", ManyStyleConfig(96, 5, 48)),
     ):
-        net = ManyStyle(ManyStyleConfig(width, blocks), STYLES)
-        yield name, _by_openvino(FrameGraph(net), size)
+        yield name, _by_openvino(FrameGraph(ManyStyle(config, STYLES)), size)
 
 
 @torch.no_grad()

@@ -37,6 +37,9 @@ from export.wct_file import write_wct_engine
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
 
+ADDING_LOSS = {"content_layers": ("relu3_1", "relu4_1"), "style_weight": 6.0}
+"""And as the losses: those of the last training of what ships."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C."""
@@ -80,6 +83,7 @@ def _add_style(options: argparse.Namespace) -> None:
         str(options.photos),
         kept_styles=len(card.styles),
         net=ManyStyleConfig(**card.training["net"]),
+        loss=LossConfig(**ADDING_LOSS),  # type: ignore[arg-type]
         **ADDING,  # type: ignore[arg-type]
     )
     _train(options, config)
@@ -160,13 +164,15 @@ def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained(checkpoint)
     cards = [style.card for style in config.styles]
-    earlier = []
+    earlier, notes = [], {}
     if config.start_from:
         before = read_card(Path(config.start_from))
         earlier = before.training["commands"]
+        notes = {key: before.training[key] for key in ("note",) if key in before.training}
         cards = [*before.styles[: config.kept_styles], *cards]
     training = {
         "commands": [*earlier, _command(config)],
+        **notes,
         "net": asdict(config.net),
         "steps": step,
         "photos": len(list_photos(options.photos)),
@@ -230,7 +236,9 @@ def _command(config: TrainConfig) -> str:
     words += ["--photos", "PHOTOS"]
     if len(config.styles) == 1 and style.size != StylePicture.size:
         words += ["--style-size", str(style.size)]
-    known = {"start_from": config.start_from, **ADDING} if config.kept_styles else {}  # --to
+    known: dict[str, Any] = {}
+    if config.kept_styles:
+        known = {"start_from": config.start_from, **ADDING, **ADDING_LOSS}  # --to is start_from
     for part in parts:
         words += as_options(part, known)
     return shlex.join(words)

@@ -16,12 +16,15 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from onnxscript import optimizer
 from torch import Tensor, nn
 
 from engines import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, StyleCard, open_engine, read_card
 from engines.card import FORMAT
 from export.errors import ExportError
-from export.models.many_style import ManyStyle
+from export.models.cells import from_cells, to_cells
+from export.models.many_style import CELL, ManyStyle
+from export.models.padding import reflect_pad
 from export.photos import list_photos, load_picture
 
 OPSET = 20
@@ -37,6 +40,9 @@ HALVED = "_half"
 
 TWIN_NOISE = 0.01
 """What sets repeated channels apart, as a part of the weights' standard deviation."""
+
+NET = "net."
+"""Before the name of each weight of a net."""
 
 STYLES = "styles"
 """The weight of a ManyStyle net that has a row for each style."""
@@ -64,10 +70,24 @@ class FrameGraph(nn.Module):
         self.net = net
 
     def forward(self, frame: Tensor, weights: Tensor | None = None) -> Tensor:
-        rgb = frame.permute(0, 3, 1, 2).to(torch.float32) / 255
-        painted = self.net(rgb) if weights is None else self.net(rgb, weights[None])
-        stylized: Tensor = (painted.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return stylized
+        if isinstance(self.net, ManyStyle):
+            assert weights is not None
+            return _by_cells(self.net, frame, weights)
+        painted = self.net(frame.permute(0, 3, 1, 2).to(torch.float32) / 255)
+        return _bytes(painted).permute(0, 2, 3, 1)
+
+
+def _by_cells(net: ManyStyle, frame: Tensor, weights: Tensor) -> Tensor:
+    """As `ManyStyle.forward`, but pixels become channels, and channels pixels, while they are
+    bytes."""
+    height, width = frame.shape[1], frame.shape[2]
+    padded = reflect_pad(frame.permute(0, 3, 1, 2), 0, CELL).permute(0, 2, 3, 1)
+    painted = net.paint(to_cells(padded, CELL).to(torch.float32) / 255, weights[None])
+    return from_cells(_bytes(painted), CELL)[:, :height, :width]
+
+
+def _bytes(painted: Tensor) -> Tensor:
+    return (painted.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def write_engine(
@@ -149,8 +169,10 @@ def trace(
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
+            optimize=False,
         )
     assert program is not None
+    optimizer.optimize_ir(program.model, should_fold=_fold)
     model: onnx.ModelProto = program.model_proto
     output = model.graph.output[0].type.tensor_type
     output.CopyFrom(model.graph.input[0].type.tensor_type)  # exactly the same height and width
@@ -159,6 +181,14 @@ def trace(
     for node in model.graph.node:
         node.ClearField("doc_string")
     return model
+
+
+def _fold(node: Any) -> bool | None:
+    """False if a constant is not to be computed now: what is made of a net's weights is left to the
+    runtime, once for each size, so that the file holds the weights that `load_weights` looks for.
+    None to let the optimizer decide."""
+    names = [value.name for value in node.inputs if value is not None]
+    return False if any(name.startswith(NET) for name in names) else None
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
@@ -209,9 +239,9 @@ def load_weights(net: nn.Module, engine: Path) -> None:
     """
     read_card(engine)
     stored = {
-        tensor.name.removeprefix("net.").removesuffix(HALVED): numpy_helper.to_array(tensor)
+        tensor.name.removeprefix(NET).removesuffix(HALVED): numpy_helper.to_array(tensor)
         for tensor in onnx.load(engine).graph.initializer
-        if tensor.name.startswith("net.")
+        if tensor.name.startswith(NET)
     }
     weights = {name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()}
     if isinstance(net, ManyStyle) and STYLES in weights:

@@ -9,17 +9,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from export.models.cells import (
+    from_cells,
+    resizing_kernel,
+    shuffled_bias,
+    shuffled_kernel,
+    to_cells,
+)
 from export.models.padding import reflect_pad
 
 CELL = 4
-"""Pixels of a side that one place of the inner layers stands for."""
+"""Pixels of a side that one place of the layers stands for."""
 
 
 @dataclass(frozen=True)
 class ManyStyleConfig:
     width: int = 64
-    """Channels at a quarter of the resolution, where nearly all of the work is done."""
-    residual_blocks: int = 5
+    """Channels at a quarter of the resolution, where all of the work is done."""
+    residual_blocks: int = 4
+    decoder_width: int = 24
+    """Channels at half of it; four times as many where they are computed, at a quarter."""
 
 
 class ManyStyle(nn.Module):
@@ -33,62 +42,72 @@ class ManyStyle(nn.Module):
     def __init__(self, config: ManyStyleConfig, styles: int) -> None:
         super().__init__()
         self.config = config
-        w = config.width
-        self.encoder = _Convolution(3 * CELL * CELL, w)
-        self.residual = nn.ModuleList(_Convolution(w, w) for _ in range(2 * config.residual_blocks))
-        self.decoder = _Convolution(w, w // 2)
-        self.to_cells = _Convolution(w // 2, 3 * (CELL // 2) ** 2)
-        self.smooth = _Convolution(3, 3)
-        channels = [w] * (1 + 2 * config.residual_blocks) + [w // 2]
+        w, d = config.width, config.decoder_width
+        self.encoder = nn.Conv2d(3 * CELL * CELL, w, 3)
+        self.residual = nn.ModuleList(nn.Conv2d(w, w, 3) for _ in range(2 * config.residual_blocks))
+        self.decoder = nn.Conv2d(w, d, 3)
+        self.shuffle = nn.Conv2d(d, 3 * 2 * 2, 3)
+        self.smooth = nn.Conv2d(3, 3, 3)
+        channels = [w] * (1 + 2 * config.residual_blocks) + [d]
         self._splits = [channel for channel in channels for _ in range(2)]
         # Scales of 1 and shifts of 0, a little apart, or all styles would begin alike.
         initial = torch.cat([torch.cat([torch.ones(c), torch.zeros(c)]) for c in channels])
         self.styles = nn.Parameter(initial + 0.02 * torch.randn(styles, len(initial)))
-        _make_binomial(self.smooth.convolution)
+        _make_binomial(self.smooth)
 
     def forward(self, rgb: Tensor, weights: Tensor) -> Tensor:
         height, width = rgb.shape[-2], rgb.shape[-1]
+        padded = reflect_pad(rgb, 0, CELL).permute(0, 2, 3, 1)
+        painted = from_cells(self.paint(to_cells(padded, CELL), weights), CELL)
+        return painted.permute(0, 3, 1, 2)[..., :height, :width]
+
+    def paint(self, cells: Tensor, weights: Tensor) -> Tensor:
+        """Cells of 4x4 pixels, (N, H / 4, W / 4, 48), to such cells, (N, 48, H / 4, W / 4)."""
         affine = iter(torch.split(weights @ self.styles, self._splits, dim=1))
-        x = functional.pixel_unshuffle(reflect_pad(2 * rgb - 1, 0, CELL), CELL)
-        x = functional.relu(_conditional_norm(self.encoder(x), affine))
-        for block in range(self.config.residual_blocks):
-            first, second = self.residual[2 * block], self.residual[2 * block + 1]
-            y = functional.relu(_conditional_norm(first(x), affine))
-            x = x + _conditional_norm(second(y), affine)
-        # Not by depth-to-space alone, whose cells would show as a grid.
-        x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = functional.relu(_conditional_norm(self.decoder(x), affine))
-        x = self.smooth(functional.pixel_shuffle(self.to_cells(x), CELL // 2))
-        result: Tensor = 0.5 + x[..., :height, :width]
-        return result
+        # Padded as frames lie, which saves the runtime copies.
+        x = functional.pad(cells, (0, 0, 1, 1, 1, 1), "reflect").permute(0, 3, 1, 2)
+        x = self.encoder(2 * x - 1)
+        x = functional.relu(_normalised(x, next(affine), next(affine)))
+        for first, second in _pairs(self.residual):
+            y = first(_padded(x, "reflect"))
+            y = functional.relu(_normalised(y, next(affine), next(affine)))
+            y = second(_padded(y, "reflect"))
+            x = x + _normalised(y, next(affine), next(affine))
+        # To half the resolution by a resize convolution, and to pixels by depth-to-space and a
+        # blur: by depth-to-space alone its cells would show as a grid. Each place of a cell is
+        # normalised for itself.
+        kernel, bias = resizing_kernel(self.decoder.weight), _bias(self.decoder)
+        x = functional.conv2d(_padded(x, "replicate"), kernel, bias.repeat(4))
+        x = functional.relu(_normalised(x, next(affine).repeat(1, 4), next(affine).repeat(1, 4)))
+        kernel = shuffled_kernel(self.shuffle.weight, self.smooth.weight)
+        bias = shuffled_bias(_bias(self.shuffle), self.smooth.weight, _bias(self.smooth))
+        return 0.5 + functional.conv2d(_padded(x, "replicate"), kernel, bias)
 
 
-class _Convolution(nn.Module):
-    """3x3, at reflected borders."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
-            x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
-        result: Tensor = self.convolution(x)
-        return result
+def _pairs(layers: nn.ModuleList) -> Iterator[tuple[nn.Module, nn.Module]]:
+    return zip(layers[::2], layers[1::2], strict=True)
 
 
-def _conditional_norm(x: Tensor, affine: Iterator[Tensor]) -> Tensor:
+def _bias(convolution: nn.Conv2d) -> Tensor:
+    assert convolution.bias is not None
+    return convolution.bias
+
+
+def _padded(x: Tensor, mode: str) -> Tensor:
+    """With a border of one."""
+    with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
+        return functional.pad(x, (1, 1, 1, 1), mode)
+
+
+def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Equation 5: normalised over its pixels, times the style's scale plus its shift."""
-    scale, shift = next(affine), next(affine)
     return functional.instance_norm(x) * scale[..., None, None] + shift[..., None, None]
 
 
 def _make_binomial(convolution: nn.Conv2d) -> None:
     """Begin as a blur of each channel for itself."""
     line = torch.tensor([1.0, 2.0, 1.0]) / 4
-    kernel = line[:, None] * line
     with torch.no_grad():
-        convolution.weight.zero_()
-        for channel in range(convolution.out_channels):
-            convolution.weight[channel, channel] = kernel
-        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        channels = torch.eye(convolution.out_channels)
+        convolution.weight.copy_(channels[..., None, None] * (line[:, None] * line))
+        nn.init.zeros_(_bias(convolution))

@@ -27,6 +27,11 @@ def reflect_pad(x: Tensor, border: int, multiple: int) -> Tensor:
     Without the borders the result is the smallest size from (H, W) up that `multiple` divides.
     """
     height, width = x.shape[-2], x.shape[-1]
-    rows = reflected_index(height, border, border + (-height) % multiple)
-    columns = reflected_index(width, border, border + (-width) % multiple)
+    # Not by a remainder, of which torch.export can't tell that the whole is a multiple; nor by a
+    # division of something negative, which onnxruntime rounds another way.
+    whole_height, whole_width = (
+        (size + multiple - 1) // multiple * multiple for size in (height, width)
+    )
+    rows = reflected_index(height, border, border + whole_height - height)
+    columns = reflected_index(width, border, border + whole_width - width)
     return x.index_select(-2, rows.to(x.device)).index_select(-1, columns.to(x.device))

@@ -1,0 +1,54 @@
+"""Convolutions between cells: the same sums as between pixels."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.nn import functional  # noqa: E402
+
+from export.models import cells  # noqa: E402
+
+
+def convolved(
+    x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    return functional.conv2d(functional.pad(x, (1, 1, 1, 1), "replicate"), kernel, bias)
+
+
+def pixels(x: torch.Tensor, side: int) -> torch.Tensor:
+    return cells.from_cells(x, side).permute(0, 3, 1, 2)
+
+
+def test_cells_and_back() -> None:
+    frames = torch.randint(0, 256, (2, 8, 16, 3), dtype=torch.uint8)
+    made = cells.to_cells(frames, 4)
+    assert made.shape == (2, 2, 4, 48)
+    assert torch.equal(made[1, 0, 3, 3 * (4 * 1 + 2)], frames[1, 1, 4 * 3 + 2, 0])
+    assert torch.equal(cells.from_cells(made.permute(0, 3, 1, 2), 4), frames)
+
+
+def test_a_resize_convolution_borders_included() -> None:
+    torch.manual_seed(0)
+    x, kernel = torch.rand(2, 5, 6, 8), torch.rand(4, 5, 3, 3)
+    larger = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+    expected = functional.conv2d(functional.pad(larger, (1, 1, 1, 1), "reflect"), kernel)
+    torch.testing.assert_close(
+        pixels(convolved(x, cells.resizing_kernel(kernel)), 2), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_depth_to_space_and_a_blur() -> None:
+    torch.manual_seed(0)
+    places = torch.rand(2, 5, 8, 12)  # at half the resolution
+    inner, inner_bias = torch.rand(12, 5, 3, 3), torch.rand(12)
+    outer, outer_bias = torch.rand(3, 3, 3, 3), torch.rand(3)
+    between = pixels(functional.conv2d(functional.pad(places, (1,) * 4), inner, inner_bias), 2)
+    expected = functional.conv2d(functional.pad(between, (1,) * 4), outer, outer_bias)
+    x = cells.to_cells(places.permute(0, 2, 3, 1), 2).permute(0, 3, 1, 2)
+    kernel = cells.shuffled_kernel(inner, outer)
+    bias = cells.shuffled_bias(inner_bias, outer, outer_bias)
+    assert kernel.shape == (48, 20, 3, 3)
+    made = pixels(convolved(x, kernel, bias), 4)
+    assert made.shape == expected.shape
+    inside = (..., slice(3, -3), slice(3, -3))  # padded otherwise
+    torch.testing.assert_close(made[inside], expected[inside], rtol=1e-4, atol=1e-4)
