@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+from torch.overrides import TorchFunctionMode  # noqa: E402
 
 from benchmarks import profile  # noqa: E402
 from benchmarks.peers import graph_of  # noqa: E402
@@ -17,20 +18,27 @@ from streamstyle.styles import read_style  # noqa: E402
 SIZE = (96, 64)
 
 
+class CountedConvolutions(TorchFunctionMode):
+    """The operations of each convolution, of a module or not, that is computed meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[int] = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if function is functional.conv2d:
+            self.operations.append(2 * result.numel() * args[1][0].numel())
+        return result
+
+
 def test_operations_are_those_of_the_net() -> None:
     card, style = read_style("small")
     graph = graph_of(card)
-    counted = []
-
-    def count(layer: nn.Conv2d, _inputs: object, output: torch.Tensor) -> None:
-        counted.append(2 * output.numel() * layer.weight[0].numel())
-
-    for layer in graph.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(count)
-    with torch.no_grad():
-        frame = torch.zeros(1, SIZE[1], SIZE[0], 3, dtype=torch.uint8)
+    frame = torch.zeros(1, SIZE[1], SIZE[0], 3, dtype=torch.uint8)
+    with CountedConvolutions() as seen, torch.no_grad():
         graph(frame, torch.from_numpy(style["style_weights"]))
+    counted = seen.operations
     layers = list(profile.profiled(core().read_model(card.path), style, SIZE))
     convolutions = [layer for layer in layers if layer.kind == "Convolution"]
     assert len(convolutions) == len(counted)
