@@ -39,7 +39,7 @@ __all__ = [
 ZOO = Path(__file__).parent / "zoo"
 """The models that ship."""
 
-PRECISIONS = ("fp32", "fp16", "bf16")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 class Backend(NamedTuple):

@@ -44,7 +44,7 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> str:
-        """Really used: fp32, fp16 or bf16."""
+        """Really used: one of engines.PRECISIONS."""
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         """Do ahead what the first frame of a size, in a style, would have to wait for. Without a

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ class ModelCard:
     """Of a model of several: see engines/parts.py."""
     style_tensors: tuple[str, ...] = ()
     """Of a model that takes a picture beside the frame: see engines/parts.py."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of what is convolved, for 8 bits: see engines/int8.py. Empty where 8 bits are too few."""
     most_pixels: int | None = None
     """Of a frame, unless more are asked for; None where any number will do."""
 
@@ -87,6 +90,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         measured=json.loads(properties.get("measured", "{}")),
         parts=tuple(json.loads(properties.get("parts", "[]"))),
         style_tensors=tuple(json.loads(properties.get("style_tensors", "[]"))),
+        ranges=json.loads(properties.get("ranges", "{}")),
         most_pixels=json.loads(properties.get("most_pixels", "null")),
     )
 

@@ -187,8 +187,11 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
 
 def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained_stytr2(checkpoint)
+    earlier = []
+    if config.start_from:
+        earlier = read_card(Path(config.start_from)).training["commands"]
     training = {
-        "commands": _stytr2_commands(config),
+        "commands": [*earlier, _stytr2_command(config)],
         "net": asdict(config.net),
         "steps": step,
         "photos": len(list_photos(options.photos)),
@@ -201,17 +204,12 @@ def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     _report(options.out, measured)
 
 
-def _stytr2_commands(config: StyTr2TrainConfig) -> list[str]:
-    """Those that trained what it starts from, and its own."""
-    earlier = []
-    if config.start_from:
-        _, before, _ = load_trained_stytr2(Path(config.start_from))
-        earlier = _stytr2_commands(before)
+def _stytr2_command(config: StyTr2TrainConfig) -> str:
     words = ["streamstyle-export", "train", "stytr2", "--photos", "PHOTOS"]
     words += ["--pictures", "PICTURES"]
     for part in (config, config.net, config.loss):
         words += as_options(part, {})
-    return [*earlier, shlex.join(words)]
+    return shlex.join(words)
 
 
 def _report(out: Path, measured: dict[str, Any]) -> None:

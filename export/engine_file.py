@@ -2,10 +2,9 @@
 
 import json
 import logging
-import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,26 +13,23 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxscript import optimizer
 from torch import Tensor, nn
 
 from engines import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, StyleCard, open_engine, read_card
 from engines.card import FORMAT
+from export.calibration import calibrated
+from export.comparison import Comparison
 from export.errors import ExportError
-from export.models.cells import from_cells, to_cells
-from export.models.many_style import CELL, ManyStyle
-from export.models.padding import reflect_pad
-from export.photos import list_photos, load_picture
+from export.models.many_style import ManyStyle
+from export.models.pixels import to_pixels, to_unit
+from export.photos import frame_of, list_photos
 
 OPSET = 20
 
 SIZES = ((480, 640), (359, 641), (MIN_SIDE, MIN_SIDE), (320, 180))
 """(height, width) that a new file is checked at: usual, odd, smallest, portrait."""
-
-MIN_PSNR_DB = 40.0
-"""Below this, the file is not what was trained: half-precision weights alone cost about 50 dB."""
 
 HALVED = "_half"
 """Behind the name of a weight that is stored in half precision."""
@@ -72,22 +68,9 @@ class FrameGraph(nn.Module):
     def forward(self, frame: Tensor, weights: Tensor | None = None) -> Tensor:
         if isinstance(self.net, ManyStyle):
             assert weights is not None
-            return _by_cells(self.net, frame, weights)
-        painted = self.net(frame.permute(0, 3, 1, 2).to(torch.float32) / 255)
-        return _bytes(painted).permute(0, 2, 3, 1)
-
-
-def _by_cells(net: ManyStyle, frame: Tensor, weights: Tensor) -> Tensor:
-    """As `ManyStyle.forward`, but pixels become channels, and channels pixels, while they are
-    bytes."""
-    height, width = frame.shape[1], frame.shape[2]
-    padded = reflect_pad(frame.permute(0, 3, 1, 2), 0, CELL).permute(0, 2, 3, 1)
-    painted = net.paint(to_cells(padded, CELL).to(torch.float32) / 255, weights[None])
-    return from_cells(_bytes(painted), CELL)[:, :height, :width]
-
-
-def _bytes(painted: Tensor) -> Tensor:
-    return (painted.clamp(0, 1) * 255).round().to(torch.uint8)
+            return self.net.paint_frames(frame, weights[None])
+        painted = self.net(to_unit(frame.permute(0, 3, 1, 2)))
+        return to_pixels(painted).permute(0, 2, 3, 1)
 
 
 def write_engine(
@@ -101,15 +84,22 @@ def write_engine(
     """Export `net`, check the file against it on photos, and write it under `out` if it agrees.
 
     Returns what was measured, which is in the file as well. Raises ExportError, and writes
-    nothing, if any painted photo is below MIN_PSNR_DB.
+    nothing, if any painted photo is too far off.
     """
     graph = FrameGraph(net).eval()
+    model = export_graph(graph)
+    many = len(net.styles) if isinstance(net, ManyStyle) else None
+    ranges, int8_db = calibrated(model.SerializeToString(), many, photos)
     described = {
         "family": family,
         "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
+        "ranges": json.dumps(ranges),
     }
-    model = export_graph(graph)
-    return write_checked(model, described, training, out, lambda path: _verify(graph, path, photos))
+
+    def verify(path: Path) -> dict[str, Any]:
+        return {**_verify(graph, path, photos), "int8_worst_psnr_db": int8_db}
+
+    return write_checked(model, described, training, out, verify)
 
 
 def write_checked(
@@ -233,9 +223,9 @@ def keep_measured(path: Path, measured: dict[str, Any]) -> None:
 def load_weights(net: nn.Module, engine: Path) -> None:
     """Fill `net` with the weights of an engine file, which are in half precision.
 
-    The file's net has the same architecture, or is narrower by a whole factor: `net` then paints
-    as that one does, and has the more to learn with (Net2WiderNet, Chen et al. 2016). A net of many
-    styles may have more of them than the file.
+    The file's net has the same architecture, or, if it has convolutions only, is narrower by a
+    whole factor: `net` then paints as that one does, and has the more to learn with (Net2WiderNet,
+    Chen et al. 2016). A net of many styles may have more of them than the file.
     """
     read_card(engine)
     stored = {
@@ -249,8 +239,9 @@ def load_weights(net: nn.Module, engine: Path) -> None:
         missing = len(net.styles) - len(rows)
         # A new style begins as the mean of those that there are.
         weights[STYLES] = torch.cat([rows, rows.mean(dim=0, keepdim=True).expand(missing, -1)])
+    widens = not any(isinstance(module, nn.Linear) for module in net.modules())
     for name, wanted in net.state_dict().items():
-        if name in weights and name != STYLES and weights[name].ndim == wanted.ndim:
+        if widens and name in weights and name != STYLES and weights[name].ndim == wanted.ndim:
             weights[name] = _widened(weights[name], wanted.shape)
     try:
         net.load_state_dict(weights)
@@ -273,40 +264,6 @@ def _widened(values: Tensor, shape: torch.Size) -> Tensor:
     return values / factors[1] + noise
 
 
-class Comparison:
-    """How far what a file paints is from what PyTorch does."""
-
-    def __init__(self) -> None:
-        self._worst_db = math.inf
-        self._largest = 0
-
-    def add(self, painted: NDArray[np.uint8], expected: Tensor) -> None:
-        difference = np.abs(painted.astype(int) - expected.numpy().astype(int))
-        self._largest = max(self._largest, int(difference.max()))
-        self._worst_db = min(self._worst_db, psnr(painted, expected.numpy()))
-
-    def verdict(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
-        """For the card; `sizes` are the (height, width) of what was painted. Raises ExportError
-        below MIN_PSNR_DB."""
-        if self._worst_db < MIN_PSNR_DB:
-            raise ExportError(
-                f"the exported file paints differently from PyTorch: {self._worst_db:.1f} dB where "
-                f"{MIN_PSNR_DB:.0f} are needed; nothing was written"
-            )
-        return {
-            "against": "PyTorch float32",
-            "sizes": [f"{width}x{height}" for height, width in sizes],
-            "worst_psnr_db": round(min(self._worst_db, 99.0), 1),
-            "largest_difference_of_255": self._largest,
-        }
-
-
-def frame_of(photo: Path, size: tuple[int, int]) -> Tensor:
-    """A photograph as uint8 (1, H, W, 3) of this height and width."""
-    rgb = nn.functional.interpolate(load_picture(photo), size, mode="area")
-    return (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
 def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
     """Paint photos of each size by PyTorch and by the file."""
     candidates = list_photos(photos)
@@ -326,9 +283,3 @@ def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
                 expected = graph(frame, weights)
             comparison.add(engine.paint(frame.numpy(), style), expected)
     return comparison.verdict(SIZES)
-
-
-def psnr(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures in dB; infinite if they are equal."""
-    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from export.errors import ExportError
@@ -96,3 +96,9 @@ def to_image(rgb: Tensor) -> Image.Image:
     """(3, H, W), RGB, 0..1 and clamped to it, as a picture."""
     pixels = (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
     return Image.fromarray(pixels.cpu().numpy())
+
+
+def frame_of(photo: Path, size: tuple[int, int]) -> Tensor:
+    """A photograph as uint8 (1, H, W, 3) of this height and width."""
+    rgb = nn.functional.interpolate(load_picture(photo), size, mode="area")
+    return (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from engines import MIN_SIDE, open_engine, read_card
 from engines.style_image import style_of
-from export.engine_file import EXAMPLE, FRAME_SIZES, Comparison, frame_of, trace, write_checked
+from export.comparison import Comparison
+from export.engine_file import EXAMPLE, FRAME_SIZES, trace, write_checked
+from export.models.pixels import to_pixels, to_unit
 from export.models.stytr2 import StyTr2
-from export.photos import list_photos
+from export.photos import frame_of, list_photos
 from export.train_stytr2 import FAMILY
 
 STYLE_TENSORS = ("style_keys", "style_values")
@@ -39,14 +41,10 @@ class PictureGraph(nn.Module):
         self.net = net
 
     def forward(self, frame: Tensor, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        keys, values = self.net.style_of(_to_rgb(picture))
-        painted = self.net.paint(_to_rgb(frame), keys, values)
-        pixels = (painted.clamp(0, 1) * 255).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1), keys, values
-
-
-def _to_rgb(pixels: Tensor) -> Tensor:
-    return pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
+        rgb, style = (to_unit(pixels.permute(0, 3, 1, 2)) for pixels in (frame, picture))
+        keys, values = self.net.style_of(style)
+        painted = self.net.paint(rgb, keys, values)
+        return to_pixels(painted).permute(0, 2, 3, 1), keys, values
 
 
 def write_stytr2_engine(
@@ -55,7 +53,7 @@ def write_stytr2_engine(
     """Export `net`, check the file against it on photos, and write it under `out` if it agrees.
 
     Returns what was measured, which is in the file as well. Raises ExportError, and writes
-    nothing, if any painted photo is below MIN_PSNR_DB.
+    nothing, if any painted photo is too far off.
     """
     graph = PictureGraph(net).eval()
     described = {

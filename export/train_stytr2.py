@@ -21,6 +21,7 @@ from export.checkpoint import (
     resume,
     save_checkpoint,
 )
+from export.engine_file import load_weights
 from export.errors import ExportError
 from export.loss_network import load_loss_network
 from export.models.stytr2 import PATCH, StyTr2, StyTr2Config
@@ -50,7 +51,7 @@ class StyTr2TrainConfig:
     pictures: str
     """The folder of paintings to learn on."""
     start_from: str = ""
-    """A checkpoint, whose net to begin with. Empty to begin with nothing."""
+    """An engine of ours, whose net to begin with. Empty to begin with nothing."""
     steps: int = 160_000
     batch_size: int = 8
     crop: int = 256
@@ -108,7 +109,7 @@ def train_stytr2(config: StyTr2TrainConfig, run: Path) -> StyTr2:
     parts: dict[str, Stateful] = {"net": net, "optimizer": optimizer, "schedule": schedule}
     first_step = resume(run, config.as_json(), parts, device)
     if first_step == 0 and config.start_from:
-        _start_from(net, Path(config.start_from))
+        load_weights(net, Path(config.start_from))
 
     layers = (*config.loss.content_layers, *config.loss.style_layers)
     network = load_loss_network(config.loss.network, layers).to(device, dtype)
@@ -170,15 +171,6 @@ def load_trained_stytr2(checkpoint: Path) -> tuple[StyTr2, StyTr2TrainConfig, in
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ExportError(f"{checkpoint} is not of a StyTr2: {error}") from error
     return net.eval(), config, int(state["step"])
-
-
-def _start_from(net: StyTr2, checkpoint: Path) -> None:
-    earlier, _, _ = load_trained_stytr2(checkpoint)
-    if earlier.config != net.config:
-        raise ExportError(
-            f"{checkpoint} is of another architecture, so its weights can't be taken over"
-        )
-    net.load_state_dict(earlier.state_dict())
 
 
 @torch.no_grad()

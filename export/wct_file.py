@@ -11,9 +11,10 @@ from torch import Tensor
 
 from engines import open_part
 from engines.parts import part_name
-from export.engine_file import EXAMPLE, SIZES, Comparison, frame_of, trace, write_checked
+from export.comparison import Comparison
+from export.engine_file import EXAMPLE, SIZES, trace, write_checked
 from export.models.wct import LevelGraph
-from export.photos import list_photos
+from export.photos import frame_of, list_photos
 from export.train_wct import FAMILY, Autoencoders
 
 INPUTS = ("frame", "transform", "center", "shift", "masks")
@@ -26,7 +27,7 @@ def write_wct_engine(
     """Export all levels of `nets`, check them on photos, and write them under `out` if they agree.
 
     Returns what was measured, which is in the file as well. Raises ExportError, and writes
-    nothing, if any painted photo is below MIN_PSNR_DB.
+    nothing, if any painted photo is too far off.
     """
     graphs = {
         level: LevelGraph(nets.encoder, decoder, level).eval()  # type: ignore[arg-type]

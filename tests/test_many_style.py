@@ -17,6 +17,7 @@ from export import engine_file  # noqa: E402
 from export import train as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.clips import ClipPairs  # noqa: E402
+from export.comparison import psnr  # noqa: E402
 from export.errors import ExportError  # noqa: E402
 from export.losses import LossConfig  # noqa: E402
 from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
@@ -262,7 +263,7 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
     for backend in ("openvino", "onnxruntime"):
         with open_engine(out, backend, "cpu", "fp32") as engine:
             painted = engine.paint(frames, {STYLE_WEIGHTS: weights})
-            assert engine_file.psnr(painted, expected) > 45, backend
+            assert psnr(painted, expected) > 45, backend
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_a_style_is_added_and_the_others_stay(config: TrainConfig, tmp_path: Pat
         after = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 1, 0], np.float32)})
         began_as = engine.paint(frames, {STYLE_WEIGHTS: np.array([0.5, 0.5, 0], np.float32)})
         painted = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 0, 1], np.float32)})
-    assert engine_file.psnr(before, after) > 45
+    assert psnr(before, after) > 45
     wanted = np.asarray(Image.open(blue)).mean(axis=(0, 1))
     was, became = (np.abs(x.mean(axis=(0, 1, 2)) - wanted).sum() for x in (began_as, painted))
     assert became < 0.8 * was

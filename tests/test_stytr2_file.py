@@ -15,7 +15,7 @@ from engines import EngineError, open_engine, read_card  # noqa: E402
 from engines.style_image import style_of  # noqa: E402
 from export import stytr2_file  # noqa: E402
 from export.cli import main  # noqa: E402
-from export.engine_file import psnr  # noqa: E402
+from export.comparison import psnr  # noqa: E402
 from export.errors import ExportError  # noqa: E402
 from export.models.stytr2 import (  # noqa: E402
     StyTr2,
@@ -78,12 +78,12 @@ def test_card_says_what_it_started_from(
     skip_tracing(trained, monkeypatch)
     monkeypatch.chdir(trained.parent)
     onward = tmp_path / "onward.onnx"
-    more = f"--start-from any.run/checkpoint.pt --learning-rate 0 --out {onward}"
+    more = f"--start-from any.onnx --learning-rate 0 --out {onward}"
     assert main([*OPTIONS.split(), *more.split()]) == 0
     (first,) = read_card(trained).training["commands"]
     before, last = read_card(onward).training["commands"]
     assert before == first
-    assert "--start-from checkpoint.pt" in last
+    assert "--start-from any.onnx" in last
 
 
 def test_file_that_deviates_is_not_written(

@@ -15,6 +15,7 @@ from engines import StyleCard, open_engine, read_card  # noqa: E402
 from export import engine_file  # noqa: E402
 from export import train as training  # noqa: E402
 from export.cli import main  # noqa: E402
+from export.comparison import psnr  # noqa: E402
 from export.engine_file import load_weights, write_engine  # noqa: E402
 from export.errors import ExportError  # noqa: E402
 from export.losses import LossConfig  # noqa: E402
@@ -203,7 +204,7 @@ def test_engine_paints_as_pytorch_does(tmp_path: Path, config: JohnsonConfig) ->
         expected = engine_file.FrameGraph(net(config))(torch.from_numpy(frames)).numpy()
     for backend in ("openvino", "onnxruntime"):
         with open_engine(out, backend, "cpu", "fp32") as engine:
-            assert engine_file.psnr(engine.paint(frames), expected) > 45, backend
+            assert psnr(engine.paint(frames), expected) > 45, backend
 
 
 def test_engine_file_names_nobodys_folders(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from export.models.cells import (
     to_cells,
 )
 from export.models.padding import reflect_pad
+from export.models.pixels import to_pixels, to_unit
 
 CELL = 4
 """Pixels of a side that one place of the layers stands for."""
@@ -56,17 +57,24 @@ class ManyStyle(nn.Module):
         _make_binomial(self.smooth)
 
     def forward(self, rgb: Tensor, weights: Tensor) -> Tensor:
-        height, width = rgb.shape[-2], rgb.shape[-1]
-        padded = reflect_pad(rgb, 0, CELL).permute(0, 2, 3, 1)
-        painted = from_cells(self.paint(to_cells(padded, CELL), weights), CELL)
-        return painted.permute(0, 3, 1, 2)[..., :height, :width]
+        return self.paint_frames(rgb.permute(0, 2, 3, 1), weights).permute(0, 3, 1, 2)
 
-    def paint(self, cells: Tensor, weights: Tensor) -> Tensor:
+    def paint_frames(self, frames: Tensor, weights: Tensor) -> Tensor:
+        """Frames as they lie, (N, H, W, 3), to such frames, in bytes if they are bytes: pixels then
+        become channels, and channels pixels, while they are bytes."""
+        height, width = frames.shape[1], frames.shape[2]
+        in_bytes = frames.dtype == torch.uint8
+        cells = to_cells(reflect_pad(frames.permute(0, 3, 1, 2), 0, CELL).permute(0, 2, 3, 1), CELL)
+        painted = self._paint_cells(to_unit(cells) if in_bytes else cells, weights)
+        painted = from_cells(to_pixels(painted) if in_bytes else painted, CELL)
+        return painted[:, :height, :width]
+
+    def _paint_cells(self, cells: Tensor, weights: Tensor) -> Tensor:
         """Cells of 4x4 pixels, (N, H / 4, W / 4, 48), to such cells, (N, 48, H / 4, W / 4)."""
         affine = iter(torch.split(weights @ self.styles, self._splits, dim=1))
         # Padded as frames lie, which saves the runtime copies.
-        x = functional.pad(cells, (0, 0, 1, 1, 1, 1), "reflect").permute(0, 3, 1, 2)
-        x = self.encoder(2 * x - 1)
+        x = functional.pad(2 * cells - 1, (0, 0, 1, 1, 1, 1), "reflect").permute(0, 3, 1, 2)
+        x = self.encoder(x)
         x = functional.relu(_normalised(x, next(affine), next(affine)))
         for first, second in _pairs(self.residual):
             y = first(_padded(x, "reflect"))
@@ -101,7 +109,8 @@ def _padded(x: Tensor, mode: str) -> Tensor:
 
 def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Equation 5: normalised over its pixels, times the style's scale plus its shift."""
-    return functional.instance_norm(x) * scale[..., None, None] + shift[..., None, None]
+    # In this order, in which OpenVINO makes no copy of what is normalised.
+    return shift[..., None, None] + scale[..., None, None] * functional.instance_norm(x)
 
 
 def _make_binomial(convolution: nn.Conv2d) -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from export.loss_network import IMAGENET_MEAN, IMAGENET_STD, LossNetwork
 from export.models.padding import reflect_pad
+from export.models.pixels import to_pixels, to_unit
 
 LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -108,7 +109,7 @@ class LevelGraph(nn.Module):
         self, frame: Tensor, transform: Tensor, center: Tensor, shift: Tensor, masks: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         height, width = frame.shape[1], frame.shape[2]
-        rgb = frame.permute(0, 3, 1, 2).to(torch.float32) / 255
+        rgb = to_unit(frame.permute(0, 3, 1, 2))
         x = self.encoder(reflect_pad(rgb, 0, self.multiple), (self.level,))[self.level]
         n, c, h, w = x.shape
         flat = x.reshape(n, 1, c, h * w)
@@ -118,7 +119,7 @@ class LevelGraph(nn.Module):
         colored = transform @ (flat - center[..., None]) + shift[..., None]
         colored = (colored * parts).sum(dim=1).reshape(n, c, h, w)
         painted = self.decoder(colored)[..., :height, :width]
-        stylized = (painted.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        stylized = to_pixels(painted).permute(0, 2, 3, 1)
         return stylized, mean, covariance
 
 

@@ -1,0 +1,67 @@
+"""Convolutions in 8 bits, in OpenVINO: twice to four times as fast as in bfloat16 where the
+processor has instructions for them.
+
+What is convolved is rounded to one of 256 steps between the bounds that the model's card gives
+(export/calibration.py), and weights to one of 255 for each channel; normalisation and everything
+else stays as it was.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+Ranges = Mapping[str, tuple[float, float]]
+"""The bounds of each tensor that is convolved, by its name in the ONNX file."""
+
+_MOVES = ("Pad", "Transpose")
+"""Operators that only move numbers: what they move is rounded before, so that they move bytes."""
+
+
+def convolved(model: ov.Model) -> dict[str, ov.Output]:
+    """What the convolutions of `model` convolve, before it is padded, by name."""
+    sources = [_into(node).get_source_output() for node in _convolutions(model)]
+    return {min(source.get_names()): source for source in sources if source.get_names()}
+
+
+def quantise(model: ov.Model, ranges: Ranges) -> None:
+    """Make 8 bits of what `ranges` names, in `model` itself."""
+    for node in _convolutions(model):
+        place = _into(node)
+        names = place.get_source_output().get_names()
+        name = next((name for name in names if name in ranges), None)
+        if name is not None:
+            place.replace_source_output(_rounded(place.get_source_output(), *ranges[name]))
+            node.input(1).replace_source_output(_rounded_weights(node.input_value(1)))
+    model.validate_nodes_and_infer_types()
+
+
+def _convolutions(model: ov.Model) -> list[ov.Node]:
+    return [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
+
+
+def _into(convolution: ov.Node) -> ov.Input:
+    """Where the picture enters the convolution, or what pads it."""
+    place = convolution.input(0)
+    while (node := place.get_source_output().get_node()).get_type_name() in _MOVES:
+        place = node.input(0)
+    return place
+
+
+def _rounded(source: ov.Output, low: float, high: float) -> ov.Output:
+    if low < 0:  # signed bytes are symmetric: zero has to be one of the steps
+        high = max(-low, high)
+        low = -high * 128 / 127
+    bounds = [ops.constant(np.float32(bound)) for bound in (low, high)]
+    return ops.fake_quantize(source, *bounds, *bounds, levels=256).output(0)
+
+
+def _rounded_weights(weights: ov.Output) -> ov.Output:
+    """Constant `weights`, (O, I, H, W), as bytes and a scale for each O: the form that OpenVINO
+    takes for a convolution of bytes."""
+    alone = ov.Model([ops.result(weights)], [])
+    values = ov.compile_model(alone, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0]
+    scale = np.maximum(np.abs(values).max(axis=(1, 2, 3), keepdims=True), 1e-12) / 127
+    steps = ops.constant(np.round(values / scale).astype(np.int8))
+    return ops.multiply(ops.convert(steps, "f32"), ops.constant(scale.astype(np.float32))).output(0)

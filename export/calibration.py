@@ -1,0 +1,81 @@
+"""Bounds of what a net convolves, so that its convolutions can be done in 8 bits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from engines import STYLE_WEIGHTS
+from engines.int8 import Ranges, convolved, quantise
+from engines.openvino_backend import core
+from export.comparison import BEST_DB, psnr
+from export.photos import frame_of, list_photos
+
+SIZE = (240, 320)
+"""(height, width) of the photos that bounds are taken from."""
+
+PHOTOS = 6
+"""Photos that bounds are taken from; the result is judged on as many others."""
+
+INSIDE = 99.995
+"""Percent of the numbers that the bounds hold: a single one that lies far out would make all steps
+coarse, and cutting off many is seen."""
+
+EACH = 3
+"""Every third line and column is looked at."""
+
+MIN_PSNR_DB = 36.0
+"""Of every style on every photo beside float32, or the net has no form in 8 bits."""
+
+
+def calibrated(model: bytes, styles: int | None, photos: Path) -> tuple[Ranges, float]:
+    """The bounds of each tensor that the ONNX graph `model` convolves, none if it can't be done
+    well, and the worst PSNR in dB of what it then paints in any of its `styles` (None for a model
+    of one). `photos` is a folder of at least two."""
+    paths = list_photos(photos)
+    chosen = paths[:: max(1, len(paths) // (2 * PHOTOS))][: 2 * PHOTOS]
+    graph = core().read_model(model)
+    graph.reshape({"frame": [1, *SIZE, 3]})
+    sources = convolved(graph)
+    if not sources:
+        return {}, BEST_DB
+    looked_at = ov.Model(
+        [ops.result(source) for source in sources.values()], graph.get_parameters()
+    )
+    low, high = np.full(len(sources), np.inf), np.full(len(sources), -np.inf)
+    network = core().compile_model(looked_at, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for inputs in _inputs(chosen[::2], styles):
+        for index, values in enumerate(network(inputs).to_tuple()):
+            some = values[..., ::EACH, ::EACH]
+            outside = np.percentile(some, [100 - INSIDE, INSIDE])
+            low[index] = min(low[index], outside[0])
+            high[index] = max(high[index], outside[1])
+    bounds = zip(low.tolist(), high.tolist(), strict=True)
+    ranges = dict(zip(sources, bounds, strict=True))
+    worst_db = _worst_db(graph, ranges, list(_inputs(chosen[1::2] or chosen, styles)))
+    return ranges if worst_db >= MIN_PSNR_DB else {}, round(min(worst_db, BEST_DB), 1)
+
+
+def _inputs(photos: list[Path], styles: int | None) -> Iterator[dict[str, NDArray[Any]]]:
+    """Each photo in each style."""
+    for photo in photos:
+        frame = frame_of(photo, SIZE).numpy()
+        if styles is None:
+            yield {"frame": frame}
+            continue
+        for weights in np.eye(styles, dtype=np.float32):
+            yield {"frame": frame, STYLE_WEIGHTS: weights}
+
+
+def _worst_db(graph: ov.Model, ranges: Ranges, inputs: list[dict[str, NDArray[Any]]]) -> float:
+    in_8_bits = graph.clone()
+    quantise(in_8_bits, ranges)
+    exact, rounded = (
+        core().compile_model(each, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        for each in (graph, in_8_bits)
+    )
+    return min(psnr(exact(each)["stylized"], rounded(each)["stylized"]) for each in inputs)

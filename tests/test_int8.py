@@ -1,0 +1,126 @@
+"""Convolutions in 8 bits."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from engines import ZOO, EngineError, open_engine, read_card  # noqa: E402
+from engines.int8 import convolved, quantise  # noqa: E402
+from engines.openvino_backend import core  # noqa: E402
+from export import calibration  # noqa: E402
+from export.calibration import calibrated  # noqa: E402
+from export.engine_file import FrameGraph, export_graph, write_engine  # noqa: E402
+from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
+from tests.models import write_inverter  # noqa: E402
+from tests.test_engines import STYLE_WEIGHTS, picture  # noqa: E402
+
+WIDTH, STYLES = 8, 2
+
+UNTRAINED_DB = 15.0
+"""The least of such a net, which makes noise of noise."""
+
+
+@pytest.fixture(scope="module")
+def net() -> ManyStyle:
+    torch.manual_seed(0)
+    config = ManyStyleConfig(width=WIDTH, residual_blocks=1, decoder_width=4)
+    return ManyStyle(config, STYLES).eval()
+
+
+@pytest.fixture(scope="module")
+def graph(net: ManyStyle) -> bytes:
+    return export_graph(FrameGraph(net).eval()).SerializeToString()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number in range(4):
+        Image.fromarray(picture(96, 128, seed=number)[0]).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def test_bounds_hold_what_is_convolved(
+    graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "MIN_PSNR_DB", UNTRAINED_DB)
+    ranges, worst_db = calibrated(graph, STYLES, photos)
+    assert len(ranges) == 5  # encoder, two of the block, decoder, pixels
+    first, second, *_ = ranges.values()
+    assert -1 <= first[0] < first[1] <= 1  # pixels
+    assert second[0] == 0  # behind a rectifier
+    assert second[1] > 1
+    assert calibration.MIN_PSNR_DB < worst_db < calibration.BEST_DB
+
+
+def test_net_that_needs_more_bits_gets_no_bounds(
+    graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "INSIDE", 60.0)  # so much is cut off
+    ranges, worst_db = calibrated(graph, STYLES, photos)
+    assert ranges == {}
+    assert worst_db < calibration.MIN_PSNR_DB
+
+
+def test_what_is_rounded(graph: bytes) -> None:
+    model = core().read_model(graph)
+    names = list(convolved(model))
+    quantise(model, {names[1]: (0.0, 4.0), names[2]: (-1.0, 2.0)})
+    rounded = [node for node in model.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
+    assert len(rounded) == 2  # and nothing that no bounds are known of
+    bounds = [tuple(_value(node.input_value(port)) for port in (1, 2)) for node in rounded]
+    assert bounds[0] == (0.0, 4.0)
+    assert bounds[1] == pytest.approx((-2.0 * 128 / 127, 2.0))
+    weights = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
+    kernels = [_value_of(node.input_value(1)) for node in weights[1:3]]
+    for kernel in kernels:
+        steps = kernel / (np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 127)
+        np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
+        assert len(np.unique(steps.round())) > 50
+
+
+def _value(output: ov.Output) -> float:
+    return float(output.get_node().data)
+
+
+def _value_of(output: ov.Output) -> np.ndarray:
+    alone = ov.Model([ov.opset13.result(output)], [])
+    return np.asarray(core().compile_model(alone, "CPU")([])[0])
+
+
+def test_engine_in_int8(
+    net: ManyStyle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "MIN_PSNR_DB", UNTRAINED_DB)
+    path = tmp_path / "net.onnx"
+    measured = write_engine(net, path, "many-style", [], {}, photos)
+    card = read_card(path)
+    assert len(card.ranges) == 5
+    assert card.verification["int8_worst_psnr_db"] == measured["int8_worst_psnr_db"]
+    style = {STYLE_WEIGHTS: np.array([1, 0], np.float32)}
+    frames = picture(48, 64, seed=9)
+    with open_engine(path, "openvino", "cpu", "fp32") as engine:
+        exact = engine.paint(frames, style).astype(int)
+    with open_engine(path, "openvino", "cpu", "int8") as engine:
+        assert engine.precision == "int8"
+        rounded = engine.paint(frames, style).astype(int)
+    assert 0 < np.abs(rounded - exact).mean() < 10
+
+
+def test_int8_by_itself_where_bfloat16_is_what_the_processor_does() -> None:
+    does = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with open_engine(ZOO / "medium.onnx", "openvino", "cpu") as engine:
+        assert (engine.precision == "int8") == does
+
+
+def test_model_without_bounds_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "inverter.onnx"
+    write_inverter(path)
+    with pytest.raises(EngineError, match=r"inverter\.onnx can't be painted in int8"):
+        open_engine(path, "openvino", "cpu", "int8")
+    with pytest.raises(EngineError, match="onnxruntime computes in fp32 here, not in int8"):
+        open_engine(path, "onnxruntime", "cpu", "int8")
