@@ -1,5 +1,4 @@
-"""Convolutions in 8 bits, in OpenVINO: twice to four times as fast as in bfloat16 where the
-processor has instructions for them.
+"""Convolutions in 8 bits, in OpenVINO: twice as fast as in bfloat16 on a processor with AMX.
 
 What is convolved is rounded to one of 256 steps between the bounds that the model's card gives
 (export/calibration.py), and weights to one of 255 for each channel; normalisation and everything

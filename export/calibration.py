@@ -35,7 +35,7 @@ MIN_PSNR_DB = 36.0
 def calibrated(model: bytes, styles: int | None, photos: Path) -> tuple[Ranges, float]:
     """The bounds of each tensor that the ONNX graph `model` convolves, none if it can't be done
     well, and the worst PSNR in dB of what it then paints in any of its `styles` (None for a model
-    of one). `photos` is a folder of at least two."""
+    of one)."""
     paths = list_photos(photos)
     chosen = paths[:: max(1, len(paths) // (2 * PHOTOS))][: 2 * PHOTOS]
     graph = core().read_model(model)
