@@ -32,7 +32,8 @@ the painting; the sum is 1."""
 
 
 class Engine(Protocol):
-    """A model opened on a device. One thread paints at a time; another may prepare meanwhile."""
+    """A model opened on a device. One thread paints at a time, or as many as `share` allows;
+    another may prepare meanwhile."""
 
     card: ModelCard
     backend: str
@@ -60,6 +61,11 @@ class Engine(Protocol):
     def begin(self) -> None:
         """The next frame is no successor of the one before: another picture, or a new scene."""
 
+    def share(self, threads: int) -> int:
+        """Allow up to `threads` to paint at the same time, from the next frame on: that paints more
+        frames a second, though each takes longer. Returns how many may: 1 if frames depend on the
+        ones before, or if the device gains nothing by it."""
+
     def close(self) -> None:
         """Free the device. Closing twice is harmless; painting after it raises EngineError."""
 
@@ -85,6 +91,9 @@ class BaseEngine:
 
     def begin(self) -> None:
         pass
+
+    def share(self, threads: int) -> int:
+        return 1
 
     def close(self) -> None:
         raise NotImplementedError

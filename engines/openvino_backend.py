@@ -2,7 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -58,6 +59,7 @@ class OpenVinoEngine(BaseEngine):
         self.card = card
         self.device = _known_device("cpu" if device == "auto" else device)
         self._config = {"PERFORMANCE_HINT": "LATENCY"}
+        self._threads = 1
         if precision == INT8 and not card.ranges:
             raise EngineError(f"{card.path.name} can't be painted in int8; give another precision")
         if precision != "auto":
@@ -79,7 +81,7 @@ class OpenVinoEngine(BaseEngine):
         }
         names = [port.any_name for port in self._model.outputs]
         self._other_outputs = [name for name in names if name != "stylized"]
-        self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
+        self._compiled: OrderedDict[tuple[int, Shapes], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
         self._precision: str | None = None
@@ -93,7 +95,7 @@ class OpenVinoEngine(BaseEngine):
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         shapes = {name: array.shape for name, array in style.items()} or self.style_inputs
-        self._request({"frame": (batch, height, width, 3), **shapes})
+        self._compiled_for({"frame": (batch, height, width, 3), **shapes})
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         check_inputs(frames, style, self.style_inputs)
@@ -102,45 +104,69 @@ class OpenVinoEngine(BaseEngine):
             name: np.require(array, requirements=["C", "W"])
             for name, array in {"frame": frames, **style}.items()
         }
-        request = self._request({name: array.shape for name, array in inputs.items()})
+        compiled = self._compiled_for({name: array.shape for name, array in inputs.items()})
         # The device writes straight into an array of its own for each call: nothing is copied,
         # and nothing that the caller holds is overwritten by the next frame.
         painted = np.empty(frames.shape, np.uint8)
-        for name, array in {**inputs, "stylized": painted}.items():
-            request.set_tensor(name, ov.Tensor(array, shared_memory=True))
-        request.infer()
-        others = {name: request.get_tensor(name).data.copy() for name in self._other_outputs}
+        with compiled.request() as request:
+            for name, array in {**inputs, "stylized": painted}.items():
+                request.set_tensor(name, ov.Tensor(array, shared_memory=True))
+            request.infer()
+            others = {name: request.get_tensor(name).data.copy() for name in self._other_outputs}
         return {"stylized": painted, **others}
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            self._requests.clear()
+            self._compiled.clear()
 
-    def _request(self, shapes: Mapping[str, tuple[int, ...]]) -> ov.InferRequest:
-        """The request compiled for these shapes, the least recently used one dropped."""
-        key = tuple(sorted(shapes.items()))
+    def share(self, threads: int) -> int:
+        """On a CPU each works on cores of its own, which then need not wait for each other."""
+        self._threads = threads if self.device == "CPU" else 1
+        return self._threads
+
+    def _compiled_for(self, shapes: Mapping[str, tuple[int, ...]]) -> "_Compiled":
+        """The model compiled for these shapes, the least recently used one dropped."""
+        threads = self._threads
+        key = threads, tuple(sorted(shapes.items()))
         with self._lock:
             if self._closed:
                 raise EngineError("this engine is closed")
-            request = self._requests.get(key)
-            if request is not None:
-                self._requests.move_to_end(key)
-                return request
+            compiled = self._compiled.get(key)
+            if compiled is not None:
+                self._compiled.move_to_end(key)
+                return compiled
         # Outside the lock, so that preparing another size does not hold up the painting.
         model = self._model.clone()
         model.reshape({name: list(shape) for name, shape in shapes.items()})
-        request = core().compile_model(model, self.device, self._config).create_infer_request()
-        used = str(
-            request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string()
-        )
+        config = self._config | ({"NUM_STREAMS": str(threads)} if threads > 1 else {})
+        compiled = _Compiled(core().compile_model(model, self.device, config))
+        used = str(compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string())
         with self._lock:
             names = {theirs: name for name, theirs in PRECISIONS.items()}
             self._precision = INT8 if self._in_int8 else names[used]
-            self._requests[key] = request
-            if len(self._requests) > KEPT_SIZES:
-                self._requests.popitem(last=False)
-            return request
+            self._compiled[key] = compiled
+            if len(self._compiled) > KEPT_SIZES:
+                self._compiled.popitem(last=False)
+            return compiled
+
+
+class _Compiled:
+    """A model compiled for one size, with a request for each thread that has painted at once."""
+
+    def __init__(self, model: ov.CompiledModel) -> None:
+        self.model = model
+        self._idle: list[ov.InferRequest] = []
+
+    @contextmanager
+    def request(self) -> Iterator[ov.InferRequest]:
+        """One that nobody else uses meanwhile."""
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self.model.create_infer_request()
+        yield request
+        self._idle.append(request)
 
 
 def _known_device(device: str) -> str:

@@ -42,5 +42,8 @@ class LimitedEngine(BaseEngine):
     def begin(self) -> None:
         self._engine.begin()
 
+    def share(self, threads: int) -> int:
+        return self._engine.share(threads)
+
     def close(self) -> None:
         self._engine.close()

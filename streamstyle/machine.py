@@ -25,8 +25,14 @@ def cpu() -> str:
         name = values.get("model name", name)
         flags = set(values.get("flags", values.get("Features", "")).split())
     best = next((text for flag, text in _CPU_FEATURES.items() if flag in flags), None)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ", ".join([name, f"{cores} cores", *([best] if best else [])])
+    return ", ".join([name, f"{cores()} cores", *([best] if best else [])])
+
+
+def cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def packages() -> str:

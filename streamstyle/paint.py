@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines import Engine
+from streamstyle import machine
 from streamstyle.masks import open_mask
 from streamstyle.painter import Look, Painter
 from streamstyle.pipeline import Pipeline, Stats
@@ -14,6 +15,9 @@ from streamstyle.sinks.files import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, still_name
 from streamstyle.sources import Clip, Source, SourceInfo, StillSource, open_video
 from streamstyle.styles import DEFAULT_STYLE, open_engine, pictures_in
+
+MAX_PAINTERS = 4
+"""Frames in work at the same time: each takes memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,11 @@ def _run(
             mask = stack.enter_context(closing(open_mask(region.mask, region.inverted)))
         elsewhere = None if region is None else region.elsewhere
         painter = Painter(used, look, mask=mask, outside=elsewhere)
+        painters = painter.share(min(machine.cores(), MAX_PAINTERS))
+        stack.callback(used.share, 1)
         if source.info.width is not None and source.info.height is not None:
             painter.prepare(source.info.width, source.info.height)
-        pipeline = Pipeline(source, painter, sink)
+        pipeline = Pipeline(source, painter, sink, painters=painters)
 
         def on_tick(stats: Stats) -> None:
             if on_progress is not None:

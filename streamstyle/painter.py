@@ -67,7 +67,7 @@ class Look:
 
 
 class Painter:
-    """Paints frames with an engine. Used by one thread."""
+    """Paints frames with an engine. Used by one thread, or as many as `share` allows."""
 
     def __init__(
         self,
@@ -97,6 +97,11 @@ class Painter:
         for engine in (self._engine, self._outside):
             if engine is not None:
                 engine.prepare(height, width)
+
+    def share(self, threads: int) -> int:
+        """As `Engine.share`, for what is painted here: 1 if frames depend on the ones before."""
+        in_order = self._mask is not None or self._stabiliser is not None
+        return 1 if in_order else self._engine.share(threads)
 
     def __call__(self, frame: Frame) -> Frame:
         look = self._look

@@ -1,4 +1,5 @@
-"""Three stages on three threads: source -> [channel] -> engine -> [channel] -> sink.
+"""Three stages on three threads: source -> [channel] -> engine -> [channel] -> sink. The middle one
+may share its work among several painters, who finish in any order; frames go on in theirs.
 
 Whatever ends a run, the input's end, an error in any stage or Ctrl-C, it ends the same way: the
 channels are closed or cancelled, the threads joined, the sink and the source closed, and the first
@@ -7,6 +8,7 @@ error raised where `run` was called.
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 import streamstyle.timing as timing
@@ -58,14 +60,17 @@ class Pipeline:
         paint: Callable[[Frame], Frame],
         sink: Sink,
         policy: Policy = Policy.WAIT,
+        painters: int = 1,
     ) -> None:
-        """`policy` is what happens to a captured frame that the engine has no time for."""
+        """`policy` is what happens to a captured frame that the engine has no time for; `painters`
+        is how many threads may call `paint` at the same time."""
         self.stats = Stats()
         self._source = source
         self._paint = paint
         self._sink = sink
         self._captured: Channel[Frame] = Channel(QUEUE_DEPTH, policy)
-        self._painted: Channel[Frame] = Channel(QUEUE_DEPTH, Policy.WAIT)
+        self._painted: Channel[Future[Frame]] = Channel(QUEUE_DEPTH, Policy.WAIT)
+        self._painters = painters
         self._error: BaseException | None = None
         self._ended = threading.Event()
 
@@ -98,14 +103,23 @@ class Pipeline:
         self._captured.close()
 
     def _paint_all(self) -> None:
-        for frame in self._captured:
-            with self.stats.engine.measured():
-                painted = self._paint(frame)
-            self._painted.put(painted)
+        free = threading.Semaphore(self._painters)
+        with ThreadPoolExecutor(self._painters, "streamstyle_painter") as painters:
+            free.acquire()
+            for frame in self._captured:
+                painting = painters.submit(self._painted_of, frame)
+                painting.add_done_callback(lambda _painting: free.release())
+                self._painted.put(painting)
+                free.acquire()  # before a frame is taken: one that waits can still be dropped
         self._painted.close()
 
+    def _painted_of(self, frame: Frame) -> Frame:
+        with self.stats.engine.measured():
+            return self._paint(frame)
+
     def _write(self) -> None:
-        for frame in self._painted:
+        for painting in self._painted:
+            frame = painting.result()
             with self.stats.sink.measured():
                 self._sink.write(frame)
             self.stats.age.add(timing.now_s() - frame.captured_at_s)

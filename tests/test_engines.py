@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,19 @@ thread.join()
 signal.signal(signal.SIGTERM, lambda *_: print("handled"))
 signal.raise_signal(signal.SIGTERM)
 """
+
+
+def test_several_threads_paint_at_once(engine: Engine) -> None:
+    """As many as the engine says, each its own frames; one again after that."""
+    threads = engine.share(3)
+    assert threads == (3 if engine.backend == "openvino" else 1)
+    frames = [picture(32 + 8 * (n % 2), 48, seed=n) for n in range(24)]
+    with ThreadPoolExecutor(threads) as pool:
+        painted = list(pool.map(engine.paint, frames))
+    assert engine.share(1) == 1
+    for before, after in zip(frames, painted, strict=True):
+        assert np.array_equal(after, 255 - before)
+        assert np.array_equal(engine.paint(before), after)
 
 
 def test_signals_arrive_after_another_thread_has_closed(backend: str, inverter_path: Path) -> None:

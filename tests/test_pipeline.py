@@ -83,6 +83,38 @@ def test_every_frame_goes_through_in_order() -> None:
     assert (sink.finished, sink.closed, source.closed) == (1, 1, 1)
 
 
+def test_several_painters_work_at_once_and_frames_keep_their_order() -> None:
+    together = threading.Barrier(3, timeout=5)
+
+    def paint(frame: Frame) -> Frame:
+        if frame.index < 30:
+            together.wait()  # breaks unless three are at work
+        time.sleep(0.002 * (frame.index % 3))  # so that later ones are done earlier
+        return frame
+
+    sink = CollectingSink()
+    stats = Pipeline(CountingSource(60), paint, sink, painters=3).run()
+    assert sink.frames == list(range(60))
+    assert stats.engine.count == 60
+
+
+def test_one_of_several_painters_raises() -> None:
+    at_work = 0
+
+    def paint(frame: Frame) -> Frame:
+        nonlocal at_work
+        at_work = max(at_work, frame.index)
+        if frame.index == 7:
+            raise RuntimeError("the device fell off the bus")
+        return frame
+
+    source, sink = CountingSource(None), CollectingSink()
+    run_and_expect(Pipeline(source, paint, sink, painters=3), RuntimeError, "fell off")
+    assert sink.frames == list(range(7))
+    assert at_work <= 7 + FULL + 3
+    assert (sink.finished, sink.closed, source.closed) == (0, 1, 1)
+
+
 def test_stages_overlap() -> None:
     """While the sink holds the first frame, the engine has painted and the source read on."""
     source = CountingSource(50)
