@@ -6,7 +6,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from engines.base import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, BaseEngine, Engine, Frames, Style
+from engines.base import (
+    MIN_SIDE,
+    NO_STYLE,
+    STYLE_WEIGHTS,
+    BaseEngine,
+    Engine,
+    Frames,
+    Style,
+    WrappedEngine,
+)
 from engines.card import ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem
 from engines.errors import EngineError
@@ -28,6 +37,7 @@ __all__ = [
     "ModelCard",
     "Style",
     "StyleCard",
+    "WrappedEngine",
     "in_regions",
     "open_engine",
     "open_part",

@@ -36,12 +36,16 @@ class Engine(Protocol):
     another may prepare meanwhile."""
 
     card: ModelCard
-    backend: str
-    """As --engine names it."""
-    device: str
-    """The hardware really used, in the backend's words."""
     style_inputs: Mapping[str, tuple[int, ...]]
     """The shape of each style input; a side that may have any length is given as 1."""
+
+    @property
+    def backend(self) -> str:
+        """Really used, as --engine names it: another one may paint while this one gets ready."""
+
+    @property
+    def device(self) -> str:
+        """The hardware really used, in the backend's words."""
 
     @property
     def precision(self) -> str:
@@ -108,6 +112,36 @@ class BaseEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class WrappedEngine(BaseEngine):
+    """What is alike in every engine that has another one paint."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.card = engine.card
+        self.style_inputs = engine.style_inputs
+        self._engine = engine
+
+    @property
+    def backend(self) -> str:
+        return self._engine.backend
+
+    @property
+    def device(self) -> str:
+        return self._engine.device
+
+    @property
+    def precision(self) -> str:
+        return self._engine.precision
+
+    def begin(self) -> None:
+        self._engine.begin()
+
+    def share(self, threads: int) -> int:
+        return self._engine.share(threads)
+
+    def close(self) -> None:
+        self._engine.close()
 
 
 def check_inputs(frames: Frames, style: Style, names: Collection[str]) -> None:

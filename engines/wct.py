@@ -146,12 +146,21 @@ class WctEngine(BaseEngine):
         self._levels: dict[str, _Level] = {}
         self._lock = threading.Lock()
         self._closed = False
-        first = self._level(DEFAULT_LEVELS[0] if DEFAULT_LEVELS[0] in card.parts else card.parts[0])
-        self.backend, self.device = first.engine.backend, first.engine.device
+        self._first = self._level(
+            DEFAULT_LEVELS[0] if DEFAULT_LEVELS[0] in card.parts else card.parts[0]
+        ).engine
+
+    @property
+    def backend(self) -> str:
+        return self._first.backend
+
+    @property
+    def device(self) -> str:
+        return self._first.device
 
     @property
     def precision(self) -> str:
-        return next(iter(self._levels.values())).engine.precision
+        return self._first.precision
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         for level in _levels_of(style) or list(self._levels):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import NO_STYLE, BaseEngine, Engine, Frames, Style
+from engines import NO_STYLE, Engine, Frames, Style, WrappedEngine
 from streamstyle.pixels import resized
 
 
@@ -15,18 +15,8 @@ def limited(engine: Engine) -> Engine:
     return engine if engine.card.most_pixels is None else LimitedEngine(engine)
 
 
-class LimitedEngine(BaseEngine):
+class LimitedEngine(WrappedEngine):
     """An engine that works at no more pixels than its card says; see `Engine`."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.card = engine.card
-        self.backend, self.device = engine.backend, engine.device
-        self.style_inputs = engine.style_inputs
-        self._engine = engine
-
-    @property
-    def precision(self) -> str:
-        return self._engine.precision
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         width, height = self.card.within(width, height)
@@ -38,12 +28,3 @@ class LimitedEngine(BaseEngine):
         outputs = self._engine.run(np.stack([resized(frame, *size) for frame in frames]), style)
         painted = np.stack([resized(one, width, height) for one in outputs["stylized"]])
         return {**outputs, "stylized": painted}
-
-    def begin(self) -> None:
-        self._engine.begin()
-
-    def share(self, threads: int) -> int:
-        return self._engine.share(threads)
-
-    def close(self) -> None:
-        self._engine.close()

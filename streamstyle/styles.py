@@ -18,11 +18,11 @@ from engines import (
     NO_STYLE,
     STYLE_WEIGHTS,
     ZOO,
-    BaseEngine,
     Engine,
     Frames,
     ModelCard,
     Style,
+    WrappedEngine,
     read_card,
     style_of,
     takes_pictures,
@@ -285,31 +285,18 @@ def is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
-class StyledEngine(BaseEngine):
+class StyledEngine(WrappedEngine):
     """A model of many styles that paints in one unless told another; see `Engine`."""
 
     def __init__(self, engine: Engine, style: Style) -> None:
-        self.card = engine.card
-        self.backend, self.device = engine.backend, engine.device
-        self.style_inputs = engine.style_inputs
-        self._engine = engine
+        super().__init__(engine)
         self.style: Style = style
-
-    @property
-    def precision(self) -> str:
-        return self._engine.precision
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         self._engine.prepare(height, width, batch, style or self.style)
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         return self._engine.run(frames, style or self.style)
-
-    def begin(self) -> None:
-        self._engine.begin()
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 def side_by_side(inside: Engine, outside: Engine) -> tuple[Style, Style] | None:
