@@ -17,7 +17,7 @@ from engines.base import (
     WrappedEngine,
 )
 from engines.card import ModelCard, StyleCard, read_card
-from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem
+from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem, tensorrt_problem
 from engines.errors import EngineError
 from engines.style_image import style_of, takes_pictures
 from engines.wct import DEFAULT_LEVELS, WCT, WctEngine, in_regions
@@ -72,7 +72,7 @@ class Backend(NamedTuple):
 BACKENDS = {
     "openvino": Backend("engines.openvino_backend", "OpenVinoEngine", openvino_problem),
     "onnxruntime": Backend("engines.onnxruntime_backend", "OnnxRuntimeEngine", onnxruntime_problem),
-    "tensorrt": Backend("engines.onnxruntime_backend", "TensorRtEngine", onnxruntime_problem),
+    "tensorrt": Backend("engines.tensorrt_backend", "TensorRtEngine", tensorrt_problem),
 }
 
 
@@ -120,8 +120,8 @@ def _in_order_of_speed(device: str) -> Iterator[tuple[str, str]]:
         yield from ((name, device) for name in ("openvino", "onnxruntime"))
         return
     if onnxruntime_problem() is None:
-        from engines.onnxruntime_backend import devices
+        from engines.onnxruntime_backend import TENSORRT, devices
 
-        yield from (("onnxruntime", name) for name in devices() if name != "cpu")
+        yield from (("onnxruntime", name) for name in devices() if name not in ("cpu", TENSORRT))
     yield "openvino", "cpu"
     yield "onnxruntime", "cpu"

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 
@@ -14,6 +15,10 @@ CUDA_MAJOR = 13
 
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 """Distributions that all install the one package `onnxruntime`, over each other."""
+
+
+FULL_TENSORRT, LEAN_TENSORRT = "tensorrt", "tensorrt_lean"
+"""Packages: the first builds plans and runs them, the other runs what was built elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,31 @@ def cuda_problem() -> Problem | None:
 
 
 def tensorrt_problem() -> Problem | None:
+    """Why the TensorRT backend can't run here, if so."""
+    if (problem := driver_problem()) is not None:
+        return problem
+    module = installed_tensorrt()
+    if module is None:
+        return Problem(
+            "TensorRT is not installed",
+            'run: pip install "streamstyle[tensorrt]" (or "streamstyle[tensorrt-lean]", for plans '
+            "built elsewhere)",
+        )
+    if installed_version("cuda-bindings") is None:
+        return Problem("NVIDIA's cuda-bindings are missing", "run: pip install cuda-bindings")
+    return cuda_problem() if module == FULL_TENSORRT else None
+
+
+def installed_tensorrt() -> str | None:
+    """The package that can be imported: the whole TensorRT, or else its lean runtime."""
+    for package in (FULL_TENSORRT, LEAN_TENSORRT):
+        with contextlib.suppress(ImportError, OSError, RuntimeError):
+            import_module(package)
+            return package
+    return None
+
+
+def onnxruntime_tensorrt_problem() -> Problem | None:
     """Why onnxruntime can't use TensorRT here, if so."""
     if (problem := cuda_problem()) is not None:
         return problem
@@ -140,7 +170,7 @@ def driver_problem() -> Problem | None:
     driver.cuDriverGetVersion(ctypes.byref(number))
     if number.value < CUDA_MAJOR * 1000:
         return Problem(
-            f"NVIDIA's driver knows CUDA up to {number.value // 1000}, and onnxruntime-gpu needs "
+            f"NVIDIA's driver knows CUDA up to {number.value // 1000}, and GPU engines need "
             f"{CUDA_MAJOR}",
             "update NVIDIA's driver to 580 or newer",
         )

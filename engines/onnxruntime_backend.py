@@ -10,9 +10,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from engines import plans
 from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
-from engines.diagnosis import cuda_problem, preload_cuda, preload_tensorrt, tensorrt_problem
+from engines.diagnosis import cuda_problem, onnxruntime_tensorrt_problem
 from engines.errors import EngineError
 from engines.parts import graph_of
 
@@ -24,12 +25,11 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
     "cpu": "CPUExecutionProvider",
+    TENSORRT: "TensorrtExecutionProvider",
 }
-"""By device, the fastest first."""
+"""By device, the fastest first; only who asks for TensorRT waits minutes for the first frame."""
 
-_TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 _TENSORRT_PRECISIONS = {"fp32": {}, "fp16": {"trt_fp16_enable": True}}
-_TENSORRT_CACHE = Path.home() / ".cache" / "streamstyle" / "tensorrt"
 
 
 def devices() -> list[str]:
@@ -44,12 +44,16 @@ class OnnxRuntimeEngine(BaseEngine):
     backend = NAME
 
     def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
-        if precision not in ("auto", "fp32"):
-            raise EngineError(f"onnxruntime computes in fp32 here, not in {precision}")
+        self.precision = "fp32" if precision == "auto" else precision
+        able = _TENSORRT_PRECISIONS if device == TENSORRT else {"fp32": {}}
+        if self.precision not in able:
+            raise EngineError(f"onnxruntime computes in {' or '.join(able)} here, not {precision}")
         self.card = card
-        self.precision = "fp32"
         if device == "auto":
             self.device, self._session = _first_that_starts(graph_of(card, part))
+        elif device == TENSORRT:
+            options = _tensorrt_options(card, part, self.precision)
+            self.device, self._session = device, _start(graph_of(card, part), device, options)
         else:
             self.device, self._session = device, _start(graph_of(card, part), device)
         self.style_inputs = _style_inputs(self._session)
@@ -74,38 +78,17 @@ class OnnxRuntimeEngine(BaseEngine):
         self._session = None
 
 
-class TensorRtEngine(OnnxRuntimeEngine):
-    """TensorRT by way of onnxruntime, which builds and keeps a plan for each size it meets."""
-
-    backend = TENSORRT
-
-    def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
-        if device not in ("auto", "cuda"):
-            raise EngineError(f"TensorRT runs on cuda, not on {device}")
-        self.precision = "fp32" if precision == "auto" else precision
-        if self.precision not in _TENSORRT_PRECISIONS:
-            raise EngineError(
-                f"TensorRT runs in {' or '.join(_TENSORRT_PRECISIONS)} here, not in {precision}"
-            )
-        if (problem := tensorrt_problem()) is not None:
-            raise EngineError(str(problem))
-        self.card = card
-        self.device = "cuda"
-        preload_cuda()
-        preload_tensorrt()
-        # onnxruntime names the plans by size, GPU and its own version, not by what is in the model.
-        cache = _TENSORRT_CACHE / card.sha256[:16] / (part or "") / self.precision
-        options = {
-            "trt_engine_cache_enable": True,
-            "trt_engine_cache_path": str(cache),
-            **_TENSORRT_PRECISIONS[self.precision],
-        }
-        self._session = _session(
-            graph_of(card, part), [(_TENSORRT_PROVIDER, options), PROVIDERS["cuda"]]
-        )
-        if _TENSORRT_PROVIDER not in self._session.get_providers():
-            raise EngineError("onnxruntime could not start TensorRT and does not say why")
-        self.style_inputs = _style_inputs(self._session)
+def _tensorrt_options(card: ModelCard, part: str | None, precision: str) -> dict[str, Any]:
+    """To keep plans, one for each size, and the timings that they were chosen by."""
+    # onnxruntime names the plans by size, GPU and its own version, not by what is in the model.
+    cache = str(plans.FOLDER / card.sha256[:16] / (part or "") / precision)
+    return {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": cache,
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": cache,
+        **_TENSORRT_PRECISIONS[precision],
+    }
 
 
 def _first_that_starts(graph: Path | bytes) -> tuple[str, ort.InferenceSession]:
@@ -115,13 +98,17 @@ def _first_that_starts(graph: Path | bytes) -> tuple[str, ort.InferenceSession]:
     raise EngineError("onnxruntime starts on no device here, not even on the CPU")
 
 
-def _start(graph: Path | bytes, device: str) -> ort.InferenceSession:
+def _start(
+    graph: Path | bytes, device: str, options: Mapping[str, Any] | None = None
+) -> ort.InferenceSession:
     """A session that really runs on `device`: onnxruntime itself would fall back in silence."""
-    if device == "cuda" and (problem := cuda_problem()) is not None:
+    problem_of = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}.get(device)
+    if problem_of is not None and (problem := problem_of()) is not None:
         raise EngineError(str(problem))
     if device not in devices():
         raise EngineError(f"this onnxruntime has no device {device}; it has {', '.join(devices())}")
-    session = _session(graph, [PROVIDERS[device]])
+    others = [PROVIDERS["cuda"]] if device == TENSORRT else []  # for what TensorRT does not know
+    session = _session(graph, [(PROVIDERS[device], options or {}), *others])
     if session.get_providers()[0] != PROVIDERS[device]:
         raise EngineError(
             f"onnxruntime could not start {device} and would run on the CPU; "
@@ -141,7 +128,7 @@ def _session(graph: Path | bytes, providers: list[Any]) -> ort.InferenceSession:
         return ort.InferenceSession(graph, options, providers=providers)
 
 
-def _style_inputs(session: ort.InferenceSession) -> dict[str, tuple[int, ...]]:
+def _style_inputs(session: ort.InferenceSession) -> Mapping[str, tuple[int, ...]]:
     return {
         port.name: tuple(side if isinstance(side, int) else 1 for side in port.shape)
         for port in session.get_inputs()

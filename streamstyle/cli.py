@@ -17,7 +17,7 @@ from engines import (
     takes_pictures,
 )
 from streamstyle.bench import bench
-from streamstyle.doctor import examine
+from streamstyle.doctor import examine, forget_plans
 from streamstyle.errors import UserError
 from streamstyle.live.command import add_live_options, list_cameras, live
 from streamstyle.options import (
@@ -179,8 +179,8 @@ def _print_card(style: str) -> None:
                 print(f"  {key}: {line}")
 
 
-def _doctor(_options: argparse.Namespace) -> None:
-    for line in examine():
+def _doctor(options: argparse.Namespace) -> None:
+    for line in [forget_plans()] if options.forget_plans else examine():
         print(line)
 
 
@@ -294,7 +294,10 @@ def _parser() -> argparse.ArgumentParser:
     styles.add_argument("--photo", type=Path, nargs="+", default=[], help="what to paint in it")
     add_overwrite(styles)
 
-    _command(commands, "doctor", _doctor, "say what runs here, what does not, and the fix")
+    doctor = _command(commands, "doctor", _doctor, "say what runs here, what does not, and the fix")
+    doctor.add_argument(
+        "--forget-plans", action="store_true", help="only delete what TensorRT has built for models"
+    )
 
     timing = _command(commands, "bench", _bench, "measure frames per second on this machine")
     add_style(timing, CLASSIC_STYLE)

@@ -37,7 +37,15 @@ def cores() -> int:
 
 def packages() -> str:
     """Versions of what the work is done with; what is not installed is left out."""
-    names = ("openvino", "onnxruntime", "onnxruntime-gpu", "tensorrt", "av", "opencv-python")
+    names = (
+        "openvino",
+        "onnxruntime",
+        "onnxruntime-gpu",
+        "tensorrt-cu13",
+        "tensorrt-lean-cu13",
+        "av",
+        "opencv-python",
+    )
     found = []
     for name in names:
         try:

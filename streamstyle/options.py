@@ -89,7 +89,7 @@ def add_overwrite(parser: "argparse._ActionsContainer") -> None:
 def add_engine(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("the engine")
     engine.add_argument("--engine", default="auto", choices=["auto", *BACKENDS])
-    engine.add_argument("--device", default="auto", help="such as cpu, cuda, gpu, npu")
+    engine.add_argument("--device", default="auto", help="such as cpu, cuda, tensorrt, gpu")
     engine.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
 
 

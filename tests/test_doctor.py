@@ -146,9 +146,50 @@ def test_missing_cuda_libraries(good_driver: set[str]) -> None:
 def test_missing_tensorrt(good_driver: set[str]) -> None:
     good_driver |= {"libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9", "libnvinfer.so.11"}
     assert diagnosis.cuda_problem() is None
-    problem = diagnosis.tensorrt_problem()
+    problem = diagnosis.onnxruntime_tensorrt_problem()
     assert problem is not None
     assert "libnvinfer.so.10" in problem.what
     assert 'pip install "streamstyle[tensorrt]"' in problem.fix
     good_driver.add("libnvinfer.so.10")
+    assert diagnosis.onnxruntime_tensorrt_problem() is None
+
+
+def test_native_tensorrt(
+    good_driver: set[str], only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of it needs CUDA's libraries, for onnxruntime; its lean runtime nothing more."""
+    present: set[str] = set()
+
+    def find(name: str) -> None:
+        if name not in present:
+            raise ImportError(name)
+
+    monkeypatch.setattr(diagnosis, "import_module", find)
+    problem = diagnosis.tensorrt_problem()
+    assert problem is not None
+    assert 'pip install "streamstyle[tensorrt]"' in problem.fix
+    present.add("tensorrt_lean")
+    problem = diagnosis.tensorrt_problem()
+    assert problem is not None
+    assert "pip install cuda-bindings" in problem.fix
+    install(only, "cuda-bindings", "13.5.0")
     assert diagnosis.tensorrt_problem() is None
+    present.add("tensorrt")
+    problem = diagnosis.tensorrt_problem()
+    assert problem is not None
+    assert "libcublasLt.so.13" in problem.what
+    good_driver |= {"libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9"}
+    assert diagnosis.tensorrt_problem() is None
+
+
+def test_native_tensorrt_without_a_driver(only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT would end the process there, so it is not even imported."""
+
+    def refuse(_name: str) -> None:
+        raise OSError
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    monkeypatch.setattr(diagnosis, "import_module", pytest.fail)
+    problem = diagnosis.tensorrt_problem()
+    assert problem is not None
+    assert "no NVIDIA driver" in problem.what

@@ -280,6 +280,8 @@ def test_device_that_cannot_start_is_never_replaced(inverter_path: Path) -> None
     with pytest.raises(EngineError, match=r"pip install|NVIDIA's driver"):
         open_engine(inverter_path, "onnxruntime", "cuda")
     with pytest.raises(EngineError, match=r"pip install|NVIDIA's driver"):
+        open_engine(inverter_path, "onnxruntime", "tensorrt", "fp16")
+    with pytest.raises(EngineError, match=r"pip install|NVIDIA's driver"):
         open_engine(inverter_path, "tensorrt")
 
 

@@ -72,6 +72,12 @@ def test_tensorrt_is_the_one_that_onnxruntime_loads() -> None:
     assert tensorrt.specifier.contains("10.16.1")
 
 
+def test_lean_runtime_is_of_the_same_cuda_and_versions() -> None:
+    (full,) = [r for r in extras()["tensorrt"] if r.name == "tensorrt-cu13"]
+    (lean,) = [r for r in extras()["tensorrt-lean"] if r.name == "tensorrt-lean-cu13"]
+    assert full.specifier == lean.specifier
+
+
 def test_runtime_installs_no_torch_and_no_onnxruntime() -> None:
     parser = ConfigParser(interpolation=None)
     parser.read(ROOT / "setup.cfg")

@@ -16,7 +16,11 @@ FORBIDDEN = {
     "benchmarks": set(),
 }
 
-OPTIONAL = {"engines.onnxruntime_backend"}
+OPTIONAL = {
+    "engines.onnxruntime_backend",
+    "engines.tensorrt_backend",
+    "engines.tensorrt_plan",
+}
 """Modules that can only be imported where an extra is installed."""
 
 
