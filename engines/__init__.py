@@ -103,6 +103,11 @@ def open_part(
     if backend not in (*BACKENDS, "auto"):
         raise EngineError(f"no engine {backend}; there is {', '.join(BACKENDS)}")
     card = read_card(model)
+    if precision in card.refused:
+        raise EngineError(
+            f"{card.path.name} paints another picture in {precision} than in float32, by "
+            f"{card.verification[precision + '_worst_psnr_db']} dB; give another precision"
+        )
     if backend != "auto":
         return BACKENDS[backend].open(card, part, device, precision)
     reasons = []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import EngineError
+from engines.half import CONVOLUTIONS
 
 FORMAT = "1"
 """`streamstyle_format` in the metadata. It moves when a reader of today would misread the file."""
@@ -47,6 +48,10 @@ class ModelCard:
     """Of a model that takes a picture beside the frame: see engines/parts.py."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Of what is convolved, for 8 bits: see engines/int8.py. Empty where 8 bits are too few."""
+    half: str = CONVOLUTIONS
+    """What is in half precision when it is painted in fp16: one of engines.half.OPERATORS."""
+    refused: tuple[str, ...] = ()
+    """Precisions in which it would paint another picture, measured when the file was written."""
     most_pixels: int | None = None
     """Of a frame, unless more are asked for; None where any number will do."""
 
@@ -80,17 +85,20 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
             f"{path} {reason}, so it is not a model for this version; "
             "export it with streamstyle-export"
         )
+    verification = json.loads(properties["verification"])
     return ModelCard(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         family=properties["family"],
         styles=tuple(StyleCard(**style) for style in json.loads(properties["styles"])),
         training=json.loads(properties["training"]),
-        verification=json.loads(properties["verification"]),
+        verification=verification,
         measured=json.loads(properties.get("measured", "{}")),
         parts=tuple(json.loads(properties.get("parts", "[]"))),
         style_tensors=tuple(json.loads(properties.get("style_tensors", "[]"))),
         ranges=json.loads(properties.get("ranges", "{}")),
+        half=verification.get("half", CONVOLUTIONS),
+        refused=tuple(verification.get("refused", ())),
         most_pixels=json.loads(properties.get("most_pixels", "null")),
     )
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.diagnosis import cuda_problem, onnxruntime_tensorrt_problem
 from engines.errors import EngineError
+from engines.half import OPERATORS, in_half
+from engines.onnxruntime_buffers import Buffers
 from engines.parts import graph_of
 
 NAME = "onnxruntime"
@@ -29,7 +32,14 @@ PROVIDERS = {
 }
 """By device, the fastest first; only who asks for TensorRT waits minutes for the first frame."""
 
-_TENSORRT_PRECISIONS = {"fp32": {}, "fp16": {"trt_fp16_enable": True}}
+_PRECISIONS = {"cuda": ("fp32", "fp16"), TENSORRT: ("fp32", "fp16")}
+"""By device; fp32 where none are given. In fp32, GPUs that have TF32 multiply in it, as NVIDIA's
+libraries do by themselves: its mantissa is that of half precision."""
+
+_MEMORY = {"cuda": "cuda", TENSORRT: "cuda"}
+"""Where the buffers of a device are; in the CPU's memory where it is not given."""
+
+_PROBLEMS = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}
 
 
 def devices() -> list[str]:
@@ -44,18 +54,10 @@ class OnnxRuntimeEngine(BaseEngine):
     backend = NAME
 
     def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
-        self.precision = "fp32" if precision == "auto" else precision
-        able = _TENSORRT_PRECISIONS if device == TENSORRT else {"fp32": {}}
-        if self.precision not in able:
-            raise EngineError(f"onnxruntime computes in {' or '.join(able)} here, not {precision}")
         self.card = card
-        if device == "auto":
-            self.device, self._session = _first_that_starts(graph_of(card, part))
-        elif device == TENSORRT:
-            options = _tensorrt_options(card, part, self.precision)
-            self.device, self._session = device, _start(graph_of(card, part), device, options)
-        else:
-            self.device, self._session = device, _start(graph_of(card, part), device)
+        self.precision = "fp32" if precision == "auto" else precision
+        start = _first_that_starts if device == "auto" else _start
+        self.device, self._session = start(card, part, device, self.precision)
         self.style_inputs = _style_inputs(self._session)
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
@@ -64,18 +66,21 @@ class OnnxRuntimeEngine(BaseEngine):
             return
         shapes = self.style_inputs.items()
         style = style or {name: np.zeros(shape, np.float32) for name, shape in shapes}
-        self.paint(np.zeros((batch, height, width, 3), np.uint8), style)
+        self._buffers.prepare({"frame": np.zeros((batch, height, width, 3), np.uint8), **style})
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
-        if self._session is None:
-            raise EngineError("this engine is closed")
         check_inputs(frames, style, self.style_inputs)
-        names = [argument.name for argument in self._session.get_outputs()]
-        arrays = self._session.run(names, {"frame": frames, **style})
-        return dict(zip(names, arrays, strict=True))
+        return self._buffers.run({"frame": frames, **style})
 
     def close(self) -> None:
         self._session = None
+        self.__dict__.pop("_buffers", None)
+
+    @cached_property
+    def _buffers(self) -> Buffers:
+        if self._session is None:
+            raise EngineError("this engine is closed")
+        return Buffers(self._session, _MEMORY.get(self.device, "cpu"))
 
 
 def _tensorrt_options(card: ModelCard, part: str | None, precision: str) -> dict[str, Any]:
@@ -87,34 +92,52 @@ def _tensorrt_options(card: ModelCard, part: str | None, precision: str) -> dict
         "trt_engine_cache_path": cache,
         "trt_timing_cache_enable": True,
         "trt_timing_cache_path": cache,
-        **_TENSORRT_PRECISIONS[precision],
+        "trt_fp16_enable": precision == "fp16",
     }
 
 
-def _first_that_starts(graph: Path | bytes) -> tuple[str, ort.InferenceSession]:
+def _first_that_starts(
+    card: ModelCard, part: str | None, _device: str, precision: str
+) -> tuple[str, ort.InferenceSession]:
+    reasons = []
     for device in devices():
-        with contextlib.suppress(EngineError):
-            return device, _start(graph, device)
-    raise EngineError("onnxruntime starts on no device here, not even on the CPU")
+        try:
+            return _start(card, part, device, precision)
+        except EngineError as error:
+            reasons.append(str(error))
+    raise EngineError(f"onnxruntime starts on no device here ({'; '.join(reasons)})")
 
 
 def _start(
-    graph: Path | bytes, device: str, options: Mapping[str, Any] | None = None
-) -> ort.InferenceSession:
+    card: ModelCard, part: str | None, device: str, precision: str
+) -> tuple[str, ort.InferenceSession]:
     """A session that really runs on `device`: onnxruntime itself would fall back in silence."""
-    problem_of = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}.get(device)
+    able = _PRECISIONS.get(device, ("fp32",))
+    if device in PROVIDERS and precision not in able:
+        raise EngineError(
+            f"onnxruntime computes in {' or '.join(able)} here, not in {precision}, on {device}"
+        )
+    problem_of = _PROBLEMS.get(device)
     if problem_of is not None and (problem := problem_of()) is not None:
         raise EngineError(str(problem))
     if device not in devices():
         raise EngineError(f"this onnxruntime has no device {device}; it has {', '.join(devices())}")
-    others = [PROVIDERS["cuda"]] if device == TENSORRT else []  # for what TensorRT does not know
-    session = _session(graph, [(PROVIDERS[device], options or {}), *others])
+    graph = graph_of(card, part)
+    providers: list[Any] = [PROVIDERS[device]]
+    if device == TENSORRT:  # and CUDA for what TensorRT does not know
+        providers = [
+            (PROVIDERS[device], _tensorrt_options(card, part, precision)),
+            PROVIDERS["cuda"],
+        ]
+    elif precision == "fp16":
+        graph = in_half(graph, OPERATORS[card.half])
+    session = _session(graph, providers)
     if session.get_providers()[0] != PROVIDERS[device]:
         raise EngineError(
             f"onnxruntime could not start {device} and would run on the CPU; "
             "streamstyle doctor says more, --device cpu accepts it"
         )
-    return session
+    return device, session
 
 
 def _session(graph: Path | bytes, providers: list[Any]) -> ort.InferenceSession:

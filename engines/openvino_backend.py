@@ -66,6 +66,8 @@ class OpenVinoEngine(BaseEngine):
             _check_precision(self.device, precision)
         if precision in PRECISIONS:
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
+        elif card.refused:  # one of them might be what the device takes by itself
+            self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS["fp32"]
         self._in_int8 = precision == INT8 or (
             precision == "auto" and bool(card.ranges) and _int8_is_fast(self.device)
         )

@@ -25,6 +25,7 @@ from export.errors import ExportError
 from export.models.many_style import ManyStyle
 from export.models.pixels import to_pixels, to_unit
 from export.photos import frame_of, list_photos
+from export.precisions import Sample, other_precisions
 
 OPSET = 20
 
@@ -269,6 +270,7 @@ def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
     candidates = list_photos(photos)
     chosen = candidates[:: max(1, len(candidates) // len(SIZES))][: len(SIZES)]
     comparison = Comparison()
+    samples = []
     chance = torch.Generator().manual_seed(0)
     with open_engine(path, "openvino", "cpu", "fp32") as engine:
         for index, size in enumerate(SIZES):
@@ -282,4 +284,5 @@ def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
             with torch.no_grad():
                 expected = graph(frame, weights)
             comparison.add(engine.paint(frame.numpy(), style), expected)
-    return comparison.verdict(SIZES)
+            samples.append(Sample(frame.numpy(), style, expected.numpy()))
+    return {**comparison.verdict(SIZES), **other_precisions(path, samples)}

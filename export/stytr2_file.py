@@ -16,6 +16,7 @@ from export.engine_file import EXAMPLE, FRAME_SIZES, trace, write_checked
 from export.models.pixels import to_pixels, to_unit
 from export.models.stytr2 import StyTr2
 from export.photos import frame_of, list_photos
+from export.precisions import Sample, other_precisions
 from export.train_stytr2 import FAMILY
 
 STYLE_TENSORS = ("style_keys", "style_values")
@@ -91,6 +92,7 @@ def _verify(graph: PictureGraph, path: Path, photos: Path) -> dict[str, Any]:
     """Paint photos of each size in the style of others by PyTorch and by the halves of the file."""
     candidates = list_photos(photos)
     comparison = Comparison()
+    samples = []
     with open_engine(path, "openvino", "cpu", "fp32") as engine:
         for index, sizes in enumerate(SIZES):
             frame, picture = (
@@ -101,5 +103,9 @@ def _verify(graph: PictureGraph, path: Path, photos: Path) -> dict[str, Any]:
                 expected = graph(frame, picture)[0]
             style = style_of(read_card(path), picture.numpy())
             comparison.add(engine.paint(frame.numpy(), style), expected)
-    pictures = [f"{width}x{height}" for _, (height, width) in SIZES]
-    return {**comparison.verdict(frame for frame, _ in SIZES), "picture_sizes": pictures}
+            samples.append(Sample(frame.numpy(), style, expected.numpy()))
+    return {
+        **comparison.verdict(frame for frame, _ in SIZES),
+        "picture_sizes": [f"{width}x{height}" for _, (height, width) in SIZES],
+        **other_precisions(path, samples),
+    }

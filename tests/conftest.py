@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engines import Engine, open_engine
+from engines.diagnosis import cuda_problem
 from streamstyle import Clip, Encoding, Look, Report, paint_video
 from tests.clips import Contents, Recipe, make_clip, read_clip
 from tests.models import write_inverter
@@ -52,6 +53,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the folder of clips and photos, which is not part of the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def cuda() -> None:
+    """For tests that need an NVIDIA GPU: they are skipped where CUDA does not run, and fail instead
+    on a machine that says by FAIL_WITHOUT_CUDA that it does."""
+    if (problem := cuda_problem()) is not None:
+        (pytest.fail if os.environ.get("FAIL_WITHOUT_CUDA") else pytest.skip)(str(problem))
 
 
 @pytest.fixture(scope="session")

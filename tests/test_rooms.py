@@ -18,6 +18,7 @@ FORBIDDEN = {
 
 OPTIONAL = {
     "engines.onnxruntime_backend",
+    "engines.onnxruntime_buffers",
     "engines.tensorrt_backend",
     "engines.tensorrt_plan",
 }
