@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Everything that a machine with an NVIDIA GPU is needed for, in one go of some minutes:
+#
+#     benchmarks/gpu_session.sh RESULTS
+#
+# The Python is the first `python` on the path, with streamstyle and `.[dev,tensorrt]` in it; with
+# WHEELS=FOLDER these are installed from the wheels there first. With DRY=1 all steps are short and
+# small, to see that they run. What each step prints is in RESULTS/STEP.log, and how each ended in
+# RESULTS/steps.json. A step that fails keeps none from running; any makes the end status 1.
+set -euo pipefail
+
+if [ $# -ne 1 ]; then
+    echo "usage: benchmarks/gpu_session.sh RESULTS (a folder to write into)" >&2
+    exit 2
+fi
+mkdir -p "$1"
+results=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+
+if [ -n "${DRY:-}" ]; then
+    sizes=(64x48) size=64x48 seconds=0.05 clip_size=(--width 160 --height 90) duration=0.2
+    tests=(tests/test_engines.py -k "cuda and batch")
+else
+    sizes=(640x480 1280x720 1920x1080 3840x2160) size=1920x1080 seconds=5
+    clip_size=(--width 1920 --height 1080) duration=20
+    tests=(-k cuda)
+fi
+clip="$results/clip.mp4"
+lines=()
+failed=0
+
+# step NAME COMMAND...: run, log, and remember how it ended.
+step() {
+    local name=$1 status=0 began=$SECONDS
+    shift
+    echo "== $name: $*"
+    "$@" 2>&1 | tee "$results/$name.log" || status=${PIPESTATUS[0]}
+    lines+=("{\"step\": \"$name\", \"status\": $status, \"seconds\": $((SECONDS - began))}")
+    [ "$status" -eq 0 ] || failed=1
+}
+
+# paint NAME OPTIONS...: the clip, file to file.
+paint() {
+    local name=$1
+    shift
+    step "$name" python -m streamstyle video "$clip" "$results/$name.mp4" --overwrite "$@"
+}
+
+if [ -n "${WHEELS:-}" ]; then
+    step install python -m pip install --no-index --find-links "$WHEELS" -e ".[dev,tensorrt]"
+fi
+step gpu nvidia-smi
+step doctor python -m streamstyle doctor
+step tests env FAIL_WITHOUT_CUDA=1 python -m pytest -q "${tests[@]}"
+step fps python -m benchmarks fps --style medium:great-wave --sizes "${sizes[@]}" \
+    --seconds "$seconds" --no-peers --json "$results/fps.json"
+step profile python -m benchmarks profile --size "$size"
+step clip python -m streamstyle video pattern:mandelbrot "$clip" --overwrite --strength 0 \
+    "${clip_size[@]}" --resize --duration "$duration"
+for precision in fp32 fp16; do
+    paint "cuda-$precision" --engine onnxruntime --device cuda --precision "$precision"
+done
+paint tensorrt-fp16 --engine tensorrt --precision fp16
+
+separator="["
+for line in "${lines[@]}"; do
+    printf '%s%s' "$separator" "$line"
+    separator=$',\n '
+done >"$results/steps.json"
+echo "]" >>"$results/steps.json"
+echo "== steps, also in $results/steps.json:"
+cat "$results/steps.json"
+exit "$failed"

@@ -1,0 +1,50 @@
+"""The script for a machine with a GPU, run where there may be none: short and small."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from engines.diagnosis import cuda_problem
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_session.sh"
+
+ANYWHERE = {"doctor", "fps", "profile", "clip"}
+
+ON_CUDA = {"gpu", "tests", "cuda-fp32", "cuda-fp16"}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "DRY": "1", "PATH": path}
+    command = [str(SCRIPT), *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_every_step_is_run_and_the_worst_is_the_status(tmp_path: Path) -> None:
+    result = run(tmp_path / "results")
+    steps = json.loads((tmp_path / "results" / "steps.json").read_text())
+    status = {step["step"]: step["status"] for step in steps}
+    assert status.keys() == ANYWHERE | ON_CUDA | {"tensorrt-fp16"}
+    assert result.returncode == int(any(status.values())), result.stdout
+    assert not any(status[name] for name in ANYWHERE), result.stdout
+    works = cuda_problem() is None
+    assert all((status[name] == 0) == works for name in ON_CUDA), result.stdout
+    for name in status:
+        assert (tmp_path / "results" / f"{name}.log").read_text().strip()
+    rows = json.loads((tmp_path / "results" / "fps.json").read_text())["rows"]
+    assert rows[0]["size"] == "64x48"
+    assert (tmp_path / "results" / "clip.mp4").exists()
+
+
+def test_without_a_folder() -> None:
+    result = run()
+    assert result.returncode == 2
+    assert "usage" in result.stderr
