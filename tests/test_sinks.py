@@ -127,6 +127,13 @@ def test_bad_preset_is_one_sentence(tmp_path: Path) -> None:
     assert written(tmp_path) == []
 
 
+def test_codec_that_the_container_cannot_hold_is_one_sentence(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "out.webm", FORMAT, None, Encoding(codec="h264"))
+    with sink, pytest.raises(UserError, match=r"webm can't hold what the encoder libx264"):
+        sink.write(frames(1)[0])
+    assert written(tmp_path) == []
+
+
 def test_odd_size_in_a_codec_that_cannot_is_one_sentence(tmp_path: Path) -> None:
     odd = Frame(np.zeros((49, 65, 3), np.uint8), 0, Fraction(0))
     sink = VideoSink(tmp_path / "out.mkv", FORMAT, None, Encoding(codec="av1"))

@@ -184,7 +184,13 @@ def _add_stream(
     color: Color,
     kind: str,
 ) -> VideoStream:
-    stream = output.add_stream(encoder, rate=video.frame_rate, options=options)
+    try:
+        stream = output.add_stream(encoder, rate=video.frame_rate, options=options)
+    except ValueError as error:
+        raise UserError(
+            f"{output.format.name} can't hold what the encoder {encoder} writes; give another "
+            "--codec, or a name that ends in .mkv"
+        ) from error
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height = first.width, first.height
