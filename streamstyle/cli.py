@@ -22,6 +22,7 @@ from streamstyle.errors import UserError
 from streamstyle.live.command import add_live_options, list_cameras, live
 from streamstyle.options import (
     add_engine,
+    add_hwaccel,
     add_look,
     add_overwrite,
     add_steady,
@@ -96,7 +97,7 @@ def _video(options: argparse.Namespace) -> None:
             engine=engine,
             look=_look(options),
             region=region,
-            clip=Clip(options.start, options.duration, options.tonemap),
+            clip=Clip(options.start, options.duration, options.tonemap, options.hwaccel),
             encoding=Encoding(options.codec, options.crf, options.preset),
             overwrite=options.overwrite,
             on_progress=progress,
@@ -250,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--start", type=time_of, metavar="TIME", help="seconds or H:MM:SS")
     part.add_argument("--duration", type=time_of, metavar="TIME", help="seconds or H:MM:SS")
     part.add_argument("--tonemap", action="store_true", help="take HDR, into standard range")
+    add_hwaccel(part)
     file = video.add_argument_group("the file")
     file.add_argument("--codec", help="h264, hevc, vp9, av1, gif, or an encoder of FFmpeg")
     file.add_argument("--crf", type=int, help="constant rate factor: smaller is better, larger")

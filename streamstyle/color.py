@@ -29,6 +29,16 @@ _MATRICES = {
     9: Colorspace.BT2020,
 }
 
+_PLANAR = {
+    "nv12": "yuv420p",
+    "p010le": "yuv420p",
+    "p016le": "yuv420p",
+    "nv16": "yuv422p",
+    "p210le": "yuv422p",
+}
+"""The formats of pictures off a graphics card, and what they are made into first: swscale has other
+code from these to RGB, which does not darken limited range by two levels."""
+
 
 @dataclass(frozen=True)
 class Color:
@@ -102,9 +112,20 @@ class Converter:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._to_planar = VideoReformatter()
 
     def to_rgb(self, frame: av.VideoFrame, color: Color) -> Image:
         """The frame's picture, (H, W, 3), as a screen shows it."""
+        if frame.format.name in _PLANAR:
+            frame = self._to_planar.reformat(
+                frame,
+                format=_PLANAR[frame.format.name],
+                src_colorspace=color.colorspace,
+                dst_colorspace=color.colorspace,
+                src_color_range=color.range_or_limited,
+                dst_color_range=color.range_or_limited,
+                threads=1,
+            )
         rgb = self._reformatter.reformat(
             frame,
             format="rgb24",

@@ -5,6 +5,7 @@ import re
 from fractions import Fraction
 
 from engines import BACKENDS, DEFAULT_LEVELS, PRECISIONS
+from streamstyle.hardware import AUTO, DEVICES, OFF
 from streamstyle.styles import DEFAULT_STYLE, PICTURE_MODEL
 
 
@@ -79,6 +80,16 @@ def add_steady(parser: "argparse._ActionsContainer", default: float) -> None:
 def add_keep_colors(parser: "argparse._ActionsContainer") -> None:
     parser.add_argument(
         "--keep-colors", action="store_true", help="only light and dark are painted"
+    )
+
+
+def add_hwaccel(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument(
+        "--hwaccel",
+        default=OFF,
+        metavar="DEVICE",
+        help=f"what decodes a file or an address: {', '.join((OFF, AUTO, *DEVICES))} "
+        "(default %(default)s: the processor)",
     )
 
 

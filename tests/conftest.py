@@ -11,6 +11,7 @@ import pytest
 from engines import Engine, open_engine
 from engines.diagnosis import cuda_problem
 from streamstyle import Clip, Encoding, Look, Report, paint_video
+from streamstyle.hardware import DEVICES, find_device
 from tests.clips import Contents, Recipe, make_clip, read_clip
 from tests.models import write_inverter
 
@@ -53,6 +54,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the folder of clips and photos, which is not part of the project")
     return SHARED
+
+
+@pytest.fixture
+def cuda() -> None:
+    """An NVIDIA GPU that FFmpeg can use; without one the test is skipped, or fails where
+    FAIL_WITHOUT_CUDA says that there is one."""
+    device, problem = (None, "no CUDA in this FFmpeg")
+    if "cuda" in DEVICES:
+        device, problem = find_device("cuda")
+    if device is None:
+        if os.environ.get("FAIL_WITHOUT_CUDA"):
+            pytest.fail(f"FAIL_WITHOUT_CUDA is set, but {problem}")
+        pytest.skip(problem)
 
 
 @pytest.fixture(scope="session")

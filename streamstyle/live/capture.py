@@ -28,6 +28,8 @@ class Capture:
         """What is wrong at present, in a sentence for the window."""
         self.rate = Rate()
         """Of the frames that came."""
+        self.notes: dict[str, None] = {}
+        """What the sources that have ended said of themselves, each once."""
         self._opener = opener
         self._endless = endless
         self._stopping = threading.Event()
@@ -60,6 +62,7 @@ class Capture:
                             self.frames.put(frame)
                     finally:
                         source.close()
+                        self.notes.update(dict.fromkeys(source.notes))
                     if not self._endless:
                         self.frames.close()
                         return

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from streamstyle.errors import UserError
+from streamstyle.hardware import OFF
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Promise
 from streamstyle.live.session import FALLBACK_FPS, LiveSession, Status
@@ -14,6 +15,7 @@ from streamstyle.live.window import Window
 from streamstyle.masks import open_mask
 from streamstyle.options import (
     add_engine,
+    add_hwaccel,
     add_keep_colors,
     add_mask,
     add_steady,
@@ -22,7 +24,7 @@ from streamstyle.options import (
 )
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
-from streamstyle.sources import Source, VideoSource, open_video
+from streamstyle.sources import Clip, Source, VideoSource, open_video
 from streamstyle.sources.camera import CameraSource, cameras, find_camera
 from streamstyle.sources.container import is_segmented
 from streamstyle.sources.paced import PacedSource
@@ -62,6 +64,7 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="play an address at its own pace, as files always are",
     )
+    add_hwaccel(parser)
     parser.add_argument("--record", type=Path, metavar="FILE", help="record from the beginning")
     parser.add_argument(
         "--stream",
@@ -80,7 +83,7 @@ def live(options: argparse.Namespace) -> None:
     promise = Promise(options.fps, options.max_latency_ms)
     fps = options.fps or FALLBACK_FPS
     opener, endless = source_opener(
-        options.source, options.size, fps, options.loop, options.realtime
+        options.source, options.size, fps, options.loop, options.realtime, options.hwaccel
     )
     chosen = partial(
         choose,
@@ -130,32 +133,40 @@ def list_cameras() -> None:
 
 
 def source_opener(
-    location: str, size: tuple[int, int], fps: float, loop: bool, realtime: bool
+    location: str,
+    size: tuple[int, int],
+    fps: float,
+    loop: bool,
+    realtime: bool,
+    hwaccel: str = OFF,
 ) -> tuple[Callable[[], Source], bool]:
     """What opens the source that `location` names, and whether it is without an end, so that it
     is to be opened again when it goes. An address is opened here, to see which."""
+    clip = Clip(hwaccel=hwaccel)
     if location == SCREEN or location.startswith(f"{SCREEN}:"):
         return partial(ScreenSource, location.removeprefix(SCREEN).removeprefix(":"), fps), True
     if location.startswith(PATTERN):
         return partial(PacedSource, partial(open_video, location), loop=True), False
     if "://" in location:
-        return _address_opener(location, loop, realtime)
+        return _address_opener(location, clip, loop, realtime)
     if Path(location).is_file():
-        return partial(PacedSource, partial(open_video, location), loop), False
+        return partial(PacedSource, partial(open_video, location, clip), loop), False
     if Path(location).suffix:
         raise UserError(f"{location} does not exist")
     # Found anew each time: plugged in again, a camera may have another index.
     return lambda: CameraSource(find_camera(location), *size, fps), True
 
 
-def _address_opener(location: str, loop: bool, realtime: bool) -> tuple[Callable[[], Source], bool]:
+def _address_opener(
+    location: str, clip: Clip, loop: bool, realtime: bool
+) -> tuple[Callable[[], Source], bool]:
     """As `source_opener`. Of a stream every frame is taken as it comes, whatever its timestamps
     say: two clocks are never quite the same, and the delay would grow."""
-    opened = [open_video(location, low_delay=True)]
+    opened = [open_video(location, clip, low_delay=True)]
     is_file = opened[0].stated_seconds is not None
 
     def opener() -> VideoSource:
-        return opened.pop() if opened else open_video(location, low_delay=True)
+        return opened.pop() if opened else open_video(location, clip, low_delay=True)
 
     if is_file or realtime or is_segmented(location):
         return partial(PacedSource, opener, loop and is_file), not is_file

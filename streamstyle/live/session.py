@@ -248,6 +248,7 @@ class LiveSession(Closing):
         self._capture.stop()
         self._painter.join()
         self._capture.join()
+        self.notes = list(dict.fromkeys((*self.notes, *self._capture.notes)))
         self._shelf.close()
         if self._mask is not None:
             self._mask.close()

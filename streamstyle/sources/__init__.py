@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from streamstyle.errors import UserError
+from streamstyle.hardware import OFF, check_hwaccel
 from streamstyle.sources.base import Source, SourceInfo, VideoFormat
 from streamstyle.sources.pattern import PREFIX, PatternSource
 from streamstyle.sources.still import StillSource
@@ -32,12 +33,16 @@ class Clip:
     """For so long; None to the end."""
     tonemap: bool = False
     """Take HDR and bring it into standard range; otherwise it is refused."""
+    hwaccel: str = OFF
+    """What decodes: OFF for the processor, one of `hardware.DEVICES`, or AUTO for one that works;
+    where none does, the processor, and the source's notes say so."""
 
     def __post_init__(self) -> None:
         if self.start_seconds is not None and self.start_seconds < 0:
             raise UserError(f"a start is 0 s or later, got {float(self.start_seconds)}")
         if self.duration_seconds is not None and self.duration_seconds <= 0:
             raise UserError(f"a duration is more than 0 s, got {float(self.duration_seconds)}")
+        check_hwaccel(self.hwaccel)
 
 
 def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> VideoSource:
@@ -53,5 +58,10 @@ def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> V
         what = "is a folder, not a video" if Path(location).is_dir() else "does not exist"
         raise UserError(f"{location} {what}")
     return VideoSource(
-        location, clip.start_seconds, clip.duration_seconds, clip.tonemap, low_delay=low_delay
+        location,
+        clip.start_seconds,
+        clip.duration_seconds,
+        clip.tonemap,
+        low_delay=low_delay,
+        hwaccel=clip.hwaccel,
     )

@@ -5,6 +5,7 @@ from fractions import Fraction
 from urllib.parse import urlsplit
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -31,7 +32,10 @@ SEGMENTED = (".m3u8", ".mpd")
 
 
 def open_container(
-    location: str, container_format: str | None, low_delay: bool = False
+    location: str,
+    container_format: str | None,
+    low_delay: bool = False,
+    device: HWAccel | None = None,
 ) -> InputContainer:
     timeout = None
     if "://" in location:
@@ -45,6 +49,7 @@ def open_container(
             container_options=LIVE_OPTIONS if low_delay else {},
             timeout=timeout,
             metadata_errors="replace",
+            hwaccel=device,
         )
     except av.ExitError as error:
         raise UserError(
@@ -68,8 +73,9 @@ def best_video(container: InputContainer, name: str, low_delay: bool = False) ->
     assert isinstance(stream, VideoStream)
     if stream.codec_context is None:
         raise UserError(f"{name} is in a codec that this FFmpeg cannot decode")
-    # Each thread that decodes a frame of its own puts the picture off by a frame.
-    stream.thread_type = "SLICE" if low_delay else "AUTO"
+    # Each thread that decodes a frame of its own puts the picture off by a frame, and holds frames
+    # of a device, which has few.
+    stream.thread_type = "SLICE" if low_delay or stream.codec_context.is_hwaccel else "AUTO"
     return stream
 
 

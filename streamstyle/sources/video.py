@@ -13,6 +13,7 @@ from streamstyle.closing import Closing
 from streamstyle.color import Color, Converter
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
+from streamstyle.hardware import OFF, find_device, is_on_device, size_of
 from streamstyle.orientation import Orientation
 from streamstyle.pixels import resized
 from streamstyle.sources.base import SourceInfo, VideoFormat
@@ -45,15 +46,18 @@ class VideoSource(Closing):
         container_format: str | None = None,
         name: str | None = None,
         low_delay: bool = False,
+        hwaccel: str = OFF,
     ) -> None:
         """`location` is what FFmpeg opens: a path, an address, or a description of a filter graph
         with `container_format` "lavfi". HDR needs `tonemap`, which turns it into BT.709. `name` is
-        for people; None takes the end of the location. `low_delay`: see `open_video`."""
+        for people; None takes the end of the location. `low_delay`: see `open_video`; `hwaccel`:
+        see `Clip`."""
         self.notes: list[str] = []
         self._name = name or location.rpartition("/")[2] or location
         self._damaged = 0
         self._last_seconds = Fraction(0)  # where the last packet ends
-        self._container = open_container(location, container_format, low_delay)
+        device, why_not = (None, "") if hwaccel == OFF else find_device(hwaccel)
+        self._container = open_container(location, container_format, low_delay, device)
         try:
             live = low_delay and self.stated_seconds is None
             self._stream = best_video(self._container, self._name, live)
@@ -65,6 +69,10 @@ class VideoSource(Closing):
             first = next(self._frames, None)
             if first is None:
                 raise UserError(f"no picture in {self._name} can be decoded in the time asked for")
+            if hwaccel != OFF and not is_on_device(self._stream.codec_context):
+                codec = self._stream.codec_context.codec.canonical_name
+                why_not = why_not or f"the device does not take this {codec}"
+                self.notes.append(f"{self._name} was decoded by the processor: {why_not}")
             color = Color.of(first)
             self._tonemap = None
             if color.hdr is not None:
@@ -91,7 +99,11 @@ class VideoSource(Closing):
         size = None
         for index, frame in enumerate(self._frames):
             mapped = self._tonemap(frame) if self._tonemap else frame
-            image = self._orientation.upright(converter.to_rgb(mapped, Color.of(mapped)))
+            image = converter.to_rgb(mapped, Color.of(mapped))
+            width, height = size_of(frame, self._stream.codec_context)
+            if image.shape[:2] != (height, width):
+                image = image[:height, :width].copy()
+            image = self._orientation.upright(image)
             size = size or image.shape
             if image.shape != size:
                 image = resized(image, size[1], size[0])
@@ -199,7 +211,7 @@ class VideoSource(Closing):
             )
 
     def _describe(self, first: av.VideoFrame, color: Color) -> SourceInfo:
-        width, height = first.width, first.height
+        width, height = size_of(first, self._stream.codec_context)
         pixel = self._stream.sample_aspect_ratio
         if self._orientation.transposed:
             width, height, pixel = height, width, 1 / pixel if pixel else None
