@@ -253,7 +253,9 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--tonemap", action="store_true", help="take HDR, into standard range")
     add_hwaccel(part)
     file = video.add_argument_group("the file")
-    file.add_argument("--codec", help="h264, hevc, vp9, av1, gif, or an encoder of FFmpeg")
+    file.add_argument(
+        "--codec", help="h264, hevc, vp9, av1, gif, or an encoder of FFmpeg, such as h264_nvenc"
+    )
     file.add_argument("--crf", type=int, help="constant rate factor: smaller is better, larger")
     file.add_argument("--preset", help="the encoder's preset, such as slow for h264")
     add_overwrite(file)

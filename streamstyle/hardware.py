@@ -1,7 +1,8 @@
-"""Decoding by a graphics card, through FFmpeg."""
+"""Decoding and encoding by a graphics card, through FFmpeg."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 import av
 import av.logging
@@ -57,6 +58,24 @@ def size_of(frame: av.VideoFrame, decoder: VideoCodecContext) -> tuple[int, int]
     """Width and height of a frame's picture: devices round odd numbers up to even ones."""
     width, height = frame.width, frame.height
     return width - (width == decoder.width + 1), height - (height == decoder.height + 1)
+
+
+def encoder_problem(
+    encoder: str, options: dict[str, str], pixel_format: str, width: int, height: int
+) -> str | None:
+    """Why this machine can't start the encoder for such pictures, if so."""
+    context = av.CodecContext.create(encoder, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height = width, height
+    context.pix_fmt = pixel_format
+    context.time_base = Fraction(1, 25)  # any
+    context.options = dict(options)
+    try:
+        with _explained():
+            context.open()
+    except (av.FFmpegError, OSError) as error:
+        return _words(error)
+    return None
 
 
 @contextmanager

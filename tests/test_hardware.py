@@ -1,4 +1,4 @@
-"""Decoding by a graphics card, and what is done and said where there is none.
+"""Decoding and encoding by a graphics card, and what is done and said where there is none.
 
 Where a test needs a card to decode, and any machine will do, the driver is replaced by
 `cuda_stub.c`: FFmpeg and PyAV are real, the picture is not.
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ import av
 import numpy as np
 import pytest
 
-from streamstyle import Clip, UserError
+from streamstyle import Clip, Encoding, UserError
 from streamstyle.cli import main
 from streamstyle.color import BT709 as COLOR
 from streamstyle.color import Color, Converter
-from streamstyle.hardware import DEVICES, find_device
+from streamstyle.hardware import DEVICES, encoder_problem, find_device
 from streamstyle.live.command import source_opener
 from streamstyle.live.session import LiveSession
+from streamstyle.sinks.encoding import pixel_format
 from streamstyle.sources import open_video
 from streamstyle.tonemap import ToneMap
 from tests.clips import FULL, GREEN, LIMITED, Recipe, make_clip
@@ -35,6 +37,12 @@ without_card = pytest.mark.skipif(
     DEVICES != ("cuda",) or find_device("cuda")[0] is not None,
     reason="there is a card here, or an FFmpeg that knows others",
 )
+
+
+def _has(encoder: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(
+        encoder not in av.codecs_available, reason=f"this FFmpeg has no {encoder}"
+    )
 
 
 def decoded(clip: Path, hwaccel: str) -> tuple[list[Any], list[str]]:
@@ -82,9 +90,10 @@ def test_command_says_it_too(
 ) -> None:
     clip = make_clip(tmp_path / "in.mp4", Recipe(pts=range(5)))
     arguments = ["video", str(clip), str(tmp_path / "out.mp4"), "--style", str(inverter_path)]
-    assert main([*arguments, "--hwaccel", "cuda"]) == 0
+    assert main([*arguments, "--hwaccel", "cuda", "--codec", "hevc_nvenc"]) == 0
     output = capsys.readouterr().out
     assert "was decoded by the processor" in output
+    assert "hevc_nvenc does not start here (cannot load libcuda.so.1); libx265 writes" in output
 
 
 SEEN = """
@@ -218,6 +227,91 @@ def test_tone_mapping_is_the_same_in_the_formats_of_cards() -> None:
     assert np.abs(mapped[0] - mapped[1]).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        pytest.param(codec, options, marks=_has(codec))
+        for codec, options in {
+            "h264_nvenc": {"rc": "vbr", "cq": "30"},
+            "hevc_nvenc": {"rc": "vbr", "cq": "30"},
+            "av1_nvenc": {"rc": "vbr", "cq": "30"},
+            "h264_qsv": {"global_quality": "30"},
+            "hevc_amf": {"rc": "cqp", "qp_i": "30", "qp_p": "30"},
+            "h264_videotoolbox": {"flags": "+qscale", "global_quality": str(41 * 118)},
+        }.items()
+    ],
+)
+def test_quality_in_each_encoders_words(codec: str, options: dict[str, str]) -> None:
+    assert Encoding(codec, crf=30).options(codec) == options
+    context = av.CodecContext.create(codec, "w").supported_options
+    assert options.keys() <= {o.name for o in (*context.generic, *context.private)}
+
+
+@_has("h264_nvenc")
+def test_best_and_usual_quality_and_preset() -> None:
+    # 0 would mean to NVENC that nobody asks for a quality.
+    assert Encoding("h264_nvenc", crf=0).options("h264_nvenc")["cq"] == "1"
+    assert Encoding("h264_nvenc").options("h264_nvenc")["cq"] == "18"
+    assert Encoding("hevc_nvenc").options("hevc_nvenc")["cq"] == "20"
+    assert Encoding("h264_nvenc", preset="p6").options("h264_nvenc")["preset"] == "p6"
+
+
+@_has("h264_nvenc")
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        (Encoding("h264_nvenc", preset="veryfast"), "h264_nvenc has no preset veryfast.*p1, p2"),
+        (Encoding("h264_nvenc", crf=52), "--crf of h264_nvenc is from 0 to 51, got 52"),
+        (Encoding("av1_nvenc", crf=64), "from 0 to 63, got 64"),
+    ],
+)
+def test_wrong_values_are_no_reason_to_fall_back(encoding: Encoding, words: str) -> None:
+    assert encoding.codec is not None
+    with pytest.raises(UserError, match=words):
+        encoding.options(encoding.codec)
+
+
+@_has("h264_qsv")
+def test_encoder_that_takes_no_planes() -> None:
+    assert pixel_format("h264_qsv", "420", 64, 48) == "nv12"
+    assert pixel_format("h264_nvenc", "444", 64, 48) == "yuv444p"
+    assert pixel_format("h264_nvenc", "420", 64, 48) == "yuv420p"
+    picture = _gradient().to_ndarray()
+    planar, paired = (Converter().from_rgb(picture, COLOR, f) for f in ("yuv420p", "nv12"))
+    assert np.array_equal(planar.reformat(format="nv12").to_ndarray(), paired.to_ndarray())
+
+
+@without_card
+@pytest.mark.parametrize(
+    ("codec", "software", "why"),
+    [
+        pytest.param(codec, software, why, marks=_has(codec))
+        for codec, software, why in (
+            ("h264_nvenc", "libx264", "cannot load libcuda.so.1"),
+            ("hevc_nvenc", "libx265", "cannot load libcuda.so.1"),
+            ("h264_amf", "libx264", "AMF"),
+        )
+    ],
+)
+def test_without_a_card_the_processor_encodes_and_it_is_said(
+    painted: Callable[..., Any], tmp_path: Path, codec: str, software: str, why: str
+) -> None:
+    recipe = replace(VARIABLE, bars=(), audio_seconds=(0.8,), chapters=True)
+    preset = "p5" if codec.endswith("nvenc") else "quality"
+    before, after, report = painted(recipe, encoding=Encoding(codec, crf=30, preset=preset))
+    assert len(report.notes) == 1
+    assert report.notes[0].startswith(f"{codec} does not start here (")
+    assert why in report.notes[0]
+    assert f"{software} writes instead, with crf=30 preset=" in report.notes[0]
+    assert after.times == before.times
+    assert after.packets == before.packets
+    assert len(after.chapters) == 2
+    (tmp_path / "out.mp4").unlink()
+    _, same, _ = painted(recipe, encoding=Encoding({"libx264": "h264"}.get(software, "hevc"), 30))
+    assert after.kinds == same.kinds
+    assert all(np.array_equal(a, b) for a, b in zip(after.frames, same.frames, strict=True))
+
+
 # With a card.
 
 
@@ -231,3 +325,15 @@ def test_real_card_decodes_as_the_processor_does(cuda: None, tmp_path: Path) -> 
         assert [f.pts_seconds for f in frames] == [f.pts_seconds for f in plain]
         for frame, same in zip(frames, plain, strict=True):
             assert np.abs(frame.image.astype(int) - same.image).mean() < 3
+
+
+@pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc"])
+def test_real_card_encodes(cuda: None, painted: Callable[..., Any], codec: str) -> None:
+    problem = encoder_problem(codec, Encoding(codec).options(codec), "yuv420p", 256, 192)
+    if problem is not None:  # the cards of data centres have none
+        pytest.skip(f"this card does not encode: {problem}")
+    recipe = replace(VARIABLE, size=(256, 192), time_base=Fraction(1, 90_000))
+    before, after, report = painted(recipe, encoding=Encoding(codec, preset="p4"))
+    assert report.notes == ()
+    assert after.times == before.times
+    assert np.abs(after.frames[2].astype(int) - before.frames[2]).mean() < 4

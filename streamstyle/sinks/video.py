@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from streamstyle.closing import Closing
 from streamstyle.color import Color, Converter
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame, Image
+from streamstyle.hardware import encoder_problem
 from streamstyle.palette import Palette
-from streamstyle.sinks.encoding import DEFAULT_CODECS, Encoding, pixel_format
+from streamstyle.sinks.encoding import DEFAULT_CODECS, Encoding, pixel_format, software_of
 from streamstyle.sinks.files import appear, check_target, partial_name
 from streamstyle.sources.base import VideoFormat
 from streamstyle.tracks import Tracks
@@ -61,6 +63,7 @@ class VideoSink(Closing):
         self._overwrite = overwrite
         self._tracks = tracks
         self._video = video
+        self._encoding = encoding
         self._encoder = encoding.encoder(suffix)
         self._options = encoding.options(self._encoder)
         self._partial = partial_name(target)
@@ -89,6 +92,7 @@ class VideoSink(Closing):
             file.break_off()
 
     def _open(self, first: Frame) -> "_File":
+        self._fall_back_if_needed(first)
         try:
             file = _File(
                 self._partial, self._encoder, self._options, self._video, first, self._tracks
@@ -99,6 +103,22 @@ class VideoSink(Closing):
         if self._tracks is not None:
             self.notes += self._tracks.notes
         return file
+
+    def _fall_back_if_needed(self, first: Frame) -> None:
+        """Where the encoder of a graphics card does not start, take the processor's."""
+        software = software_of(self._encoder)
+        if software is None:
+            return
+        kind = pixel_format(self._encoder, self._video.chroma, first.width, first.height)
+        problem = encoder_problem(self._encoder, self._options, kind, first.width, first.height)
+        if problem is None:
+            return
+        self._options = replace(self._encoding, preset=None).options(software)
+        self.notes.append(
+            f"{self._encoder} does not start here ({problem}); {software} writes instead, with "
+            f"{_in_words(self._options)}"
+        )
+        self._encoder = software
 
     @contextmanager
     def _as_user_error(self) -> Iterator[None]:
@@ -133,9 +153,8 @@ class _File:
             try:
                 self._output.start_encoding()
             except av.FFmpegError as error:
-                given = " ".join(f"{name}={value}" for name, value in options.items())
                 raise UserError(
-                    f"the encoder {encoder} does not start with {given} for "
+                    f"the encoder {encoder} does not start with {_in_words(options)} for "
                     f"{first.width}x{first.height}: {reason(error)}"
                 ) from error
         except BaseException:
@@ -173,6 +192,10 @@ class _File:
             self._output.mux(self._stream.encode(None))
         finally:
             self._output.close()
+
+
+def _in_words(options: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in options.items())
 
 
 def _add_stream(
