@@ -144,19 +144,25 @@ def _gatys(options: argparse.Namespace) -> None:
 def _train_wct(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
     run = options.run or options.out.with_suffix(".run")
-    train_wct(replaced(WctConfig(str(options.photos)), options), run)
+    config = WctConfig(str(options.photos), str(options.pictures or ""))
+    train_wct(replaced(config, options), run)
     if int(os.environ.get("RANK", "0")) == 0:  # the first process of several writes
         _write_wct(run / "checkpoint.pt", options)
 
 
 def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
     nets, config, step = load_trained_wct(checkpoint)
-    words = ["streamstyle-export", "train", "wct", "--photos", "PHOTOS", *as_options(config, {})]
+    words = ["streamstyle-export", "train", "wct", "--photos", "PHOTOS"]
+    words += ["--pictures", "PICTURES"] if config.style_steps else []
+    words += as_options(config, {})
     training = {
-        "commands": [shlex.join(words)],
+        "commands": [*_earlier(config), shlex.join(words)],
         "steps": step,
         "photos": len(list_photos(options.photos)),
-        "losses": "pixels and features; a compact encoder's also to its teachers' features",
+        "losses": (
+            "pixels and features, a compact encoder's also to its teachers' features"
+            + (f"; content and style of {Path(config.network).stem}" if config.style_steps else "")
+        ),
     }
     _report(options.out, write_wct_engine(nets, options.out, training, options.photos))
 
@@ -164,14 +170,13 @@ def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained(checkpoint)
     cards = [style.card for style in config.styles]
-    earlier, notes = [], {}
+    notes = {}
     if config.start_from:
         before = read_card(Path(config.start_from))
-        earlier = before.training["commands"]
         notes = {key: before.training[key] for key in ("note",) if key in before.training}
         cards = [*before.styles[: config.kept_styles], *cards]
     training = {
-        "commands": [*earlier, _command(config)],
+        "commands": [*_earlier(config), _command(config)],
         **notes,
         "net": asdict(config.net),
         "steps": step,
@@ -187,11 +192,8 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
 
 def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained_stytr2(checkpoint)
-    earlier = []
-    if config.start_from:
-        earlier = read_card(Path(config.start_from)).training["commands"]
     training = {
-        "commands": [*earlier, _stytr2_command(config)],
+        "commands": [*_earlier(config), _stytr2_command(config)],
         "net": asdict(config.net),
         "steps": step,
         "photos": len(list_photos(options.photos)),
@@ -202,6 +204,14 @@ def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     }
     measured = write_stytr2_engine(net, options.out, training, options.photos)
     _report(options.out, measured)
+
+
+def _earlier(config: TrainConfig | StyTr2TrainConfig | WctConfig) -> list[str]:
+    """The commands that trained what it starts from."""
+    if not config.start_from:
+        return []
+    commands: list[str] = read_card(Path(config.start_from)).training["commands"]
+    return commands
 
 
 def _stytr2_command(config: StyTr2TrainConfig) -> str:
@@ -288,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
     wct = families.add_parser("wct", help="nets that paint in the style of any picture")
     wct.set_defaults(command=_train_wct)
+    wct.add_argument("--pictures", type=Path, help="folder of paintings, for --style-steps")
     wct.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_training(wct, WctConfig)
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from engines import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, StyleCard, open_engine, read_card
 from engines.card import FORMAT
+from engines.parts import part_name
 from export.calibration import calibrated
 from export.comparison import Comparison
 from export.errors import ExportError
@@ -221,18 +222,20 @@ def keep_measured(path: Path, measured: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def load_weights(net: nn.Module, engine: Path) -> None:
-    """Fill `net` with the weights of an engine file, which are in half precision.
+def load_weights(net: nn.Module, engine: Path, part: str | None = None) -> None:
+    """Fill `net` with the weights of an engine file, or of a part of it, which are in half
+    precision.
 
     The file's net has the same architecture, or, if it has convolutions only, is narrower by a
     whole factor: `net` then paints as that one does, and has the more to learn with (Net2WiderNet,
     Chen et al. 2016). A net of many styles may have more of them than the file.
     """
     read_card(engine)
+    prefix = NET if part is None else part_name(part, NET)
     stored = {
-        tensor.name.removeprefix(NET).removesuffix(HALVED): numpy_helper.to_array(tensor)
+        tensor.name.removeprefix(prefix).removesuffix(HALVED): numpy_helper.to_array(tensor)
         for tensor in onnx.load(engine).graph.initializer
-        if tensor.name.startswith(NET)
+        if tensor.name.startswith(prefix)
     }
     weights = {name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()}
     if isinstance(net, ManyStyle) and STYLES in weights:

@@ -1,7 +1,7 @@
 """VGG as a loss network: the features that content and style are measured in."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,14 +25,10 @@ class LossNetwork(nn.Module):
     """
 
     def __init__(
-        self,
-        weights: dict[str, Tensor],
-        layers: Sequence[str] | None,
-        padding: str,
-        pool: Callable[[Tensor, int], Tensor] = functional.max_pool2d,
+        self, weights: dict[str, Tensor], layers: Sequence[str] | None, padding: str
     ) -> None:
-        """`layers` are all that there are if None; `padding` is "reflect" or "constant" (zeros),
-        and `pool` makes one place of two by two, as the weights were trained."""
+        """`layers` are all that there are if None; `padding` is "reflect" or "constant" (zeros), as
+        the weights were trained."""
         super().__init__()
         known = [name.removesuffix(".weight") for name in weights if _is_layer(name)]
         available = ["relu" + name.removeprefix("conv") for name in sorted(known)]
@@ -45,7 +41,6 @@ class LossNetwork(nn.Module):
             )
         self.layers = tuple(layers)
         self.padding = padding
-        self.pool = pool
         deepest = max(available.index(layer) for layer in layers)
         self.convolutions = nn.ModuleDict()
         for name in ["conv0", *sorted(known)[: deepest + 1]]:
@@ -69,7 +64,7 @@ class LossNetwork(nn.Module):
         for name, convolution in list(self.convolutions.items())[1:]:
             if name[4] != block:
                 block = name[4]
-                x = self.pool(x, 2)
+                x = functional.max_pool2d(x, 2)
             x = functional.relu(convolution(functional.pad(x, (1, 1, 1, 1), self.padding)))
             layer = "relu" + name.removeprefix("conv")
             if layer in wanted:

@@ -1,14 +1,14 @@
-"""Training for WCT: the decoders, and a compact encoder to go with them."""
+"""Training for WCT: decoders of a VGG's features, or compact autoencoders of each level."""
 
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, distributed, nn
@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from engines import read_card
 from export.checkpoint import (
     Stateful,
     descend,
@@ -25,10 +26,13 @@ from export.checkpoint import (
     resume,
     save_checkpoint,
 )
+from export.engine_file import load_weights
 from export.errors import ExportError
 from export.loss_network import LossNetwork, load_loss_network
-from export.models.wct import LEVELS, Decoder, compact_encoder, number
+from export.models.compact_wct import compact_autoencoder
+from export.models.wct import LEVELS, Autoencoder, VggAutoencoder, number
 from export.photos import PhotoCrops, list_photos, one_ahead, to_image
+from export.wct_loss import STYLE_LAYERS, TransferLoss, transferred
 
 FAMILY = "wct"
 
@@ -49,24 +53,33 @@ SAMPLES = 4  # photos in a sample picture
 
 @dataclass(frozen=True)
 class WctConfig:
-    """The paper's section 3.1, but for the number of steps."""
+    """The paper's section 3.1, but for the number of steps, and for `style_steps`."""
 
     photos: str
     """The folder of photographs to learn on."""
+    pictures: str = field(default="", metadata={"option": False})
+    """The folder of paintings, which only `style_steps` need."""
+    start_from: str = ""
+    """An engine of ours, of compact nets, to begin with, as far as it has the levels. Empty to
+    begin with nothing."""
     encoder: str = ""
-    """torchvision's vgg19, or a safetensors file (export/loss_network.py). Empty for a compact one
-    that is learned first."""
+    """torchvision's vgg19, or a safetensors file (export/loss_network.py). Empty for compact nets,
+    whose encoders learn with the decoders."""
     teachers: tuple[str, ...] = ("vgg19",)
-    """What a compact encoder's features are to resemble; each level's is the first that has it."""
+    """What a compact encoder's features are to resemble, but for a linear map; each level's is the
+    first that has it."""
     levels: tuple[str, ...] = LEVELS
-    """To learn decoders for."""
-    encoder_steps: int = 5000
-    """Of a compact encoder's learning, before the decoders'."""
+    """Of the nets."""
+    learned: tuple[str, ...] = ()
+    """Of `levels`, those that learn; all of them if empty."""
     steps: int = 20000
-    """For all decoders, which learn one after the other, the shallowest first; each as many times
-    more than relu1_1's as its number says. A deeper one begins with the weights of the one before,
-    of which it is a continuation, and for OWN_SHARE of its steps learns only what it has beyond
-    that: to make the shallower level's features of its own."""
+    """For all levels, one after the other, the shallowest first; each as many times more than
+    relu1_1's as its number says. A deeper one begins with the weights of the one before; of a
+    published decoder, which is a continuation of that, for OWN_SHARE of its steps only what it has
+    beyond learns: to make the shallower level's features of its own."""
+    style_steps: int = 0
+    """More of them for all levels, shared in the same way, in which the decoders learn to paint
+    features that are colored by paintings, as WCT makes them."""
     batch_size: int = 4
     crop: int = 256
     """Side of the square training crops in pixels."""
@@ -75,8 +88,18 @@ class WctConfig:
     cosine."""
     feature_weight: float = 1.0
     """Lambda of equation 1 (the paper's appendix says 1)."""
+    style_weight: float = 3.0
+    """Of the style in `style_steps`, beside 1 for content."""
+    network: str = "vgg19"
+    """The loss network of `style_steps`: torchvision's vgg19, or a safetensors file."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def __post_init__(self) -> None:
+        if self.style_steps and not self.pictures:
+            raise ExportError("to learn styled features takes a folder of --pictures")
+        if self.start_from and self.encoder:
+            raise ExportError("--start-from is for compact nets, which have no --encoder")
 
     def as_json(self) -> str:
         return json.dumps({"family": FAMILY, **dataclasses.asdict(self)}, sort_keys=True)
@@ -86,94 +109,139 @@ class WctConfig:
         values = json.loads(text)
         if values.pop("family") != FAMILY:
             raise ValueError("it is of another family of nets")
-        tuples = {key: tuple(values[key]) for key in ("teachers", "levels")}
+        tuples = {key: tuple(values[key]) for key in ("teachers", "levels", "learned")}
         return cls(**values | tuples)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What learns for some `steps`: the encoder, if `level` is None, or the decoder of a level, of
-    which only the layers before those of the level `until` if that is given."""
+    """What learns for some `steps`: the net of a level, as far as it learns at all; of its decoder
+    only the layers before those of the level `until` if that is given; only the decoder, to paint
+    colored features, if `styled`."""
 
-    level: str | None
-    until: str | None
+    level: str
     steps: int
+    until: str | None = None
+    styled: bool = False
+    begins: bool = False
+    """The level, with the weights of the one before."""
 
     def __str__(self) -> str:
-        if self.level is None:
-            return "encoder"
-        return self.level if self.until is None else f"{self.level} to {self.until}"
+        if self.until is not None:
+            return f"{self.level} to {self.until}"
+        return f"{self.level} styled" if self.styled else self.level
 
 
 class Autoencoders(nn.Module):
-    """An encoder and a decoder for each of `levels`; as a module, the losses of what learns."""
+    """The net of each of `levels`; as a module, the losses of what learns."""
 
     def __init__(self, config: WctConfig) -> None:
         super().__init__()
-        unknown = set(config.levels) - set(LEVELS)
-        if unknown or not config.levels:
+        if not config.levels or set(config.levels) - set(LEVELS):
             raise ExportError(f"levels are some of {', '.join(LEVELS)}, got {config.levels}")
+        if set(config.learned) - set(config.levels):
+            raise ExportError(f"learned are some of {config.levels}, got {config.learned}")
         self.feature_weight = config.feature_weight
         self.compact = not config.encoder
-        self.encoder = (
-            compact_encoder() if self.compact else load_loss_network(config.encoder, config.levels)
-        )
-        self.decoders = nn.ModuleDict(
-            {level: Decoder(self.encoder, level) for level in config.levels}
-        )
+        if self.compact:
+            nets: list[Autoencoder] = [compact_autoencoder(level) for level in config.levels]
+        else:
+            encoder = load_loss_network(config.encoder, config.levels)
+            nets = [VggAutoencoder(encoder, level) for level in config.levels]
+        self.nets = nn.ModuleDict({net.level: net for net in nets})
         # Lift a compact encoder's features to the teacher's; no part of what is exported.
         self.lifts = nn.ModuleDict()
 
+    def net(self, level: str) -> Autoencoder:
+        net = self.nets[level]
+        assert isinstance(net, Autoencoder)
+        return net
+
     def add_lifts(self, teachers: Mapping[str, LossNetwork]) -> None:
         for level, teacher in teachers.items():
-            self.lifts[level] = nn.Conv2d(self.encoder.channels(level), teacher.channels(level), 1)
+            self.lifts[level] = nn.Conv2d(self.net(level).channels, teacher.channels(level), 1)
 
     def forward(
-        self, rgb: Tensor, phase: Phase, lessons: Mapping[str, Tensor]
+        self,
+        rgb: Tensor,
+        phase: Phase,
+        lesson: Tensor | None = None,
+        style: Tensor | None = None,
+        transfer: TransferLoss | None = None,
     ) -> dict[str, Tensor]:
-        """For pictures (N, 3, H, W), 0..1, the terms of equation 1, pixels and features, of the
-        phase's decoder; or how far the features are that it makes of a shallower level; or for the
-        encoder how far from `lessons`, the teachers' features, its own are by layer."""
-        if phase.level is None:
-            features = self.encoder(rgb, tuple(lessons))
-            return {
-                name: _relative(self.lifts[name](features[name]).float(), lesson.float())
-                for name, lesson in lessons.items()
-            }
-        level, decoder = phase.level, self.decoders[phase.level]
-        layers = (level,) if phase.until is None else (level, phase.until)
-        with torch.no_grad():
-            wanted = self.encoder(rgb, layers)
-        decoded = decoder(wanted[level], phase.until).float()
+        """For pictures (N, 3, H, W), 0..1, the terms of equation 1, pixels and features; or how far
+        the features are that the phase's decoder makes of a shallower level. With a `lesson`, the
+        teacher's features, also how far from it those of the encoder are, which then learns. With a
+        `style`, pictures of the same shape, the terms of `transfer`, and of pixels."""
+        net = self.net(phase.level)
+        if style is not None and transfer is not None:
+            with torch.no_grad():
+                features = net.features(rgb)
+                colored = transferred(features, net.features(style))
+            again = {"pixels": _relative(net.picture(features).float(), rgb)}
+            painted: dict[str, Tensor] = transfer(net.picture(colored).float(), rgb, style)
+            return again | painted
         if phase.until is not None:
-            return {"features": _relative(decoded, wanted[phase.until].float())}
-        again = self.encoder(decoded, layers)[level]
-        return {
+            assert isinstance(net, VggAutoencoder)
+            with torch.no_grad():
+                wanted = net.encoder(rgb, (phase.level, phase.until))
+            decoded = net.decoder(wanted[phase.level], phase.until)
+            return {"features": _relative(decoded.float(), wanted[phase.until].float())}
+        with torch.set_grad_enabled(lesson is not None):
+            features = net.features(rgb)
+        decoded = net.picture(features).float()
+        wanted = features.detach().float()
+        terms = {
             "pixels": _relative(decoded, rgb),
-            "features": self.feature_weight * _relative(again.float(), wanted[level].float()),
+            "features": self.feature_weight * _relative(net.features(decoded).float(), wanted),
         }
+        if lesson is not None:
+            # Of power 1, or a lift would have far to go: some networks' features are in hundreds.
+            unit = lesson.float() / lesson.float().square().mean().sqrt()
+            terms["lesson"] = (self.lifts[phase.level](features).float() - unit).square().mean()
+        return terms
 
     def begin(self, level: str) -> None:
-        """Let the decoder of `level` begin with the weights of the next shallower one."""
+        """Let the net of `level` begin with the weights of the next shallower one, where it has
+        them too."""
         shallower = self.shallower(level)
-        if shallower is not None:
-            known = self.decoders[shallower].state_dict()
-            self.decoders[level].load_state_dict(known, strict=False)
+        if shallower is None:
+            return
+        net = self.net(level)
+        own = net.state_dict()
+        known = self.nets[shallower].state_dict()
+        alike = {n: value for n, value in known.items() if n in own and value.shape == own[n].shape}
+        net.load_state_dict(alike, strict=False)
 
     def shallower(self, level: str) -> str | None:
         """The deepest of the levels that are shallower than `level`."""
-        return max((other for other in self.decoders if other < level), default=None)
+        return max((other for other in self.nets if other < level), default=None)
 
     def phases(self, config: WctConfig) -> list[Phase]:
-        phases = [Phase(None, None, config.encoder_steps)] if self.compact else []
-        levels = sorted(self.decoders)
-        shares = [0, *accumulate(number(level) for level in levels)]
-        ends = [config.steps * share // shares[-1] for share in shares]
-        for level, (begin, end) in zip(levels, pairwise(ends), strict=True):
+        phases = []
+        learned = config.learned or config.levels
+        known = _known(config)
+        for level, steps in _shared(config.steps, learned):
             shallower = self.shallower(level)
-            own = 0 if shallower is None else round(OWN_SHARE * (end - begin))
-            phases += [Phase(level, shallower, own), Phase(level, None, end - begin - own)]
+            begins = level not in known
+            if shallower is not None and not self.compact:
+                own = round(OWN_SHARE * steps)
+                phases.append(Phase(level, own, until=shallower, begins=begins))
+                steps, begins = steps - own, False
+            phases.append(Phase(level, steps, begins=begins))
+        for level, steps in _shared(config.style_steps, learned):
+            phases.append(Phase(level, steps, styled=True))
         return phases
+
+
+def _shared(steps: int, levels: Iterable[str]) -> list[tuple[str, int]]:
+    """Each level's part of `steps`, in proportion to its number, the shallowest first."""
+    levels = sorted(levels)
+    shares = [0, *accumulate(number(level) for level in levels)]
+    ends = [steps * share // shares[-1] for share in shares]
+    return [
+        (level, end - begin) for level, (begin, end) in zip(levels, pairwise(ends), strict=True)
+    ]
 
 
 def _relative(features: Tensor, wanted: Tensor) -> Tensor:
@@ -186,8 +254,9 @@ def train_wct(config: WctConfig, run: Path) -> Autoencoders:
     """Train, or go on training, in the folder `run`; returns the nets, in evaluation mode.
 
     The folder holds `checkpoint.pt`, `log.csv` and `samples/STEP.png`: photos above, and below what
-    each level makes of their features. Started by torchrun, each process takes its part of each
-    batch. Raises ExportError if `run` holds a training with another configuration.
+    each level makes of their features, and of those colored by the photo beside. Started by
+    torchrun, each process takes its part of each batch. Raises ExportError if `run` holds a
+    training with another configuration.
     """
     parts = int(os.environ.get("WORLD_SIZE", "1"))
     if parts > 1:
@@ -209,60 +278,86 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     torch.manual_seed(config.seed)
     dtype = fast_dtype(device)
     nets = Autoencoders(config)
+    phases = nets.phases(config)
     teachers = _teachers(config) if nets.compact else {}
     nets.add_lifts(teachers)
     nets.to(device)
     for teacher in teachers.values():
         teacher.to(device, dtype)
+    transfer = None
+    if config.style_steps:
+        network = load_loss_network(config.network, STYLE_LAYERS).to(device, dtype)
+        transfer = TransferLoss(network, config.style_weight)
     learned = [parameter for parameter in nets.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learned, config.learning_rate)
-    moments = [(phase, step) for phase in nets.phases(config) for step in range(phase.steps)]
+    moments = [(phase, step) for phase in phases for step in range(phase.steps)]
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(*moments[min(step, len(moments) - 1)])
     )
     state: dict[str, Stateful] = {"net": nets, "optimizer": optimizer, "schedule": schedule}
     first_step = resume(run, config.as_json(), state, device)
+    if first_step == 0:
+        for level in _known(config):
+            load_weights(nets.net(level), Path(config.start_from), level)
     losses: nn.Module = nets
-    if parts > 1:  # in each step one level's decoder has no gradient
+    if parts > 1:  # in each step only one level's net has gradients
         losses = DistributedDataParallel(nets, find_unused_parameters=True)
 
-    crops = PhotoCrops(
-        list_photos(Path(config.photos)),
-        config.crop,
-        len(moments) * config.batch_size,
-        config.seed,
-    )
-    batches = DataLoader(
-        crops,
-        batch_size=config.batch_size // parts,
-        sampler=range(first_step * config.batch_size + rank, len(crops), parts),
-    )
+    plain = len(moments) - config.style_steps
+    crops = _crops(config, config.photos, len(moments), config.seed)
+    batches = _batches(config, crops, first_step, rank, parts)
+    if config.style_steps:  # of another seed, so that a photo meets another painting each time
+        paintings = _crops(config, config.pictures, config.style_steps, config.seed + 1)
+        styles = _batches(config, paintings, max(0, first_step - plain), rank, parts)
     previews = torch.stack([crops[len(crops) + i] for i in range(SAMPLES)]).to(device)
     progress = tqdm(
         total=len(moments), initial=first_step, unit="step", desc=run.name, disable=rank > 0
     )
-    for step, batch in enumerate(one_ahead(batches), start=first_step + 1):
+    for step, batch in enumerate(batches, start=first_step + 1):
         rgb = batch.to(device)
-        phase, _ = moments[step - 1]
-        if phase.level is not None:
-            nets.encoder.requires_grad_(False)
-            if step == 1 or moments[step - 2][0].level != phase.level:
-                nets.begin(phase.level)
-        with torch.no_grad():
-            lessons = _lessons(teachers, rgb) if phase.level is None else {}
+        phase, done = moments[step - 1]
+        given: dict[str, Any] = {}
+        if phase.styled:
+            given = {"style": next(styles).to(device), "transfer": transfer}
+        elif done == 0 and phase.begins:
+            nets.begin(phase.level)
+        if phase.level in teachers and not phase.styled:
+            with torch.no_grad():
+                given["lesson"] = teachers[phase.level](rgb, (phase.level,))[phase.level]
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            terms = losses(rgb, phase, lessons)
+            terms = losses(rgb, phase, **given)
         loss = descend(terms, optimizer, schedule, MAX_GRADIENT_NORM)
         progress.update()
         if rank == 0 and step % LOG_EVERY == 0:
             values = {name: f"{term.item():.4f}" for name, term in terms.items()}
             progress.set_postfix(values)
-            log(run, {"step": step, "learns": str(phase), "loss": f"{loss.item():.5f}"})
+            described = " ".join(f"{name} {value}" for name, value in values.items())
+            log(run, {"step": step, "learns": str(phase), "loss": loss.item(), "of": described})
         if rank == 0 and (step % SAVE_EVERY == 0 or step == len(moments)):
             save_checkpoint(run, config.as_json(), step, state)
             _save_samples(run, step, nets, previews)
     progress.close()
     return nets.eval()
+
+
+def _known(config: WctConfig) -> list[str]:
+    """The levels that it starts from."""
+    if not config.start_from:
+        return []
+    parts = read_card(Path(config.start_from)).parts
+    return [level for level in config.levels if level in parts]
+
+
+def _crops(config: WctConfig, folder: str, steps: int, seed: int) -> PhotoCrops:
+    return PhotoCrops(list_photos(Path(folder)), config.crop, steps * config.batch_size, seed)
+
+
+def _batches(
+    config: WctConfig, crops: PhotoCrops, first_step: int, rank: int, parts: int
+) -> Iterator[Tensor]:
+    """Of this process, from `first_step` on."""
+    sampler = range(first_step * config.batch_size + rank, len(crops), parts)
+    return one_ahead(DataLoader(crops, batch_size=config.batch_size // parts, sampler=sampler))
 
 
 def _rate(phase: Phase, done: int) -> float:
@@ -276,18 +371,10 @@ def _teachers(config: WctConfig) -> dict[str, LossNetwork]:
     teachers: dict[str, LossNetwork] = {}
     for source in config.teachers:
         network = load_loss_network(source, None)
-        for level in LEVELS:  # in one order: processes and checkpoints compare by it
+        for level in config.levels:
             if level in network.layers:
                 teachers.setdefault(level, network)
     return teachers
-
-
-def _lessons(teachers: Mapping[str, LossNetwork], rgb: Tensor) -> dict[str, Tensor]:
-    lessons = {}
-    for teacher in dict.fromkeys(teachers.values()):
-        levels = [level for level, network in teachers.items() if network is teacher]
-        lessons.update(teacher(rgb, levels))
-    return lessons
 
 
 def load_trained_wct(checkpoint: Path) -> tuple[Autoencoders, WctConfig, int]:
@@ -309,8 +396,10 @@ def _save_samples(run: Path, step: int, nets: Autoencoders, previews: Tensor) ->
     nets.eval()
     rows = [previews]
     with torch.no_grad():
-        for level, decoder in nets.decoders.items():
-            rows.append(decoder(nets.encoder(previews, (level,))[level]))
+        for net in map(nets.net, nets.nets):
+            features = net.features(previews)
+            colors = features.roll(1, dims=0)  # each photo in the colors of another
+            rows += [net.picture(features), net.picture(transferred(features, colors))]
     nets.train()
     sheet = torch.cat([torch.cat([*row], dim=-1) for row in rows], dim=-2)
     (run / "samples").mkdir(exist_ok=True)

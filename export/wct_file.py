@@ -29,10 +29,7 @@ def write_wct_engine(
     Returns what was measured, which is in the file as well. Raises ExportError, and writes
     nothing, if any painted photo is too far off.
     """
-    graphs = {
-        level: LevelGraph(nets.encoder, decoder, level).eval()  # type: ignore[arg-type]
-        for level, decoder in nets.decoders.items()
-    }
+    graphs = {level: LevelGraph(nets.net(level)).eval() for level in nets.nets}
     return write_levels(graphs, out, training, lambda path: _verify(graphs, path, photos))
 
 
@@ -70,7 +67,7 @@ def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:
 
 
 def _export_level(graph: LevelGraph) -> onnx.ModelProto:
-    channels = graph.channels
+    channels = graph.net.channels
     example = (
         EXAMPLE,
         torch.zeros(2, channels, channels),
@@ -108,7 +105,7 @@ def _name_after(model: onnx.ModelProto, level: str) -> None:
 
 
 def _is_shared(name: str) -> bool:
-    return name.startswith("encoder.")
+    return name.startswith("net.encoder.convolutions.")  # of a VGG
 
 
 def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str, Any]:
@@ -119,7 +116,7 @@ def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str
         with open_part(path, level, "openvino", "cpu", "fp32") as engine:
             for index, size in enumerate(SIZES):
                 frame = frame_of(candidates[index % len(candidates)], size)
-                inputs = _some_transform(graph.channels, seed=index)
+                inputs = _some_transform(graph.net.channels, seed=index)
                 with torch.no_grad():
                     expected = graph(frame, *inputs.values())[0]
                 arrays = {name: tensor.numpy() for name, tensor in inputs.items()}

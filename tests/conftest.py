@@ -56,25 +56,24 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture
-def cuda() -> None:
-    """An NVIDIA GPU that FFmpeg can use; without one the test is skipped, or fails where
-    FAIL_WITHOUT_CUDA says that there is one."""
-    device, problem = (None, "no CUDA in this FFmpeg")
-    if "cuda" in DEVICES:
-        device, problem = find_device("cuda")
-    if device is None:
-        if os.environ.get("FAIL_WITHOUT_CUDA"):
-            pytest.fail(f"FAIL_WITHOUT_CUDA is set, but {problem}")
-        pytest.skip(problem)
-
-
 @pytest.fixture(scope="session")
 def cuda() -> None:
     """For tests that need an NVIDIA GPU: they are skipped where CUDA does not run, and fail instead
     on a machine that says by FAIL_WITHOUT_CUDA that it does."""
     if (problem := cuda_problem()) is not None:
-        (pytest.fail if os.environ.get("FAIL_WITHOUT_CUDA") else pytest.skip)(str(problem))
+        _without_cuda(str(problem))
+
+
+@pytest.fixture
+def cuda_codecs() -> None:
+    """The same for those that need one by way of FFmpeg."""
+    device, problem = find_device("cuda") if "cuda" in DEVICES else (None, "no CUDA in this FFmpeg")
+    if device is None:
+        _without_cuda(problem)
+
+
+def _without_cuda(problem: str) -> None:
+    (pytest.fail if os.environ.get("FAIL_WITHOUT_CUDA") else pytest.skip)(problem)
 
 
 @pytest.fixture(scope="session")
@@ -100,16 +99,14 @@ def open_inverter(inverter_path: Path) -> Callable[[str], Engine]:
 def wct_graphs() -> "dict[str, LevelGraph]":
     """Of two levels of a compact WCT that has learned nothing."""
     torch = pytest.importorskip("torch")
-    from export.models.wct import Decoder, LevelGraph, compact_encoder
+    from export.models.compact_wct import compact_autoencoder
+    from export.models.wct import LevelGraph
 
     torch.manual_seed(0)
-    encoder = compact_encoder()
-    graphs = {}
-    for level in ("relu1_1", "relu2_1"):
-        decoder = Decoder(encoder, level)
-        torch.nn.init.normal_(decoder.convolutions["conv1_1"].weight, std=0.05)
-        graphs[level] = LevelGraph(encoder, decoder, level).eval()
-    return graphs
+    nets = [compact_autoencoder(level) for level in ("relu1_1", "relu2_1")]
+    for last in (nets[0].decoder, nets[1].pixels):  # which would make nearly grey of everything
+        torch.nn.init.normal_(last.weight, std=0.05)
+    return {net.level: LevelGraph(net).eval() for net in nets}
 
 
 @pytest.fixture(scope="session")

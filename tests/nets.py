@@ -8,6 +8,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from export.loss_network import LossNetwork
+
 
 def small_vgg() -> dict[str, Tensor]:
     """Random weights of a VGG that ends at conv2_1."""
@@ -18,6 +20,31 @@ def small_vgg() -> dict[str, Tensor]:
         shape = (outputs, inputs, kernel, kernel)
         weights[f"{name}.weight"] = torch.randn(shape, generator=generator) / inputs**0.5
         weights[f"{name}.bias"] = torch.randn(outputs, generator=generator) / 10
+    return weights
+
+
+def vgg_to_relu5_1() -> LossNetwork:
+    """A VGG-19 of few channels and random weights."""
+    return LossNetwork(_vgg19_weights(), None, padding="reflect")
+
+
+def write_vgg_to_relu5_1(path: Path) -> None:
+    save_file(_vgg19_weights(), path)
+
+
+def _vgg19_weights() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    names = [
+        f"conv{b}_{i}" for b, count in enumerate((2, 2, 4, 4, 1), 1) for i in range(1, 1 + count)
+    ]
+    weights = {"conv0.weight": torch.eye(3)[..., None, None], "conv0.bias": torch.zeros(3)}
+    inputs = 3
+    for name in names:
+        outputs = 4 + 2 * int(name[4])
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator)
+        weights[f"{name}.weight"] = weight / (4.5 * inputs) ** 0.5
+        weights[f"{name}.bias"] = torch.zeros(outputs)
+        inputs = outputs
     return weights
 
 

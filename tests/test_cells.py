@@ -52,3 +52,12 @@ def test_depth_to_space_and_a_blur() -> None:
     assert made.shape == expected.shape
     inside = (..., slice(3, -3), slice(3, -3))  # padded otherwise
     torch.testing.assert_close(made[inside], expected[inside], rtol=1e-4, atol=1e-4)
+
+
+def test_a_convolution_between_pixels() -> None:
+    x = torch.randn(2, 5, 8, 12)
+    kernel = torch.randn(3, 5, 3, 3)
+    wanted = functional.conv2d(x, kernel, padding=1)
+    made = cells.to_cells(x.permute(0, 2, 3, 1), 2).permute(0, 3, 1, 2)
+    between = functional.conv2d(made, cells.cell_kernel(kernel), padding=1)
+    torch.testing.assert_close(pixels(between, 2), wanted, atol=1e-4, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Training WCT's decoders, and its compact encoder."""
+"""Training WCT's nets."""
 
 import csv
 import shutil
@@ -7,22 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines import open_engine, read_card, style_of  # noqa: E402
+from engines import open_engine, read_card, style_of, wct  # noqa: E402
 from export import train_wct as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.errors import ExportError  # noqa: E402
 from export.train_wct import WctConfig, load_trained_wct, train_wct  # noqa: E402
-from tests.nets import write_training_material  # noqa: E402
+from export.wct_loss import TransferLoss, transferred  # noqa: E402
+from tests.nets import (  # noqa: E402
+    vgg_to_relu5_1,
+    write_training_material,
+    write_vgg_to_relu5_1,
+)
 
 LEVELS = ("relu1_1", "relu2_1")
-
-PARTS = ("weight", "bias")
-
-DECODERS = tuple(f"decoders.{level}" for level in LEVELS)
 
 
 @pytest.fixture
@@ -32,8 +34,7 @@ def config(tmp_path: Path) -> WctConfig:
         photos=str(photos),
         teachers=(str(network),),
         levels=LEVELS,
-        encoder_steps=5,
-        steps=4,
+        steps=9,
         batch_size=2,
         crop=32,
         learning_rate=0.002,
@@ -41,23 +42,55 @@ def config(tmp_path: Path) -> WctConfig:
     )
 
 
-def test_encoder_and_decoders_learn_one_after_the_other(
+@pytest.fixture
+def styled(config: WctConfig, tmp_path: Path) -> WctConfig:
+    network = tmp_path / "deep.safetensors"
+    write_vgg_to_relu5_1(network)
+    return replace(config, pictures=config.photos, style_steps=6, network=str(network))
+
+
+def learning(run: Path) -> dict[str, list[float]]:
+    """The losses of each phase, in the order of phases."""
+    losses: dict[str, list[float]] = {}
+    with (run / "log.csv").open() as file:
+        for row in csv.DictReader(file):
+            losses.setdefault(row["learns"], []).append(float(row["loss"]))
+    return losses
+
+
+def fell(losses: list[float]) -> bool:
+    return bool(np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8]))
+
+
+def test_levels_learn_one_after_the_other(
+    styled: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(training, "WARM_UP", 1)
+    train_wct(replace(styled, steps=120, style_steps=60), tmp_path / "run")
+    losses = learning(tmp_path / "run")
+    wanted = {"relu1_1": 40, "relu2_1": 80, "relu1_1 styled": 20, "relu2_1 styled": 40}
+    assert {phase: len(values) for phase, values in losses.items()} == wanted
+    assert list(losses) == list(wanted)
+    assert fell(losses["relu1_1"])
+    assert fell(losses["relu2_1"])
+    assert np.mean(losses["relu2_1 styled"][-8:]) < np.mean(losses["relu2_1 styled"][:8])
+
+
+def test_a_vggs_decoders_learn_first_what_the_shallower_does_not_know(
     config: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "LOG_EVERY", 1)
     monkeypatch.setattr(training, "WARM_UP", 1)
-    train_wct(replace(config, steps=100, encoder_steps=40), tmp_path / "run")
-    with (tmp_path / "run" / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    wanted = {"encoder": 40, "relu1_1": 33, "relu2_1 to relu1_1": 27, "relu2_1": 40}
-    assert [row["learns"] for row in rows] == [each for each in wanted for _ in range(wanted[each])]
-    for phase in wanted:
-        losses = [float(row["loss"]) for row in rows if row["learns"] == phase]
-        assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
+    train_wct(replace(config, encoder=config.teachers[0], steps=100), tmp_path / "run")
+    losses = learning(tmp_path / "run")
+    wanted = {"relu1_1": 33, "relu2_1 to relu1_1": 27, "relu2_1": 40}
+    assert {phase: len(values) for phase, values in losses.items()} == wanted
+    assert all(fell(values) for values in losses.values())
 
 
 def test_only_what_has_its_turn_changes(
-    config: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    styled: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = []
     (tmp_path / "run").mkdir()
@@ -67,47 +100,80 @@ def test_only_what_has_its_turn_changes(
 
     monkeypatch.setattr(training, "SAVE_EVERY", 1)
     monkeypatch.setattr(training, "save_checkpoint", save)
-    train_wct(replace(config, encoder_steps=2, steps=6), tmp_path / "run")
-    learned = ["encoder"] * 2 + [DECODERS[0]] * 2 + [DECODERS[1]] * 4
-    for step, module in enumerate(learned[1:], start=1):
+    train_wct(replace(styled, steps=6, style_steps=6), tmp_path / "run")
+    turns = ["relu1_1"] * 2 + ["relu2_1"] * 4 + ["relu1_1"] * 2 + ["relu2_1"] * 4
+    for step, level in enumerate(turns[1:], start=1):
         changed = {
-            name.partition(".convolutions")[0]
+            name
             for name, value in saved[step].items()
             if not torch.equal(value, saved[step - 1][name])
         }
-        assert module in changed
-        lifts = {f"lifts.{layer}.{part}" for layer in (*LEVELS, "relu1_2") for part in PARTS}
-        assert changed <= {module, *lifts}
+        assert changed
+        assert all(name.startswith((f"nets.{level}.", f"lifts.{level}.")) for name in changed)
+        if step >= 6:  # styled, of which encoders learn nothing
+            assert not any(".encoder." in name or "lifts." in name for name in changed)
 
 
-def test_a_deeper_decoder_begins_as_the_shallower_one(config: WctConfig) -> None:
+def test_a_deeper_net_begins_as_the_shallower_one(config: WctConfig) -> None:
     nets = training.Autoencoders(replace(config, encoder=config.teachers[0]))
-    first, second = (nets.decoders[level].convolutions["conv1_1"].weight for level in LEVELS)
+    first, second = (nets.nets[level].decoder.convolutions["conv1_1"].weight for level in LEVELS)
     torch.nn.init.normal_(first)
     nets.begin("relu2_1")
     assert torch.equal(first, second)
+    compact = training.Autoencoders(replace(config, levels=("relu3_1", "relu4_1")))
+    compact.begin("relu4_1")
+    shallow, deep = (compact.nets[level] for level in ("relu3_1", "relu4_1"))
+    assert torch.equal(shallow.encoder[1].weight, deep.encoder[1].weight)
+    assert torch.equal(shallow.residual.first.weight, deep.residual.first.weight)
 
 
+def test_colored_features_have_the_statistics_of_the_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wct, "FLOOR", 1e-6)
+    chance = torch.Generator().manual_seed(0)
+    content = torch.randn(2, 5, 20, 20, generator=chance)
+    style = 3 * torch.randn(2, 5, 16, 24, generator=chance) + 1
+    colored = transferred(content, style)
+    assert colored.shape == content.shape
+    for made, wanted in zip(colored, style, strict=True):
+        torch.testing.assert_close(made.mean(dim=(1, 2)), wanted.mean(dim=(1, 2)))
+        covariances = (torch.cov(x.flatten(1), correction=0) for x in (made, wanted))
+        torch.testing.assert_close(*covariances, atol=0.01, rtol=0.01)
+
+
+def test_the_transfer_loss_sees_style_and_content() -> None:
+    loss = TransferLoss(vgg_to_relu5_1(), style_weight=3.0)
+    chance = torch.Generator().manual_seed(0)
+    content, style = (torch.rand(2, 3, 64, 64, generator=chance) for _ in range(2))
+    style = torch.nn.functional.avg_pool2d(style, 5, 1, 2) * 0.5
+    of_content, of_style = (
+        {name: term.item() for name, term in loss(painted, content, style).items()}
+        for painted in (content, style)
+    )
+    assert of_content["content"] < 1e-6 < 0.1 < of_style["content"]
+    assert of_style["style"] < 1e-6 < 0.1 < of_content["style"]
+
+
+@pytest.mark.parametrize("before", [5, 13])
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
-    config: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    styled: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY", 3)
-    whole = train_wct(config, tmp_path / "whole")
-    real = training._lessons
+    whole = train_wct(styled, tmp_path / "whole")
+    real = training.descend
     calls = []
 
-    def pull_the_plug_at_step_4(teachers, rgb):
+    def pull_the_plug(*given):
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) == before:
             raise KeyboardInterrupt
-        return real(teachers, rgb)
+        return real(*given)
 
-    monkeypatch.setattr(training, "_lessons", pull_the_plug_at_step_4)
+    monkeypatch.setattr(training, "descend", pull_the_plug)
     with pytest.raises(KeyboardInterrupt):
-        train_wct(config, tmp_path / "halves")
-    assert load_trained_wct(tmp_path / "halves" / "checkpoint.pt")[2] == 3
-    monkeypatch.setattr(training, "_lessons", real)
-    resumed = train_wct(config, tmp_path / "halves")
+        train_wct(styled, tmp_path / "halves")
+    assert load_trained_wct(tmp_path / "halves" / "checkpoint.pt")[2] == before // 3 * 3
+    monkeypatch.setattr(training, "descend", real)
+    resumed = train_wct(styled, tmp_path / "halves")
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
 
@@ -118,15 +184,17 @@ def test_decoders_for_an_encoder_that_is_there(config: WctConfig, tmp_path: Path
     before = training.load_loss_network(network, LEVELS).state_dict()
     nets = train_wct(replace(config, encoder=network, learning_rate=1e-3), tmp_path / "run")
     for name, value in before.items():
-        assert torch.equal(nets.encoder.state_dict()[name], value)
+        assert torch.equal(nets.nets["relu2_1"].encoder.state_dict()[name], value)
 
 
-def test_the_command_writes_an_engine(config: WctConfig, tmp_path: Path) -> None:
+def test_the_command_writes_an_engine(styled: WctConfig, tmp_path: Path) -> None:
+    config = styled
     out = tmp_path / "wct.onnx"
     given = [
         *["train", "wct", "--photos", config.photos, "--teachers", config.teachers[0]],
         *["--levels", ",".join(LEVELS), "--steps", "3", "--batch-size", "2", "--crop", "32"],
-        *["--encoder-steps", "2", "--device", "cpu"],
+        *["--pictures", config.pictures, "--style-steps", "3", "--network", config.network],
+        *["--device", "cpu"],
     ]
     assert main([*given, "--out", str(out)]) == 0
     card = read_card(out)
@@ -134,6 +202,7 @@ def test_the_command_writes_an_engine(config: WctConfig, tmp_path: Path) -> None
     assert card.parts == LEVELS
     assert card.verification["worst_psnr_db"] > 40
     (command,) = card.training["commands"]
+    assert "--pictures PICTURES" in command
     assert "--teachers network.safetensors" in command
     assert str(tmp_path) not in command
     frames = np.zeros((1, 40, 50, 3), np.uint8)
@@ -145,6 +214,27 @@ def test_the_command_writes_an_engine(config: WctConfig, tmp_path: Path) -> None
     assert read_card(again).training == card.training
 
 
+def test_training_goes_on_from_an_engine(config: WctConfig, tmp_path: Path) -> None:
+    """One level learns; the other is kept as it is, and in the file."""
+    given = ["train", "wct", "--photos", config.photos, "--teachers", config.teachers[0]]
+    given += ["--levels", ",".join(LEVELS), "--steps", "3", "--batch-size", "2", "--crop", "32"]
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    assert main([*given, "--out", str(first)]) == 0
+    more = ["--start-from", str(first), "--learned", "relu2_1", "--learning-rate", "0.01"]
+    assert main([*given, *more, "--out", str(second)]) == 0
+    assert read_card(second).parts == LEVELS
+    earlier, command = read_card(second).training["commands"]
+    assert [earlier] == read_card(first).training["commands"]
+    assert "--start-from first.onnx" in command
+    before, after = (
+        {tensor.name: tensor.raw_data for tensor in onnx.load(path).graph.initializer}
+        for path in (first, second)
+    )
+    changed = {name for name in before if "/net." in name and before[name] != after[name]}
+    assert changed
+    assert all(name.startswith("relu2_1/") for name in changed)
+
+
 def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None:
     """By torchrun, on the CPU; several GPUs are not at hand."""
     torchrun = shutil.which("torchrun")
@@ -154,8 +244,8 @@ def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None
     out = tmp_path / "shared.onnx"
     given = [
         *["train", "wct", "--photos", config.photos, "--teachers", config.teachers[0]],
-        *["--levels", ",".join(LEVELS), "--steps", "4", "--batch-size", "2", "--crop", "32"],
-        *["--encoder-steps", "5", "--device", "cpu", "--learning-rate", "0.002"],
+        *["--levels", ",".join(LEVELS), "--steps", "9", "--batch-size", "2", "--crop", "32"],
+        *["--device", "cpu", "--learning-rate", "0.002"],
         *["--out", str(out)],
     ]
     command = [torchrun, "--nproc-per-node", "2", "--no-python", program, *given]
@@ -164,10 +254,10 @@ def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None
     assert out.exists()
     alone = train_wct(config, tmp_path / "alone")
     together, _, step = load_trained_wct(tmp_path / "shared.run" / "checkpoint.pt")
-    assert step == config.encoder_steps + config.steps
+    assert step == config.steps
     # The mean of two gradients of one picture each is that of both, but for the relative losses.
-    for name, value in alone.encoder.state_dict().items():
-        torch.testing.assert_close(together.encoder.state_dict()[name], value, atol=0.01, rtol=0.1)
+    for name, value in alone.nets.state_dict().items():
+        torch.testing.assert_close(together.nets.state_dict()[name], value, atol=0.01, rtol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +266,9 @@ def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None
         ({"levels": ("relu7_1",)}, "levels are some of"),
         ({"photos": "nowhere"}, "no photographs"),
         ({"encoder": "missing.safetensors"}, "no loss network"),
+        ({"style_steps": 5}, "a folder of --pictures"),
+        ({"learned": ("relu3_1",)}, "learned are some of"),
+        ({"start_from": "wct.onnx", "encoder": "vgg19"}, "which have no --encoder"),
     ],
 )
 def test_bad_settings(config: WctConfig, tmp_path: Path, changes: dict, words: str) -> None:

@@ -23,6 +23,17 @@ def from_cells(cells: Tensor, side: int) -> Tensor:
     return torch.unflatten(torch.stack(lines, dim=2).flatten(1, 2), 3, (side, -1)).flatten(2, 3)
 
 
+def cell_kernel(kernel: Tensor) -> Tensor:
+    """`kernel`, (O, I, 3, 3), between pixels: between cells of 2x2 of them, (4 O, 4 I, 3, 3)."""
+    at = torch.zeros(2, 3, 2, 3)  # [pixel of the cell, tap of `kernel`, pixel read, cell it is in]
+    for pixel in range(2):
+        for tap in range(3):
+            cell, read = divmod(pixel + tap - 1, 2)
+            at[pixel, tap, read, cell + 1] = 1
+    at = at.to(kernel)
+    return torch.einsum("oiyx,aypv,cxqw->acopqivw", kernel, at, at).flatten(3, 5).flatten(0, 2)
+
+
 def resizing_kernel(kernel: Tensor) -> Tensor:
     """Nearest upsampling by two and then `kernel`, (O, I, 3, 3): from places to cells of 2x2,
     (4 O, I, 3, 3). A border that is reflected after the upsampling is one repeated before it."""

@@ -16,7 +16,7 @@ from export.models.cells import (
     shuffled_kernel,
     to_cells,
 )
-from export.models.padding import reflect_pad
+from export.models.padding import padded, reflect_pad
 from export.models.pixels import to_pixels, to_unit
 
 CELL = 4
@@ -77,19 +77,19 @@ class ManyStyle(nn.Module):
         x = self.encoder(x)
         x = functional.relu(_normalised(x, next(affine), next(affine)))
         for first, second in _pairs(self.residual):
-            y = first(_padded(x, "reflect"))
+            y = first(padded(x, "reflect"))
             y = functional.relu(_normalised(y, next(affine), next(affine)))
-            y = second(_padded(y, "reflect"))
+            y = second(padded(y, "reflect"))
             x = x + _normalised(y, next(affine), next(affine))
         # To half the resolution by a resize convolution, and to pixels by depth-to-space and a
         # blur: by depth-to-space alone its cells would show as a grid. Each place of a cell is
         # normalised for itself.
         kernel, bias = resizing_kernel(self.decoder.weight), _bias(self.decoder)
-        x = functional.conv2d(_padded(x, "replicate"), kernel, bias.repeat(4))
+        x = functional.conv2d(padded(x, "replicate"), kernel, bias.repeat(4))
         x = functional.relu(_normalised(x, next(affine).repeat(1, 4), next(affine).repeat(1, 4)))
         kernel = shuffled_kernel(self.shuffle.weight, self.smooth.weight)
         bias = shuffled_bias(_bias(self.shuffle), self.smooth.weight, _bias(self.smooth))
-        return 0.5 + functional.conv2d(_padded(x, "replicate"), kernel, bias)
+        return 0.5 + functional.conv2d(padded(x, "replicate"), kernel, bias)
 
 
 def _pairs(layers: nn.ModuleList) -> Iterator[tuple[nn.Module, nn.Module]]:
@@ -99,12 +99,6 @@ def _pairs(layers: nn.ModuleList) -> Iterator[tuple[nn.Module, nn.Module]]:
 def _bias(convolution: nn.Conv2d) -> Tensor:
     assert convolution.bias is not None
     return convolution.bias
-
-
-def _padded(x: Tensor, mode: str) -> Tensor:
-    """With a border of one."""
-    with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
-        return functional.pad(x, (1, 1, 1, 1), mode)
 
 
 def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

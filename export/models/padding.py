@@ -6,6 +6,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def reflected_index(size: int, before: int, after: int) -> Tensor:
@@ -35,3 +36,9 @@ def reflect_pad(x: Tensor, border: int, multiple: int) -> Tensor:
     rows = reflected_index(height, border, border + whole_height - height)
     columns = reflected_index(width, border, border + whole_width - width)
     return x.index_select(-2, rows.to(x.device)).index_select(-1, columns.to(x.device))
+
+
+def padded(x: Tensor, mode: str) -> Tensor:
+    """(N, C, H, W) with a border of one, "reflect" or "replicate"."""
+    with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
+        return functional.pad(x, (1, 1, 1, 1), mode)

@@ -1,24 +1,17 @@
 """Whitening and coloring transforms: Li et al., Universal Style Transfer via Feature Transforms
-(NIPS 2017). An encoder that is a VGG up to a level, and for each level a decoder that is its mirror
-image. What is done to the features in between is a matrix that the runtime makes
-(engines/wct.py), of the statistics that the graph gives it."""
+(NIPS 2017). For each level of a VGG an encoder to its features and a decoder back. What is done to
+the features in between is a matrix that the runtime makes (engines/wct.py), of the statistics that
+the graph gives it."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.loss_network import IMAGENET_MEAN, IMAGENET_STD, LossNetwork
-from export.models.padding import reflect_pad
+from export.loss_network import LossNetwork
+from export.models.cells import from_cells, to_cells
+from export.models.padding import padded, reflect_pad
 from export.models.pixels import to_pixels, to_unit
 
 LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-COMPACT = (16, 32, 64, 128, 128)
-"""Channels by block: a quarter of VGG-19's, so a sixteenth of its parameters, as in Collaborative
-Distillation (Wang et al., CVPR 2020)."""
-
-VGG19 = (2, 2, 4, 4, 1)
-"""Convolutions by block, to conv5_1."""
 
 
 def number(level: str) -> int:
@@ -26,27 +19,33 @@ def number(level: str) -> int:
     return int(level[len("relu")])
 
 
-def compact_encoder() -> LossNetwork:
-    """VGG-19 to relu5_1 with the channels of COMPACT, to be trained.
+class Autoencoder(nn.Module):
+    """Of one level: an encoder to its features and a decoder back.
 
-    It pools by means: which of four places has the maximum changes with every small motion, and
-    whitening makes flicker of that.
+    Both work on cells of `side` x `side` pixels (export/models/cells.py), of RGB, about 0..1.
     """
-    weights = {
-        "conv0.weight": torch.diag(1 / IMAGENET_STD).reshape(3, 3, 1, 1),
-        "conv0.bias": -IMAGENET_MEAN / IMAGENET_STD,
-    }
-    inputs = 3
-    for block, (width, count) in enumerate(zip(COMPACT, VGG19, strict=True), start=1):
-        for index in range(1, count + 1):
-            weight = torch.empty(width, inputs, 3, 3)
-            weights[f"conv{block}_{index}.weight"] = nn.init.kaiming_normal_(weight)
-            weights[f"conv{block}_{index}.bias"] = torch.zeros(width)
-            inputs = width
-    encoder = LossNetwork(weights, LEVELS, padding="reflect", pool=functional.avg_pool2d)
-    encoder.requires_grad_(True)
-    encoder.convolutions["conv0"].requires_grad_(False)
-    return encoder
+
+    level: str
+    side: int
+    channels: int
+    """Of the features."""
+
+    def encode(self, cells: Tensor) -> Tensor:
+        """Cells as frames lie, (N, H / side, W / side, side * side * 3), to features
+        (N, C, H / s, W / s), where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1."""
+        raise NotImplementedError
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Features to cells as convolutions give them, (N, side * side * 3, H / side, W / side)."""
+        raise NotImplementedError
+
+    def features(self, rgb: Tensor) -> Tensor:
+        """Of pictures (N, 3, H, W), whose sides are multiples of `s`."""
+        return self.encode(to_cells(rgb.permute(0, 2, 3, 1), self.side))
+
+    def picture(self, features: Tensor) -> Tensor:
+        """(N, 3, H, W) of them."""
+        return from_cells(self.decode(features), self.side).permute(0, 3, 1, 2)
 
 
 class Decoder(nn.Module):
@@ -77,14 +76,33 @@ class Decoder(nn.Module):
         for name, convolution in self.convolutions.items():
             if until is not None and name == until.replace("relu", "conv"):
                 break
-            with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
-                x = functional.pad(x, (1, 1, 1, 1), "reflect")
-            x = convolution(x)
+            x = convolution(padded(x, "reflect"))
             if name != "conv1_1":
                 x = functional.relu(x)
             if name.endswith("_1") and name != "conv1_1":  # there the encoder has a pooling
                 x = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
         return x
+
+
+class VggAutoencoder(Autoencoder):
+    """As published: a VGG up to a level, which all levels can share, and its mirror image."""
+
+    side = 1
+
+    def __init__(self, encoder: LossNetwork, level: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = Decoder(encoder, level)
+        self.level = level
+        self.channels = encoder.channels(level)
+
+    def encode(self, cells: Tensor) -> Tensor:
+        features: Tensor = self.encoder(cells.permute(0, 3, 1, 2), (self.level,))[self.level]
+        return features
+
+    def decode(self, features: Tensor) -> Tensor:
+        cells: Tensor = self.decoder(features)
+        return cells
 
 
 class LevelGraph(nn.Module):
@@ -96,21 +114,18 @@ class LevelGraph(nn.Module):
     of mask * (transform @ (f - center) + shift), with center and shift (R, C).
     """
 
-    def __init__(self, encoder: LossNetwork, decoder: Decoder, level: str) -> None:
+    def __init__(self, net: Autoencoder) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
-        self.level = level
-        self.channels = encoder.channels(level)
-        # Twice the encoder's stride: a side of one feature could not be reflected.
-        self.multiple = 2 ** number(level)
+        self.net = net
+        # Twice the features' stride: a side of one feature could not be reflected.
+        self.multiple = 2 ** number(net.level)
 
     def forward(
         self, frame: Tensor, transform: Tensor, center: Tensor, shift: Tensor, masks: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         height, width = frame.shape[1], frame.shape[2]
-        rgb = to_unit(frame.permute(0, 3, 1, 2))
-        x = self.encoder(reflect_pad(rgb, 0, self.multiple), (self.level,))[self.level]
+        whole = reflect_pad(frame.permute(0, 3, 1, 2), 0, self.multiple).permute(0, 2, 3, 1)
+        x = self.net.encode(to_unit(to_cells(whole, self.net.side)))
         n, c, h, w = x.shape
         flat = x.reshape(n, 1, c, h * w)
         parts = functional.interpolate(masks[None], (h, w), mode="bilinear", align_corners=False)
@@ -118,9 +133,9 @@ class LevelGraph(nn.Module):
         mean, covariance = statistics(flat[:, 0], parts[0])
         colored = transform @ (flat - center[..., None]) + shift[..., None]
         colored = (colored * parts).sum(dim=1).reshape(n, c, h, w)
-        painted = self.decoder(colored)[..., :height, :width]
-        stylized = to_pixels(painted).permute(0, 2, 3, 1)
-        return stylized, mean, covariance
+        # Pixels become places while they are bytes, which is less to move.
+        painted = from_cells(to_pixels(self.net.decode(colored)), self.net.side)
+        return painted[:, :height, :width], mean, covariance
 
 
 def statistics(features: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
