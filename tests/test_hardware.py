@@ -315,7 +315,7 @@ def test_without_a_card_the_processor_encodes_and_it_is_said(
 # With a card.
 
 
-def test_real_card_decodes_as_the_processor_does(cuda: None, tmp_path: Path) -> None:
+def test_cuda_decodes_as_the_processor_does(cuda_codecs: None, tmp_path: Path) -> None:
     for codec, kind in (("libx264", "yuv420p"), ("libx265", "yuv420p10le")):
         recipe = Recipe(size=(256, 192), pts=VARIABLE.pts, codec=codec, pixel_format=kind)
         clip = make_clip(tmp_path / f"{codec}.mp4", recipe)
@@ -328,7 +328,7 @@ def test_real_card_decodes_as_the_processor_does(cuda: None, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc"])
-def test_real_card_encodes(cuda: None, painted: Callable[..., Any], codec: str) -> None:
+def test_cuda_encodes(cuda_codecs: None, painted: Callable[..., Any], codec: str) -> None:
     problem = encoder_problem(codec, Encoding(codec).options(codec), "yuv420p", 256, 192)
     if problem is not None:  # the cards of data centres have none
         pytest.skip(f"this card does not encode: {problem}")
