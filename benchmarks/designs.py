@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="frames of each design and size")
     parser.add_argument("--sizes", type=int, default=len(SIZES), help="how many, from the smallest")
     options = parser.parse_args()
-    print(f"{machine.cpu()}\n{machine.packages()}, torch {torch.__version__}\n")
+    print(f"{machine.hardware()}\n{machine.packages()}, torch {torch.__version__}\n")
     sizes = SIZES[: options.sizes]
     times = [_race(dict(_designs(size)), size, options.rounds) for size in sizes]
     print("| design | " + " | ".join(f"{w}x{h}, ms" for w, h in sizes) + " | beside PyTorch |")

@@ -53,7 +53,7 @@ def main() -> None:
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     image = read_still(options.photo).image
     with open_engine(style, transfer=Transfer(options.levels, options.alpha)) as engine:
-        print(f"{machine.cpu()}\n{machine.packages()}, torch {torch.__version__}")
+        print(f"{machine.hardware()}\n{machine.packages()}, torch {torch.__version__}")
         print(f"{style} by {describe(engine)}; optimisation with {Path(options.network).stem}\n")
         print("| side | net, ms | iteration, ms | ", end="")
         print(" | ".join(f"beside {count}" for count in ITERATIONS), "| published |")

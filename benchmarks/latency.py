@@ -62,7 +62,9 @@ def main() -> None:
     with Observed(options.style, promise, seconds, director) as session:
         where = session.run()
         status, samples = session.status(), session.samples
-    print(f"{machine.cpu()}\n{machine.packages()}\n{options.style}, {status.engine}, {where}\n")
+    print(
+        f"{machine.hardware()}\n{machine.packages()}\n{options.style}, {status.engine}, {where}\n"
+    )
     print("| from, s | age p50, ms | p95 | p99 | fps | longest gap, ms | network's width |")
     print("|---|---|---|---|---|---|---|")
     for row in range(ROWS):

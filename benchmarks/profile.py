@@ -57,7 +57,7 @@ def main() -> None:
     total_s = sum(layer.seconds for layer in layers)
     operations_per_s, bytes_per_s = product_rate(), copy_rate()
     width, height = options.size
-    print(f"{machine.cpu()}\n{machine.packages()}\n{card.path.stem}, {width}x{height}\n")
+    print(f"{machine.hardware()}\n{machine.packages()}\n{card.path.stem}, {width}x{height}\n")
     print(
         f"A matrix product: {operations_per_s / 1e9:.0f} GFLOP/s; "
         f"a copy: {bytes_per_s / 1e9:.1f} GB/s\n"

@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--minutes", type=int, default=15)
     options = parser.parse_args()
-    print(f"{machine.cpu()}\n{machine.packages()}\n")
+    print(f"{machine.hardware()}\n{machine.packages()}\n")
     print(
         "| minute | memory, MiB | Python's threads | all threads | open files "
         "| age p50, ms | p95 | fps | longest gap, ms |"

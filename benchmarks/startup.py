@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--starts", type=int, default=5)
     options = parser.parse_args()
-    print(f"{machine.cpu()}\n{machine.packages()}\n{options.style}\n")
+    print(f"{machine.hardware()}\n{machine.packages()}\n{options.style}\n")
     print("| start | picture on the screen, s | painted, s |")
     print("|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, nargs="+", required=True)
     parser.add_argument("--alpha", type=float, default=0.8)
     options = parser.parse_args()
-    print(f"{machine.cpu()}\n{machine.packages()}\n")
+    print(f"{machine.hardware()}\n{machine.packages()}\n")
     photos = [read_picture(path) for path in list_photos(options.photos)]
     picture = read_picture(options.picture)
     with open_engine(options.model) as engine:

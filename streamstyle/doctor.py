@@ -33,7 +33,7 @@ SIDE = 256  # pixels of the frame that each engine has to paint
 
 def examine() -> Iterator[str]:
     """Lines for the user, as they become known."""
-    yield f"machine: {machine.cpu()}"
+    yield f"machine: {machine.hardware()}"
     yield f"packages: {machine.packages()}"
     try:
         load_opencv()

@@ -2,21 +2,32 @@
 
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CPU_FEATURES = {
+    "amx_fp16": "AMX float16",
     "amx_bf16": "AMX bfloat16",
+    "amx_int8": "AMX int8",
+    "avx512_fp16": "AVX-512 float16",
     "avx512_bf16": "AVX-512 bfloat16",
+    "avx512_vnni": "AVX-512 VNNI",
     "avx512f": "AVX-512",
+    "avx_vnni": "AVX VNNI",
     "avx2": "AVX2",
     "asimd": "NEON",
 }
-"""What decides how fast an engine is, by /proc/cpuinfo's names, the best first."""
+"""What decides how fast an engine is, by /proc/cpuinfo's names."""
+
+
+def hardware() -> str:
+    """Such as "AMD EPYC, 2 cores, AVX2, 25 GB; NVIDIA H100 80GB HBM3, 81559 MiB, driver 580.65"."""
+    return "; ".join([", ".join([cpu(), *_memory()]), *_gpus()])
 
 
 def cpu() -> str:
-    """Such as "AMD EPYC, 2 cores, AVX-512 bfloat16"."""
+    """Such as "AMD EPYC, 2 cores, AVX-512 bfloat16, AVX-512, AVX2"."""
     name, flags = platform.processor() or platform.machine(), set[str]()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -24,8 +35,8 @@ def cpu() -> str:
         values = {key.strip(): value.strip() for key, _, value in reversed(fields)}
         name = values.get("model name", name)
         flags = set(values.get("flags", values.get("Features", "")).split())
-    best = next((text for flag, text in _CPU_FEATURES.items() if flag in flags), None)
-    return ", ".join([name, f"{cores()} cores", *([best] if best else [])])
+    features = [text for flag, text in _CPU_FEATURES.items() if flag in flags]
+    return ", ".join([name, f"{cores()} cores", *features])
 
 
 def cores() -> int:
@@ -35,8 +46,9 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def packages() -> str:
-    """Versions of what the work is done with; what is not installed is left out."""
+def packages(*others: str) -> str:
+    """Versions of what the work is done with, and of `others`; what is not installed is left
+    out."""
     names = (
         "openvino",
         "onnxruntime",
@@ -47,9 +59,26 @@ def packages() -> str:
         "opencv-python",
     )
     found = []
-    for name in names:
+    for name in (*names, *others):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
     return ", ".join([f"Python {platform.python_version()}", *found])
+
+
+def _memory() -> list[str]:
+    if not hasattr(os, "sysconf"):  # Windows
+        return []
+    return [f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"]
+
+
+def _gpus() -> list[str]:
+    """NVIDIA's, as nvidia-smi tells; none where it is missing or fails."""
+    query = "nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader"
+    try:
+        told = subprocess.run(query.split(), capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    lines = [line.rsplit(", ", 2) for line in told.stdout.splitlines()]
+    return [f"{name}, {memory}, driver {driver}" for name, memory, driver in lines]
