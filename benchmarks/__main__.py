@@ -8,7 +8,9 @@ from engines import EngineError
 from export.errors import ExportError
 from streamstyle.errors import UserError
 
-SHARED = {"__init__", "__main__", "observed", "peers", "warping"}
+SHARED = {
+    "__init__", "__main__", "observed", "peers", "plots", "table", "torch_peers", "warping", "ways",
+}  # fmt: skip
 """Modules that measure nothing by themselves."""
 
 

@@ -1,136 +1,234 @@
-"""Frames per second by resolution, of our engines and of other ways to run the same network:
-python -m benchmarks fps
+"""Frames per second by resolution, of our engines in each precision and of other ways to run the
+same network: python -m benchmarks fps
 
-All ways take turns frame by frame, so that a machine that is busy for a while favours none. Each is
-first seen to paint the same picture. Its memory is the largest that a process of its own had by the
-time it had painted two frames. Last comes a video file painted into another.
+Each way is a process of its own, first seen to paint the same picture as the first one. They take
+turns, so that a machine that is busy for a while favours none. Memory is the CPU's, the largest
+that the process had by the end, with its libraries and a frame; OpenCV's has PyTorch in it, by
+which its model is written. Then comes a video file painted into another, by our fastest way; and
+after all sizes a live session, by the engine that it takes by itself.
+
+With --json, what is measured is kept after each size, as Markdown too, and the same command goes on
+with the sizes that are missing.
 """
 
 import argparse
-import json
-from collections.abc import Callable, Iterator
+import sys
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import peer_memory, peers
-from engines import Engine, Frames
+from benchmarks.observed import PATTERN as LIVE_PATTERN
+from benchmarks.observed import Observed
+from benchmarks.plots import check_matplotlib, write_plots
+from benchmarks.table import Live, Row, Table, read_table, write_table
+from benchmarks.ways import Way, WayError, Worker, in_a_line, ways
+from engines import Frames
 from streamstyle import machine
-from streamstyle.bench import (
-    Contestant,
-    Paint,
-    end_to_end,
-    engine_memory,
-    in_new_process,
-    moving_frames,
-    open_candidates,
-    race,
-)
+from streamstyle.bench import PATTERN, Size, check_size, end_to_end, moving_frames, race
+from streamstyle.errors import UserError
+from streamstyle.limited import limited
+from streamstyle.live.governor import Promise
 from streamstyle.options import add_style, size_of
-from streamstyle.paint import describe
-from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, read_style
+from streamstyle.sinks.files import check_target
+from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, open_engine, read_style
 
 SIZES = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080), (3840, 2160))
 
 FRAMES = 5
-"""Of a moving pattern, again and again."""
+"""Of a moving clip, again and again."""
+
+LONGEST_S = 10.0
+"""A way that would take longer for a frame is left out: with the warm-up it would be minutes."""
 
 ALIKE_DB = 25.0
-"""PSNR to the first engine, below which a way paints another picture; bfloat16 has about 50."""
+"""PSNR to the first way, below which one paints another picture; bfloat16 has about 50."""
 
 REFERENCE = "PyTorch on cpu in float32"
 """What the others are set beside."""
 
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Row:
-    """Of the table; what was not measured is None."""
-
-    size: str
-    way: str
-    fps: float
-    ms: float | None = None
-    ms_95: float | None = None
-    ms_99: float | None = None
-    mb: float | None = None
-    beside: float | None = None
-
-    def __str__(self) -> str:
-        numbers = [(self.fps, ".1f"), (self.ms, ".1f"), (self.ms_95, ".1f"), (self.ms_99, ".1f")]
-        numbers += [(self.mb, ".0f"), (self.beside, ".2f")]
-        cells = ["" if number is None else format(number, how) for number, how in numbers]
-        return f"| {' | '.join([self.size, self.way, *cells])} |"
+LIVE_SECONDS = 20.0
 
 
 def main() -> None:
-    """Print a Markdown table, and write it as JSON if asked to."""
+    """Print a Markdown table, and write files if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_style(parser, CLASSIC_STYLE)
     parser.add_argument("--sizes", type=size_of, nargs="+", default=SIZES, metavar="WxH")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each way and size")
+    parser.add_argument("--clip", default=PATTERN, help="a video to paint (default %(default)s)")
     parser.add_argument("--no-peers", action="store_true", help="our engines only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="to write the figures into")
+    parser.add_argument("--no-live", action="store_true", help="no live session")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="to keep the figures in")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="an earlier one of --json")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="to draw into")
     options = parser.parse_args()
+    sizes = sorted(set(options.sizes), key=lambda size: (size[0] * size[1], size))
+    for size in sizes:
+        check_size(size)
+    if options.json is not None:
+        check_target(options.json, overwrite=True)
+    if options.plots is not None:
+        check_matplotlib()
+    earlier = None if options.compare is None else read_table(options.compare)
     style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
     transfer = Transfer(options.levels, options.alpha)
-    about = {"machine": machine.cpu(), "packages": machine.packages(), "style": style}
-    print("\n".join(about.values()) + ", one frame at a time\n")
+    runners = list(ways(style, transfer, not options.no_peers))
+    table = _begun(options, style, transfer, runners)
+
+    def keep() -> None:
+        if options.json is not None:
+            write_table(table, options.json, earlier)
+
+    print("\n".join([table.head, *map(str, table.rows)]), flush=True)
+    try:
+        for size in sizes:
+            if table.has(_name(size)):
+                continue
+            rows = measured(table, runners, size)
+            rows += _file_to_file(table, transfer, runners, rows, size)
+            table.add(rows)
+            print("\n".join(map(str, rows)), flush=True)
+            keep()
+        if table.live is None and not options.no_live:
+            table.live = watched(style)
+    except KeyboardInterrupt:
+        kept = "" if options.json is None else f"; {options.json} has the sizes so far"
+        print(f"interrupted{kept}", file=sys.stderr)
+        sys.exit(130)
+    keep()
+    print(table.tail(earlier), end="")
+    if options.plots is not None:
+        write_plots(table, options.plots)
+
+
+def _begun(
+    options: argparse.Namespace, style: str, transfer: Transfer, runners: list[Way]
+) -> Table:
+    """What --json has of this table, or an empty one."""
+    table = Table(
+        machine.hardware(),
+        machine.packages("torch"),
+        style,
+        list(transfer.levels),
+        transfer.alpha,
+        read_style(style, transfer)[0].sha256,
+        options.clip,
+        options.seconds,
+        [way.name for way in runners],
+    )
+    if options.json is None or not options.json.exists():
+        return table
+    begun = read_table(options.json)
+    if differences := table.differences(begun):
+        raise UserError(
+            f"{options.json} is a table with another {' and '.join(differences)}; remove it, or "
+            "give another file"
+        )
+    return begun
+
+
+def measured(table: Table, runners: list[Way], size: Size) -> list[Row]:
+    """A row for each way."""
+    name = _name(size)
+    frames = moving_frames(size, FRAMES, table.clip)
+    left_out: dict[str, str] = {}
+    workers: list[Worker] = []
+    wanted: Frames | None = None
     with ExitStack() as stack:
-        engines = [stack.enter_context(engine) for engine in open_candidates(style, transfer)]
-        print("| size | way | fps | ms | 95 % | 99 % | MB | times PyTorch |\n" + "|---" * 8 + "|")
-        rows = []
-        for size in options.sizes:
-            measured = _measured(engines, style, transfer, size, options)
-            for row in measured:
-                rows.append(row)
-                print(row, flush=True)
-    if options.json is not None:
-        table = {**about, "rows": [asdict(row) for row in rows]}
-        options.json.write_text(json.dumps(table, indent=1) + "\n")
+        for way in runners:
+            predicted_s = table.predicted_s(way.name, size[0] * size[1])
+            if predicted_s > LONGEST_S:
+                left_out[way.name] = f"left out, a frame would take about {predicted_s:.0f} s"
+                continue
+            worker = stack.enter_context(Worker(way, size))
+            try:
+                painted = worker.paint(frames[0])
+                wanted = painted if wanted is None else wanted
+                check_alike(painted, wanted)
+            except WayError as error:
+                left_out[way.name] = str(error)
+                worker.close()  # what it holds is room for the others
+            else:
+                workers.append(worker)
+        race(workers, frames, table.seconds)
+    left_out |= {worker.name: worker.failure for worker in workers if worker.failure}
+    raced = {worker.name: worker for worker in workers if not worker.failure}
+    reference = raced.get(REFERENCE)
+    rows = []
+    for way in runners:
+        ours = way.ours is not None
+        if way.name in left_out:
+            rows.append(Row(name, way.name, note=left_out[way.name], ours=ours))
+            continue
+        worker = raced[way.name]
+        percentiles_ms = tuple(round(ms, 3) for ms in worker.milliseconds(*range(101)))
+        times = None if reference is None else worker.fps / reference.fps
+        ms, ms_95, ms_99 = worker.milliseconds(50, 95, 99)
+        rows.append(
+            Row(
+                name,
+                way.name,
+                worker.fps,
+                ms,
+                ms_95,
+                ms_99,
+                worker.mb,
+                times,
+                ours=ours,
+                percentiles_ms=percentiles_ms,
+            )
+        )
+    return rows
 
 
-def _measured(
-    engines: list[Engine], style: str, transfer: Transfer, size: Size, options: argparse.Namespace
-) -> Iterator[Row]:
-    frames = moving_frames(size, FRAMES)
-    ways: dict[str, Paint] = {}
-    memory: dict[str, Callable[[], float]] = {}
-    for engine in engines:
-        name = describe(engine)
-        at = (engine.backend, engine.device.lower(), size)
-        ways[name] = engine.paint
-        memory[name] = partial(in_new_process, engine_memory, style, transfer, *at)
-    makers = {} if options.no_peers else peers(*read_style(style, transfer), size)
-    for name, make in makers.items():
-        try:
-            ways[name] = make()
-            _check_alike(ways[name](frames[0]), engines[0].paint(frames[0]))
-        except Exception as error:  # whatever a library raises, the others are measured
-            ways.pop(name, None)
-            words = str(error).strip().splitlines() or [type(error).__name__]
-            print(f"| {size[0]}x{size[1]} | {name}: {words[0][:120]} | | | | | | |")
-        memory[name] = partial(in_new_process, peer_memory, style, transfer, size, name)
-    contestants = [Contestant(name, paint) for name, paint in ways.items()]
-    race(contestants, frames, options.seconds)
-    fps = {contestant.name: contestant.fps for contestant in contestants}
-    for contestant in contestants:
-        name = contestant.name
-        beside = fps[name] / fps[REFERENCE] if REFERENCE in fps else None
-        ms, ms_95, ms_99 = contestant.milliseconds(50, 95, 99)
-        mb = memory[name]()
-        yield Row(f"{size[0]}x{size[1]}", name, fps[name], ms, ms_95, ms_99, mb, beside)
-    fastest = max(engines, key=lambda engine: fps[describe(engine)])
-    through, alone = end_to_end(fastest, size, options.seconds)
-    way = f"file to file, {through / alone:.0%} of {describe(fastest)} alone"
-    yield Row(f"{size[0]}x{size[1]}", way, through)
+def _file_to_file(
+    table: Table, transfer: Transfer, runners: list[Way], rows: list[Row], size: Size
+) -> list[Row]:
+    """A row for our fastest way, if there is one."""
+    fps = {row.way: row.fps for row in rows if row.ours and row.fps is not None}
+    if not fps:
+        return []
+    fastest = next(way for way in runners if way.name == max(fps, key=lambda name: fps[name]))
+    assert fastest.ours is not None
+    row = Row(_name(size), "file to file")
+    try:
+        with limited(open_engine(table.style, *fastest.ours, transfer)) as engine:
+            through, alone = end_to_end(engine, size, table.seconds, table.clip)
+    except Exception as error:  # the sizes that are to come are measured
+        return [replace(row, note=in_a_line(error))]
+    return [replace(row, fps=through, note=f"{through / alone:.0%} of {fastest.name} alone")]
 
 
-def _check_alike(painted: Frames, wanted: Frames) -> None:
+def watched(style: str) -> Live | None:
+    """None if nothing was shown."""
+    with Observed(style, Promise(), LIVE_SECONDS, lambda _session: None) as session:
+        where = session.run()
+        status, samples = session.status(), session.samples
+    if not samples:
+        return None
+    age_ms, age_ms_95, age_ms_99 = np.percentile([s.age_ms for s in samples], (50, 95, 99)).tolist()
+    came = samples[-1].index - samples[0].index + 1
+    widths = [s.width for s in samples]
+    return Live(
+        f"{LIVE_PATTERN}, {where}",
+        status.engine,
+        len(samples) / LIVE_SECONDS,
+        age_ms,
+        age_ms_95,
+        age_ms_99,
+        1 - len(samples) / came,
+        (min(widths), max(widths)),
+    )
+
+
+def check_alike(painted: Frames, wanted: Frames) -> None:
+    """Raises WayError if these are two pictures."""
     error = float(np.mean((painted.astype(np.float32) - wanted) ** 2))
     if error > 255**2 / 10 ** (ALIKE_DB / 10):
-        raise ValueError("it paints another picture")
+        raise WayError("it paints another picture")
+
+
+def _name(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

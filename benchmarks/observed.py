@@ -30,6 +30,8 @@ class Sample:
     """Of a frame when it was shown."""
     width: int
     """At which the network worked."""
+    index: int
+    """Of the frame among those that came."""
 
 
 class Observed(LiveSession):
@@ -58,7 +60,7 @@ class Observed(LiveSession):
         super().was_shown(frame)
         if self.elapsed_s > 0:
             age_ms = (now_s() - frame.captured_at_s) * 1000
-            self.samples.append(Sample(self.elapsed_s, age_ms, self.size[0]))
+            self.samples.append(Sample(self.elapsed_s, age_ms, self.size[0], frame.index))
             self._each(self)
 
     def run(self) -> str:

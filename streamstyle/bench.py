@@ -1,17 +1,15 @@
 """Frames per second on this machine: each engine alone, in one run, and a video end to end."""
 
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from fractions import Fraction
-from multiprocessing import get_context
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from engines import MIN_SIDE, Engine, EngineError, Frames
+from engines import MIN_SIDE, PRECISIONS, Engine, EngineError, Frames
 from streamstyle import machine
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
@@ -28,25 +26,48 @@ from streamstyle.timing import now_s
 REFERENCE = ("onnxruntime", "cpu")
 """What the others are set beside, as it is what a program that just loads an ONNX file gets."""
 
-CANDIDATES = (("openvino", "cpu"), REFERENCE, ("onnxruntime", "cuda"))
-"""Backends and devices to compare, where they run."""
+CANDIDATES = (("openvino", "cpu"), REFERENCE, ("onnxruntime", "cuda"), ("tensorrt", "cuda"))
+"""Backends and devices to compare, in each precision, where they run."""
 
-MAX_CLIP = 250
-"""Frames of the clip painted end to end, at most."""
+PATTERN = f"{PREFIX}mandelbrot"
+"""What is painted unless a clip is given."""
+
+CLIP_FRAMES = (10, 250)
+"""Of the clip painted end to end, at least and at most."""
 
 WARM_UP = 2  # frames of each engine that are not counted
 
+MIN_FRAMES = 3
+"""That are counted, however long they take."""
+
+Size = tuple[int, int]
+"""(width, height) in pixels."""
 
 Paint = Callable[[Frames], Frames]
 
 
-@dataclass
 class Contestant:
     """A way to paint a frame, and how long it took each time."""
 
-    name: str
-    paint: Paint
-    seconds: list[float] = field(default_factory=list)
+    def __init__(self, name: str, paint: Paint) -> None:
+        self.name = name
+        self.seconds: list[float] = []
+        self._paint = paint
+        self._spent_s = 0.0
+
+    def timed(self, frames: Frames) -> float:
+        """Seconds that it takes."""
+        started_at_s = now_s()
+        self._paint(frames)
+        return now_s() - started_at_s
+
+    def turn(self, frames: Frames) -> None:
+        self.seconds.append(self.timed(frames))
+        self._spent_s += self.seconds[-1]
+
+    def progress(self, seconds: float) -> float:
+        """1 when it has had `seconds` and MIN_FRAMES."""
+        return min(1.0, self._spent_s / seconds, len(self.seconds) / MIN_FRAMES)
 
     @property
     def fps(self) -> float:
@@ -57,15 +78,12 @@ class Contestant:
         return values
 
 
-def bench(
-    style: str | Path, size: tuple[int, int], seconds: float, transfer: Transfer = Transfer()
-) -> None:
-    """Print a Markdown table: engines taking turns, frame by frame, for `seconds` each, so that a
-    machine that is busy for a while favours none; then a video through the fastest one."""
+def bench(style: str | Path, size: Size, seconds: float, transfer: Transfer = Transfer()) -> None:
+    """Print a Markdown table: engines taking turns for `seconds` each, then a video through the
+    fastest one."""
     width, height = size
-    if min(size) < MIN_SIDE:
-        raise UserError(f"a size is at least {MIN_SIDE}x{MIN_SIDE}, got {width}x{height}")
-    print(f"{machine.cpu()}\n{machine.packages()}\n")
+    check_size(size)
+    print(f"{machine.hardware()}\n{machine.packages()}\n")
     with ExitStack() as stack:
         engines = [stack.enter_context(e) for e in open_candidates(style, transfer)]
         print(f"{engines[0].card.path.stem}, {width}x{height}, one frame at a time\n")
@@ -90,82 +108,67 @@ def bench(
         )
 
 
+def check_size(size: Size) -> None:
+    if min(size) < MIN_SIDE:
+        raise UserError(f"a size is at least {MIN_SIDE}x{MIN_SIDE}, got {size[0]}x{size[1]}")
+
+
 def open_candidates(style: str | Path, transfer: Transfer = Transfer()) -> Iterator[Engine]:
-    """The engines of CANDIDATES that run here."""
+    """The engines of CANDIDATES that run here, in each precision that they can."""
     opened = 0
     for backend, device in CANDIDATES:
-        try:
-            engine = limited(open_engine(style, backend, device, transfer=transfer))
-        except EngineError as error:
-            print(f"{backend} on {device} is left out: {error}\n")
-            continue
-        opened += 1
-        yield engine
+        for precision in PRECISIONS:
+            try:
+                engine = limited(open_engine(style, backend, device, precision, transfer))
+            except EngineError as error:
+                if precision == PRECISIONS[0]:  # in which every backend can, if it runs here
+                    print(f"{backend} on {device} is left out: {error}")
+                    break
+                print(f"{backend} on {device} in {precision} is left out: {error}")
+                continue
+            opened += 1
+            yield engine
+    print()
     if not opened:
         raise UserError("no engine runs here; see streamstyle doctor")
 
 
-def race(contestants: list[Contestant], frames: list[Frames], seconds: float) -> None:
-    """Time each contestant on one frame in turn, until all have had `seconds`."""
+def race(contestants: Sequence[Contestant], frames: list[Frames], seconds: float) -> None:
+    """Time each contestant until it has had `seconds`, and MIN_FRAMES. The turn is always that of
+    the one with the least behind it, so that a machine that is busy for a while favours none, and
+    a slow one does not make the others paint as long as it does."""
+    if not seconds > 0:
+        raise UserError(f"a time to measure is more than 0 s, got {seconds}")
     for contestant in contestants:
         for _ in range(WARM_UP):
-            contestant.paint(frames[0])
-    turn = 0
-    while any(sum(contestant.seconds) < seconds for contestant in contestants):
-        frame = frames[turn % len(frames)]
-        for contestant in contestants:
-            started_at_s = now_s()
-            contestant.paint(frame)
-            contestant.seconds.append(now_s() - started_at_s)
-        turn += 1
+            contestant.timed(frames[0])
+    while racing := [c for c in contestants if c.progress(seconds) < 1]:
+        contestant = min(racing, key=lambda c: c.progress(seconds))
+        contestant.turn(frames[len(contestant.seconds) % len(frames)])
 
 
-def moving_frames(size: tuple[int, int], count: int = 25) -> list[Frames]:
-    """The first second of a pattern, each (1, H, W, 3)."""
-    with open_video(f"{PREFIX}mandelbrot", Clip(duration_seconds=Fraction(count, 25))) as source:
-        return [resized(frame.image, *size)[np.newaxis] for frame in source]
+def moving_frames(size: Size, count: int = 25, clip: str = PATTERN) -> list[Frames]:
+    """The first frames of a clip, at most `count`, each (1, H, W, 3)."""
+    with open_video(clip) as source:
+        return [resized(f.image, *size)[np.newaxis] for f in islice(source, count)]
 
 
-def in_new_process(function: Callable[..., float], *arguments: object) -> float:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
-
-
-def engine_memory(
-    style: str | Path, transfer: Transfer, backend: str, device: str, size: tuple[int, int]
-) -> float:
-    """MB that this process had at most, when it had painted two frames."""
-    with limited(open_engine(style, backend, device, transfer=transfer)) as engine:
-        return peak_after(engine.paint, size)
-
-
-def peak_after(paint: Paint, size: tuple[int, int]) -> float:
-    """MB that this process had at most, when `paint` has painted two frames."""
-    frame = np.zeros((1, size[1], size[0], 3), np.uint8)
-    for _ in range(2):
-        paint(frame)
-    status = Path("/proc/self/status")
-    if status.exists():  # where getrusage tells of the process that started this one, too
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
-    import resource  # which Windows lacks
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
-def end_to_end(engine: Engine, size: tuple[int, int], seconds: float) -> tuple[float, float]:
+def end_to_end(
+    engine: Engine, size: Size, seconds: float, clip: str = PATTERN
+) -> tuple[float, float]:
     """Frames per second of an encoded clip painted into another, and of the engine alone."""
     alone = Contestant(describe(engine), engine.paint)
-    race([alone], moving_frames(size), seconds)
+    race([alone], moving_frames(size, clip=clip), seconds)
     with tempfile.TemporaryDirectory() as folder:
-        clip, painted = Path(folder) / "clip.mp4", Path(folder) / "painted.mp4"
-        length = Fraction(min(MAX_CLIP, max(25, round(alone.fps * seconds))), 25)
-        with open_video(f"{PREFIX}mandelbrot", Clip(duration_seconds=length)) as source:
+        encoded, painted = Path(folder) / "clip.mp4", Path(folder) / "painted.mp4"
+        least, most = CLIP_FRAMES
+        length = Fraction(min(most, max(least, round(alone.fps * seconds))), 25)
+        with open_video(clip, Clip(duration_seconds=length)) as source:
             assert source.info.video is not None
 
             def scaled(frame: Frame) -> Frame:
                 return frame.with_image(resized(frame.image, *size))
 
-            Pipeline(source, scaled, VideoSink(clip, source.info.video, source.tracks)).run()
-        stats = paint_video(clip, painted, engine=engine).stats
+            Pipeline(source, scaled, VideoSink(encoded, source.info.video, source.tracks)).run()
+        stats = paint_video(encoded, painted, engine=engine).stats
     return stats.fps, alone.fps

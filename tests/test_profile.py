@@ -11,7 +11,7 @@ from torch.nn import functional  # noqa: E402
 from torch.overrides import TorchFunctionMode  # noqa: E402
 
 from benchmarks import profile  # noqa: E402
-from benchmarks.peers import graph_of  # noqa: E402
+from benchmarks.torch_peers import graph_of  # noqa: E402
 from engines.openvino_backend import core  # noqa: E402
 from streamstyle.styles import read_style  # noqa: E402
 

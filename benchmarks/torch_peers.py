@@ -1,0 +1,105 @@
+"""Other ways to run the nets that PyTorch can build, each as a program would that does not use our
+engines."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from engines import STYLE_WEIGHTS, Frames, ModelCard, Style
+from export.engine_file import FrameGraph, load_weights
+from export.models.many_style import ManyStyle
+from export.train import FAMILIES, TrainConfig
+from streamstyle.bench import Paint, Size
+from streamstyle.styles import Transfer, read_style
+
+
+def torch_peers(style: str, transfer: Transfer) -> dict[str, Callable[[Size], Paint]]:
+    """See `peers.peers`; none for a net that is not of PyTorch's families."""
+    card, _ = read_style(style, transfer)
+    if card.family not in FAMILIES:
+        return {}
+    makers: dict[str, Callable[[Size], Paint]] = {"OpenCV's dnn": partial(_opencv, style, transfer)}
+    lower = {"cpu": torch.bfloat16}
+    if torch.cuda.is_available():
+        lower["cuda"] = torch.float16
+    for device, low in lower.items():
+        on_device = partial(_torch, style, transfer, device)
+        for dtype in (torch.float32, low):
+            name = f"PyTorch on {device} in {str(dtype).removeprefix('torch.')}"
+            makers[name] = partial(on_device, dtype, False)
+        fastest = torch.float32 if device == "cpu" else low
+        makers[f"torch.compile on {device}"] = partial(on_device, fastest, True)
+    return makers
+
+
+def graph_of(card: ModelCard) -> FrameGraph:
+    """The net of an engine file in PyTorch."""
+    config = FAMILIES[card.family](**card.training.get("net", {}))  # none: as published by default
+    net = TrainConfig(card.styles, "", net=config).make_net()  # type: ignore[arg-type]
+    load_weights(net, card.path)
+    return FrameGraph(net).eval()
+
+
+def _weights(style: Style) -> torch.Tensor | None:
+    return torch.from_numpy(style[STYLE_WEIGHTS]) if style else None
+
+
+def _torch(
+    style: str,
+    transfer: Transfer,
+    device: str,
+    dtype: torch.dtype,
+    compiled: bool,
+    _size: Size,
+) -> Paint:
+    """Eager or compiled, in a lower precision by autocast, as PyTorch's documentation advises."""
+    card, inputs = read_style(style, transfer)
+    graph, weights = graph_of(card).to(device), _weights(inputs)
+    more = [] if weights is None else [weights.to(device)]
+    run = torch.compile(graph, dynamic=False) if compiled else graph
+    low = dtype != torch.float32
+
+    def paint(frames: Frames) -> Frames:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device, dtype=dtype if low else None, enabled=low),
+        ):
+            painted = run(torch.from_numpy(frames).to(device), *more)
+        array: Frames = painted.cpu().numpy()
+        return array
+
+    return paint
+
+
+def _opencv(style: str, transfer: Transfer, size: Size) -> Paint:
+    """It takes no uint8: the picture is made a blob and back by its own functions."""
+    import cv2
+
+    card, inputs = read_style(style, transfer)
+    net, weights = graph_of(card).net, _weights(inputs)
+    example = torch.zeros(1, 3, size[1], size[0])
+    if isinstance(net, ManyStyle):
+        assert weights is not None
+        example_inputs: tuple[torch.Tensor, ...] = (example, weights[None])
+    else:
+        example_inputs = (example,)
+    names = ["rgb", "style"][: len(example_inputs)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about torch's own code
+        program = torch.onnx.export(net, example_inputs, input_names=names, verbose=False)
+    assert program is not None
+    model = program.model_proto.SerializeToString()
+    loaded = cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
+    if weights is not None:
+        loaded.setInput(weights[None].numpy(), "style")
+
+    def paint(frames: Frames) -> Frames:
+        loaded.setInput(cv2.dnn.blobFromImages([*frames], 1 / 255), "rgb")
+        planes = loaded.forward().transpose(0, 2, 3, 1)
+        painted: Frames = np.clip(planes * 255, 0, 255).round().astype(np.uint8)
+        return painted
+
+    return paint

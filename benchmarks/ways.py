@@ -1,0 +1,145 @@
+"""Ways to paint a frame, each in a process of its own: none has the memory or the threads of
+another in it, and one that fails, or is killed, ends alone."""
+
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from benchmarks.peers import peers
+from engines import Frames
+from streamstyle.bench import Contestant, Paint, Size, open_candidates
+from streamstyle.closing import Closing
+from streamstyle.limited import limited
+from streamstyle.paint import describe
+from streamstyle.styles import Transfer, open_engine
+from streamstyle.timing import now_s
+
+Ours = tuple[str, str, str]
+"""Backend, device and precision."""
+
+
+GOODBYE_S = 3.0
+"""For a process to end by itself; one that is at a frame, or compiles, is killed."""
+
+
+class WayError(Exception):
+    """Why a way does not paint, in a few words."""
+
+
+@dataclass(frozen=True)
+class Way:
+    name: str
+    make: Callable[[Size], Paint]
+    """Called in the process that paints."""
+    ours: Ours | None = None
+    """None for another's."""
+
+
+def ways(style: str, transfer: Transfer, with_peers: bool) -> Iterator[Way]:
+    for engine in open_candidates(style, transfer):
+        with engine:
+            ours = (engine.backend, engine.device.lower(), engine.precision)
+            yield Way(describe(engine), partial(_engine, style, transfer, ours), ours)
+    for name, make in peers(style, transfer).items() if with_peers else ():
+        yield Way(name, make)
+
+
+class Worker(Contestant, Closing):
+    """A way, ready for frames of one size, in a process of its own."""
+
+    def __init__(self, way: Way, size: Size) -> None:
+        super().__init__(way.name, self.paint)
+        self.mb = 0.0
+        """That the process had at most so far."""
+        self.failure = ""
+        """Why it paints no more."""
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, way, size), daemon=True)
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is not for it
+        self._process.start()
+        signal.signal(signal.SIGINT, handler)
+        theirs.close()
+
+    def paint(self, frames: Frames) -> Frames:
+        """Raises WayError if it can't."""
+        painted = self._answer(frames, True).painted
+        assert painted is not None
+        return painted
+
+    def timed(self, frames: Frames) -> float:
+        """In its own process. One that has failed takes for ever, and so is soon through."""
+        try:
+            return math.inf if self.failure else self._answer(frames, False).seconds
+        except WayError as error:
+            self.failure = str(error)
+            return math.inf
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join(GOODBYE_S)
+        self._process.kill()
+        self._process.join()
+
+    def _answer(self, frames: Frames, wanted: bool) -> "_Answer":
+        try:
+            with suppress(BrokenPipeError):  # it may have said why before it ended
+                self._pipe.send((frames, wanted))
+            answer: _Answer | str = self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            status = self._process.exitcode
+            raise WayError(f"its process ended with status {status}") from None
+        if isinstance(answer, str):
+            raise WayError(answer)
+        self.mb = answer.mb
+        return answer
+
+
+@dataclass(frozen=True)
+class _Answer:
+    seconds: float
+    mb: float
+    painted: Frames | None
+
+
+def in_a_line(error: Exception) -> str:
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    return words[0][:120]
+
+
+def _serve(pipe: Connection, way: Way, size: Size) -> None:
+    """Paint what comes until it is the end, or say in a line why it can't be."""
+    try:
+        paint = way.make(size)
+        while True:
+            frames, wanted = pipe.recv()
+            started_at_s = now_s()
+            painted = paint(frames)
+            seconds = now_s() - started_at_s
+            pipe.send(_Answer(seconds, _peak_mb(), painted if wanted else None))
+    except (EOFError, ConnectionError):  # the parent has gone, or waits no longer
+        pass
+    except Exception as error:  # whatever a library raises
+        pipe.send(in_a_line(error))
+
+
+def _engine(style: str, transfer: Transfer, ours: Ours, _size: Size) -> Paint:
+    return limited(open_engine(style, *ours, transfer)).paint
+
+
+def _peak_mb() -> float:
+    """That this process had at most."""
+    status = Path("/proc/self/status")
+    if status.exists():  # where getrusage tells of the process that started this one, too
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
+    import resource  # which Windows lacks
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
