@@ -26,13 +26,12 @@ from benchmarks.table import Live, Row, Table, read_table, write_table
 from benchmarks.ways import Way, WayError, Worker, in_a_line, ways
 from engines import Frames
 from streamstyle import machine
-from streamstyle.bench import PATTERN, Size, check_size, end_to_end, moving_frames, race
+from streamstyle.bench import PATTERN, Size, check_size, end_to_end, moving_frames, open_ready, race
 from streamstyle.errors import UserError
-from streamstyle.limited import limited
 from streamstyle.live.governor import Promise
 from streamstyle.options import add_style, size_of
 from streamstyle.sinks.files import check_target
-from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, open_engine, read_style
+from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, read_style
 
 SIZES = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080), (3840, 2160))
 
@@ -74,7 +73,7 @@ def main() -> None:
     earlier = None if options.compare is None else read_table(options.compare)
     style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
     transfer = Transfer(options.levels, options.alpha)
-    runners = list(ways(style, transfer, not options.no_peers))
+    runners = list(ways(style, sizes[0], transfer, not options.no_peers))
     table = _begun(options, style, transfer, runners)
 
     def keep() -> None:
@@ -194,7 +193,7 @@ def _file_to_file(
     assert fastest.ours is not None
     row = Row(_name(size), "file to file")
     try:
-        with limited(open_engine(table.style, *fastest.ours, transfer)) as engine:
+        with open_ready(table.style, fastest.ours, size, transfer) as engine:
             through, alone = end_to_end(engine, size, table.seconds, table.clip)
     except Exception as error:  # the sizes that are to come are measured
         return [replace(row, note=in_a_line(error))]

@@ -13,16 +13,11 @@ from pathlib import Path
 
 from benchmarks.peers import peers
 from engines import Frames
-from streamstyle.bench import Contestant, Paint, Size, open_candidates
+from streamstyle.bench import Asked, Contestant, Paint, Size, open_candidates, open_ready
 from streamstyle.closing import Closing
-from streamstyle.limited import limited
 from streamstyle.paint import describe
-from streamstyle.styles import Transfer, open_engine
+from streamstyle.styles import Transfer
 from streamstyle.timing import now_s
-
-Ours = tuple[str, str, str]
-"""Backend, device and precision."""
-
 
 GOODBYE_S = 3.0
 """For a process to end by itself; one that is at a frame, or compiles, is killed."""
@@ -37,12 +32,13 @@ class Way:
     name: str
     make: Callable[[Size], Paint]
     """Called in the process that paints."""
-    ours: Ours | None = None
-    """None for another's."""
+    ours: Asked | None = None
+    """None for another's engine."""
 
 
-def ways(style: str, transfer: Transfer, with_peers: bool) -> Iterator[Way]:
-    for engine in open_candidates(style, transfer):
+def ways(style: str, size: Size, transfer: Transfer, with_peers: bool) -> Iterator[Way]:
+    """Of ours, those that are once seen to paint at `size`."""
+    for engine in open_candidates(style, size, transfer):
         with engine:
             ours = (engine.backend, engine.device.lower(), engine.precision)
             yield Way(describe(engine), partial(_engine, style, transfer, ours), ours)
@@ -130,8 +126,8 @@ def _serve(pipe: Connection, way: Way, size: Size) -> None:
         pipe.send(in_a_line(error))
 
 
-def _engine(style: str, transfer: Transfer, ours: Ours, _size: Size) -> Paint:
-    return limited(open_engine(style, *ours, transfer)).paint
+def _engine(style: str, transfer: Transfer, ours: Asked, size: Size) -> Paint:
+    return open_ready(style, ours, size, transfer).paint
 
 
 def _peak_mb() -> float:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 
@@ -26,7 +27,13 @@ from streamstyle.timing import now_s
 REFERENCE = ("onnxruntime", "cpu")
 """What the others are set beside, as it is what a program that just loads an ONNX file gets."""
 
-CANDIDATES = (("openvino", "cpu"), REFERENCE, ("onnxruntime", "cuda"), ("tensorrt", "cuda"))
+CANDIDATES = (
+    ("openvino", "cpu"),
+    REFERENCE,
+    ("onnxruntime", "cuda"),
+    ("onnxruntime", "tensorrt"),
+    ("tensorrt", "cuda"),
+)
 """Backends and devices to compare, in each precision, where they run."""
 
 PATTERN = f"{PREFIX}mandelbrot"
@@ -37,11 +44,17 @@ CLIP_FRAMES = (10, 250)
 
 WARM_UP = 2  # frames of each engine that are not counted
 
+PLAN_S = 1800.0
+"""For a plan to be built, at most."""
+
 MIN_FRAMES = 3
 """That are counted, however long they take."""
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
+
+Asked = tuple[str, str, str]
+"""Backend, device and precision."""
 
 Paint = Callable[[Frames], Frames]
 
@@ -85,7 +98,7 @@ def bench(style: str | Path, size: Size, seconds: float, transfer: Transfer = Tr
     check_size(size)
     print(f"{machine.hardware()}\n{machine.packages()}\n")
     with ExitStack() as stack:
-        engines = [stack.enter_context(e) for e in open_candidates(style, transfer)]
+        engines = [stack.enter_context(e) for e in open_candidates(style, size, transfer)]
         print(f"{engines[0].card.path.stem}, {width}x{height}, one frame at a time\n")
         contestants = [Contestant(describe(engine), engine.paint) for engine in engines]
         race(contestants, moving_frames(size), seconds)
@@ -113,13 +126,16 @@ def check_size(size: Size) -> None:
         raise UserError(f"a size is at least {MIN_SIDE}x{MIN_SIDE}, got {size[0]}x{size[1]}")
 
 
-def open_candidates(style: str | Path, transfer: Transfer = Transfer()) -> Iterator[Engine]:
-    """The engines of CANDIDATES that run here, in each precision that they can."""
+def open_candidates(
+    style: str | Path, size: Size, transfer: Transfer = Transfer()
+) -> Iterator[Engine]:
+    """The engines of CANDIDATES that run here, in each precision that they can, ready for frames
+    of `size`."""
     opened = 0
     for backend, device in CANDIDATES:
         for precision in PRECISIONS:
             try:
-                engine = limited(open_engine(style, backend, device, precision, transfer))
+                engine = open_ready(style, (backend, device, precision), size, transfer)
             except EngineError as error:
                 if precision == PRECISIONS[0]:  # in which every backend can, if it runs here
                     print(f"{backend} on {device} is left out: {error}")
@@ -131,6 +147,28 @@ def open_candidates(style: str | Path, transfer: Transfer = Transfer()) -> Itera
     print()
     if not opened:
         raise UserError("no engine runs here; see streamstyle doctor")
+
+
+def open_ready(style: str | Path, asked: Asked, size: Size, transfer: Transfer) -> Engine:
+    """An engine that paints frames of `size` itself: where another one does until its plan is
+    built, that is waited for."""
+    backend, device, precision = asked
+    width, height = size
+    engine = limited(open_engine(style, backend, device, precision, transfer))
+    ends_at_s = now_s() + PLAN_S
+    try:
+        engine.prepare(height, width)
+        while engine.backend != backend:
+            if now_s() > ends_at_s:
+                raise EngineError(
+                    f"{backend} has no plan for {width}x{height} after {PLAN_S / 60:.0f} minutes"
+                )
+            sleep(0.5)
+            engine.prepare(height, width)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
 
 
 def race(contestants: Sequence[Contestant], frames: list[Frames], seconds: float) -> None:

@@ -25,14 +25,15 @@ from benchmarks.peers import peers
 from benchmarks.plots import write_plots
 from benchmarks.table import Live, Row, Table, read_table, write_table
 from benchmarks.ways import Way, WayError, Worker, ways
-from engines import Engine
+from engines import NO_STYLE, Engine, EngineError, Style
 from export.losses import LossConfig
-from streamstyle import machine
+from streamstyle import bench, machine
 from streamstyle.bench import Contestant, Paint, Size, end_to_end, moving_frames, race
 from streamstyle.errors import UserError
 from streamstyle.styles import Transfer, open_engine
 from tests import wayward
 from tests.clips import Recipe, make_clip
+from tests.live import Plain
 from tests.nets import write_training_material
 
 ROOT = Path(__file__).parents[1]
@@ -202,6 +203,30 @@ def test_slow_and_fast_take_turns_all_the_time() -> None:
     assert np.diff(turns) == pytest.approx([100, 100], abs=3)
 
 
+def test_a_plan_that_is_being_built_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT is replaced, for there is no GPU here."""
+
+    class Building(Plain):
+        backend = "onnxruntime"
+        is_ready_at = 3
+
+        def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
+            super().prepare(height, width)
+            self.is_ready_at -= 1
+            if not self.is_ready_at:
+                self.backend = "tensorrt"
+
+    opened = [Building(0), Building(0)]
+    monkeypatch.setattr(bench, "open_engine", lambda *_words: opened[-1])
+    engine = bench.open_ready("style", ("tensorrt", "cuda", "fp16"), SIZE, Transfer())
+    assert engine is opened.pop()
+    assert engine.backend == "tensorrt"
+    monkeypatch.setattr(bench, "PLAN_S", 0.0)
+    with pytest.raises(EngineError, match="tensorrt has no plan for 48x32 after 0 minutes"):
+        bench.open_ready("style", ("tensorrt", "cuda", "fp16"), SIZE, Transfer())
+    assert opened[0].closed
+
+
 def test_a_time_to_measure_is_some() -> None:
     with pytest.raises(UserError, match="more than 0 s, got 0"):
         race([], [], 0)
@@ -337,7 +362,7 @@ def test_what_paints_another_picture_is_not_timed() -> None:
 
 def test_memory_is_that_of_a_process_of_its_own(inverter_path: Path) -> None:
     here = np.ones((200, 1024, 1024), np.uint8)  # 200 MB, which are none of the engine's
-    way = next(w for w in ways(str(inverter_path), Transfer(), False) if "onnx" in w.name)
+    way = next(w for w in ways(str(inverter_path), SIZE, Transfer(), False) if "onnx" in w.name)
 
     def peak_mb(size: Size) -> float:
         with Worker(way, size) as worker:

@@ -79,7 +79,7 @@ def test_live_frames_are_painted_smaller(limited: Path, checks: Path) -> None:
 
 def test_benchmarks_measure_what_is_painted_live(limited: Path, checks: Path) -> None:
     frames = pixels_of(checks)[np.newaxis]
-    for engine in open_candidates(str(limited)):
+    for engine in open_candidates(str(limited), (2 * SIDE, 2 * SIDE)):
         with engine:
             assert engine.paint(frames).std() < 3
 
