@@ -19,10 +19,12 @@ cd "$(dirname "$0")/.."
 
 if [ -n "${DRY:-}" ]; then
     sizes=(64x48) size=64x48 seconds=0.05 clip_size=(--width 160 --height 90) duration=0.2
+    fps=(--no-live)
     tests=(tests/test_engines.py -k "cuda and batch")
 else
     sizes=(640x480 1280x720 1920x1080 3840x2160) size=1920x1080 seconds=5
     clip_size=(--width 1920 --height 1080) duration=20
+    fps=(--plots "$results")
     tests=(-k cuda)
 fi
 clip="$results/clip.mp4"
@@ -53,7 +55,7 @@ step gpu nvidia-smi
 step doctor python -m streamstyle doctor
 step tests env FAIL_WITHOUT_CUDA=1 python -m pytest -q "${tests[@]}"
 step fps python -m benchmarks fps --style medium:great-wave --sizes "${sizes[@]}" \
-    --seconds "$seconds" --no-peers --json "$results/fps.json"
+    --seconds "$seconds" --no-peers --json "$results/fps.json" "${fps[@]}"
 step profile python -m benchmarks profile --size "$size"
 step clip python -m streamstyle video pattern:mandelbrot "$clip" --overwrite --strength 0 \
     "${clip_size[@]}" --resize --duration "$duration"
