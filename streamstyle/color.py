@@ -35,9 +35,11 @@ _PLANAR = {
     "p016le": "yuv420p",
     "nv16": "yuv422p",
     "p210le": "yuv422p",
+    "yuv420p10le": "yuv420p",
+    "yuv422p10le": "yuv422p",
 }
-"""The formats of pictures off a graphics card, and what they are made into first: swscale has other
-code from these to RGB, which does not darken limited range by two levels."""
+"""The formats of pictures off a graphics card and of 10 bits, and what they are made into first:
+swscale's code from these to RGB darkens limited range by two levels, that from those does not."""
 
 
 @dataclass(frozen=True)
