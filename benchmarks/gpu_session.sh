@@ -63,17 +63,7 @@ for precision in fp32 fp16; do
     paint "cuda-$precision" --engine onnxruntime --device cuda --precision "$precision"
 done
 paint onnxruntime-tensorrt-fp16 --engine onnxruntime --device tensorrt --precision fp16
-step plan python -c '
-import sys, time
-from streamstyle import open_engine
-width, height = map(int, sys.argv[1].split("x"))
-with open_engine(backend="tensorrt", precision="fp16") as engine:
-    deadline_s = time.monotonic() + 600
-    while engine.backend != "tensorrt":  # it is built beside what CUDA paints
-        engine.prepare(height, width)
-        time.sleep(1)
-        assert time.monotonic() < deadline_s, "no plan after ten minutes"
-' "$size"
+# By the plan that was built for the table.
 paint tensorrt-fp16 --engine tensorrt --precision fp16
 
 separator="["

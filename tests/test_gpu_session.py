@@ -18,7 +18,7 @@ ANYWHERE = {"doctor", "fps", "profile", "clip"}
 
 ON_CUDA = {"gpu", "tests", "cuda-fp32", "cuda-fp16"}
 
-TENSORRT = {"onnxruntime-tensorrt-fp16", "plan", "tensorrt-fp16"}
+TENSORRT = {"onnxruntime-tensorrt-fp16", "tensorrt-fp16"}
 """Which a machine with CUDA may lack."""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
