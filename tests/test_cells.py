@@ -27,14 +27,14 @@ def test_cells_and_back() -> None:
     assert torch.equal(cells.from_cells(made.permute(0, 3, 1, 2), 4), frames)
 
 
-def test_a_resize_convolution_borders_included() -> None:
+@pytest.mark.parametrize(("mode", "border"), [("nearest", "reflect"), ("bilinear", "replicate")])
+def test_a_resize_convolution_borders_included(mode: str, border: str) -> None:
     torch.manual_seed(0)
     x, kernel = torch.rand(2, 5, 6, 8), torch.rand(4, 5, 3, 3)
-    larger = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-    expected = functional.conv2d(functional.pad(larger, (1, 1, 1, 1), "reflect"), kernel)
-    torch.testing.assert_close(
-        pixels(convolved(x, cells.resizing_kernel(kernel)), 2), expected, rtol=1e-4, atol=1e-4
-    )
+    larger = functional.interpolate(x, scale_factor=2.0, mode=mode)
+    expected = functional.conv2d(functional.pad(larger, (1, 1, 1, 1), border), kernel)
+    between = cells.resizing_kernel(kernel, bilinear=mode == "bilinear")
+    torch.testing.assert_close(pixels(convolved(x, between), 2), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_depth_to_space_and_a_blur() -> None:

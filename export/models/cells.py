@@ -34,13 +34,17 @@ def cell_kernel(kernel: Tensor) -> Tensor:
     return torch.einsum("oiyx,aypv,cxqw->acopqivw", kernel, at, at).flatten(3, 5).flatten(0, 2)
 
 
-def resizing_kernel(kernel: Tensor) -> Tensor:
-    """Nearest upsampling by two and then `kernel`, (O, I, 3, 3): from places to cells of 2x2,
-    (4 O, I, 3, 3). A border that is reflected after the upsampling is one repeated before it."""
+def resizing_kernel(kernel: Tensor, bilinear: bool = False) -> Tensor:
+    """Nearest or bilinear upsampling by two and then `kernel`, (O, I, 3, 3): from places to cells
+    of 2x2, (4 O, I, 3, 3). A border that is repeated before them is one that is reflected, or after
+    the bilinear one repeated, between them."""
     at = torch.zeros(2, 3, 3)  # [pixel of the cell, tap of `kernel`, tap of the result]
     for pixel in range(2):
         for tap in range(3):
-            at[pixel, tap, (pixel + tap - 1) // 2 + 1] = 1
+            place, half = divmod(pixel + tap - 1, 2)
+            at[pixel, tap, place + 1] = 0.75 if bilinear else 1
+            if bilinear:  # a pixel lies a quarter of the way to the place on its own side
+                at[pixel, tap, place + 1 + (1 if half else -1)] = 0.25
     at = at.to(kernel)
     return torch.einsum("oiyx,ayv,cxw->acoivw", kernel, at, at).flatten(0, 2)
 

@@ -51,8 +51,8 @@ class _OfPixels(Autoencoder):
 
 
 class _OfHalf(Autoencoder):
-    """relu2_1: all at half the resolution. The decoder's last two convolutions are those of a
-    nearest upsampling and of the pixels."""
+    """relu2_1: all at half the resolution. The decoder's last two convolutions are those of an
+    upsampling and of the pixels."""
 
     side = 2
 
@@ -141,8 +141,10 @@ def _pairs(layers: nn.ModuleList) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
 
 
 def _upsampled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """Nearest upsampling by two, `convolution` and ReLU: cells of 2x2 places."""
-    kernel, bias = resizing_kernel(convolution.weight), _bias(convolution).repeat(4)
+    """Bilinear upsampling by two, `convolution` and ReLU: cells of 2x2 places. By the nearest, cells
+    of 8x8 pixels showed as a grid."""
+    kernel = resizing_kernel(convolution.weight, bilinear=True)
+    bias = _bias(convolution).repeat(4)
     return functional.relu(functional.conv2d(padded(x, "replicate"), kernel, bias))
 
 
