@@ -141,8 +141,8 @@ def _pairs(layers: nn.ModuleList) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
 
 
 def _upsampled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """Bilinear upsampling by two, `convolution` and ReLU: cells of 2x2 places. By the nearest, cells
-    of 8x8 pixels showed as a grid."""
+    """Bilinear upsampling by two, `convolution` and ReLU: cells of 2x2 places. By the nearest,
+    cells of 8x8 pixels showed as a grid."""
     kernel = resizing_kernel(convolution.weight, bilinear=True)
     bias = _bias(convolution).repeat(4)
     return functional.relu(functional.conv2d(padded(x, "replicate"), kernel, bias))
