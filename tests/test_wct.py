@@ -136,7 +136,7 @@ def test_painted_in_its_own_style_a_frame_is_what_the_decoder_makes_of_it(engine
     engine.begin()
     other = engine.paint(frames, style_of(engine.card, picture(2), LEVELS[:1], 1.0)).astype(int)
     # But for what the floor under the variances takes.
-    assert np.abs(own - untouched).mean() < 0.25 * np.abs(other - untouched).mean()
+    assert np.abs(own - untouched).mean() < 0.4 * np.abs(other - untouched).mean()
 
 
 def test_a_mix_is_between(engine: Engine) -> None:
