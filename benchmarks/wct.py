@@ -50,7 +50,7 @@ def main() -> None:
     with open_engine(options.model) as engine:
         _exactness(engine, photos)
         every = tuple(sorted(engine.card.parts, reverse=True))
-        for levels in dict.fromkeys((DEFAULT_LEVELS[:1], DEFAULT_LEVELS, every)):
+        for levels in dict.fromkeys((DEFAULT_LEVELS, every)):
             style = style_of(engine.card, picture, levels, options.alpha)
             _speed(engine, style, levels, picture)
             _switching(engine, options.picture, levels)

@@ -20,8 +20,9 @@ from engines.errors import EngineError
 WCT = "wct"
 """The family, in the card."""
 
-DEFAULT_LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")
-"""Brush strokes come with relu4_1; without it a frame takes on little but colors."""
+DEFAULT_LEVELS = ("relu4_1",)
+"""Its decoder has learned to paint colored features, and in their colors; shallower levels after it
+take from its strokes, and cost a pass each."""
 
 KEPT = 0.9
 """Of the statistics so far, in each frame that is like those before."""
