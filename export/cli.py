@@ -156,7 +156,7 @@ def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
     words += ["--pictures", "PICTURES"] if config.style_steps else []
     words += as_options(config, {})
     training = {
-        "commands": [*_earlier(config), shlex.join(words)],
+        **_history(config, shlex.join(words)),
         "steps": step,
         "photos": len(list_photos(options.photos)),
         "losses": (
@@ -170,14 +170,11 @@ def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
 def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained(checkpoint)
     cards = [style.card for style in config.styles]
-    notes = {}
     if config.start_from:
         before = read_card(Path(config.start_from))
-        notes = {key: before.training[key] for key in ("note",) if key in before.training}
         cards = [*before.styles[: config.kept_styles], *cards]
     training = {
-        "commands": [*_earlier(config), _command(config)],
-        **notes,
+        **_history(config, _command(config)),
         "net": asdict(config.net),
         "steps": step,
         "photos": len(list_photos(options.photos)),
@@ -193,7 +190,7 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
 def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     net, config, step = load_trained_stytr2(checkpoint)
     training = {
-        "commands": [*_earlier(config), _stytr2_command(config)],
+        **_history(config, _stytr2_command(config)),
         "net": asdict(config.net),
         "steps": step,
         "photos": len(list_photos(options.photos)),
@@ -206,12 +203,13 @@ def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
     _report(options.out, measured)
 
 
-def _earlier(config: TrainConfig | StyTr2TrainConfig | WctConfig) -> list[str]:
-    """The commands that trained what it starts from."""
+def _history(config: TrainConfig | StyTr2TrainConfig | WctConfig, command: str) -> dict[str, Any]:
+    """The commands that trained it, those of what it starts from first, and what is noted there."""
     if not config.start_from:
-        return []
-    commands: list[str] = read_card(Path(config.start_from)).training["commands"]
-    return commands
+        return {"commands": [command]}
+    before = read_card(Path(config.start_from)).training
+    notes = {key: before[key] for key in ("note",) if key in before}
+    return {"commands": [*before["commands"], command], **notes}
 
 
 def _stytr2_command(config: StyTr2TrainConfig) -> str:

@@ -5,7 +5,7 @@ resolution, where processors are faster: these are its kernels.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def to_cells(frames: Tensor, side: int) -> Tensor:
@@ -36,8 +36,8 @@ def cell_kernel(kernel: Tensor) -> Tensor:
 
 def resizing_kernel(kernel: Tensor, bilinear: bool = False) -> Tensor:
     """Nearest or bilinear upsampling by two and then `kernel`, (O, I, 3, 3): from places to cells
-    of 2x2, (4 O, I, 3, 3). A border that is repeated before them is one that is reflected, or after
-    the bilinear one repeated, between them."""
+    of 2x2, (4 O, I, 3, 3). Its border of one is to be repeated: that is one reflected after the
+    nearest upsampling, or repeated after the bilinear one."""
     at = torch.zeros(2, 3, 3)  # [pixel of the cell, tap of `kernel`, tap of the result]
     for pixel in range(2):
         for tap in range(3):
@@ -78,3 +78,9 @@ def shuffled_bias(inner: Tensor, outer: Tensor, outer_bias: Tensor) -> Tensor:
     inner = torch.unflatten(inner, 0, (2, 2, -1))
     bias = torch.einsum("omtv,szm,ats,cvz->aco", outer, inner, at, at)
     return (bias + outer_bias).flatten()
+
+
+def bias_of(convolution: nn.Conv2d) -> Tensor:
+    """Of a convolution that has one."""
+    assert convolution.bias is not None
+    return convolution.bias

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.models.cells import cell_kernel, resizing_kernel, shuffled_bias, shuffled_kernel
+from export.models.cells import (
+    bias_of,
+    cell_kernel,
+    resizing_kernel,
+    shuffled_bias,
+    shuffled_kernel,
+)
 from export.models.padding import padded
 from export.models.wct import Autoencoder, number
 
@@ -74,7 +80,7 @@ class _OfHalf(Autoencoder):
     def decode(self, features: Tensor) -> Tensor:
         x = _upsampled(self.residual(features), self.upsampled)
         kernel = cell_kernel(self.pixels.weight)
-        return functional.conv2d(padded(x, "replicate"), kernel, _bias(self.pixels).repeat(4))
+        return functional.conv2d(padded(x, "replicate"), kernel, bias_of(self.pixels).repeat(4))
 
 
 class _OfQuarter(Autoencoder):
@@ -118,7 +124,7 @@ class _OfQuarter(Autoencoder):
             x = functional.pixel_shuffle(_by_place(_upsampled(x, upsampled)), 2)
         x = _upsampled(self.residual(x), self.halfway)
         kernel = shuffled_kernel(self.shuffle.weight, self.pixels.weight)
-        bias = shuffled_bias(_bias(self.shuffle), self.pixels.weight, _bias(self.pixels))
+        bias = shuffled_bias(bias_of(self.shuffle), self.pixels.weight, bias_of(self.pixels))
         return functional.conv2d(padded(x, "replicate"), kernel, bias)
 
 
@@ -144,7 +150,7 @@ def _upsampled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """Bilinear upsampling by two, `convolution` and ReLU: cells of 2x2 places. By the nearest,
     cells of 8x8 pixels showed as a grid."""
     kernel = resizing_kernel(convolution.weight, bilinear=True)
-    bias = _bias(convolution).repeat(4)
+    bias = bias_of(convolution).repeat(4)
     return functional.relu(functional.conv2d(padded(x, "replicate"), kernel, bias))
 
 
@@ -163,7 +169,7 @@ def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) ->
     convolution = nn.Conv2d(inputs, outputs, kernel, stride)
     # PyTorch's own would let a signal fade away in so many layers.
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    nn.init.zeros_(_bias(convolution))
+    nn.init.zeros_(bias_of(convolution))
     return convolution
 
 
@@ -171,10 +177,5 @@ def _last(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
     """One that begins with grey, rather than with colors at random."""
     convolution = nn.Conv2d(inputs, outputs, kernel)
     nn.init.normal_(convolution.weight, std=0.01)
-    nn.init.constant_(_bias(convolution), 0.5)
+    nn.init.constant_(bias_of(convolution), 0.5)
     return convolution
-
-
-def _bias(convolution: nn.Conv2d) -> Tensor:
-    assert convolution.bias is not None
-    return convolution.bias

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.models.cells import (
+    bias_of,
     from_cells,
     resizing_kernel,
     shuffled_bias,
@@ -84,21 +85,16 @@ class ManyStyle(nn.Module):
         # To half the resolution by a resize convolution, and to pixels by depth-to-space and a
         # blur: by depth-to-space alone its cells would show as a grid. Each place of a cell is
         # normalised for itself.
-        kernel, bias = resizing_kernel(self.decoder.weight), _bias(self.decoder)
+        kernel, bias = resizing_kernel(self.decoder.weight), bias_of(self.decoder)
         x = functional.conv2d(padded(x, "replicate"), kernel, bias.repeat(4))
         x = functional.relu(_normalised(x, next(affine).repeat(1, 4), next(affine).repeat(1, 4)))
         kernel = shuffled_kernel(self.shuffle.weight, self.smooth.weight)
-        bias = shuffled_bias(_bias(self.shuffle), self.smooth.weight, _bias(self.smooth))
+        bias = shuffled_bias(bias_of(self.shuffle), self.smooth.weight, bias_of(self.smooth))
         return 0.5 + functional.conv2d(padded(x, "replicate"), kernel, bias)
 
 
 def _pairs(layers: nn.ModuleList) -> Iterator[tuple[nn.Module, nn.Module]]:
     return zip(layers[::2], layers[1::2], strict=True)
-
-
-def _bias(convolution: nn.Conv2d) -> Tensor:
-    assert convolution.bias is not None
-    return convolution.bias
 
 
 def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -113,4 +109,4 @@ def _make_binomial(convolution: nn.Conv2d) -> None:
     with torch.no_grad():
         channels = torch.eye(convolution.out_channels)
         convolution.weight.copy_(channels[..., None, None] * (line[:, None] * line))
-        nn.init.zeros_(_bias(convolution))
+        nn.init.zeros_(bias_of(convolution))
