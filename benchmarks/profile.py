@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from engines import Style
 from engines.openvino_backend import core
@@ -52,8 +53,13 @@ def main() -> None:
     options = parser.parse_args()
     style = asked_for(options.style, options.style_image)
     card, inputs = read_style(style, Transfer(options.levels, options.alpha))
-    part = card.parts[0] if card.parts else None
-    layers = list(profiled(core().read_model(graph_of(card, part)), inputs, options.size))
+    part = max(options.levels) if card.parts else None
+    model = core().read_model(graph_of(card, part))
+    if part is not None:  # what a level takes is made of each frame: none of it changes the time
+        inputs = {
+            port.any_name: _nothing(port) for port in model.inputs if port.any_name != "frame"
+        }
+    layers = list(profiled(model, inputs, options.size))
     total_s = sum(layer.seconds for layer in layers)
     operations_per_s, bytes_per_s = product_rate(), copy_rate()
     width, height = options.size
@@ -114,6 +120,12 @@ def profiled(model: ov.Model, style: Style, size: tuple[int, int]) -> Iterator[L
             work.get(original, 0.0) for original in about["originalLayersNames"].split(",")
         )
         yield Layer(name, about["layerType"], seconds, operations, moved)
+
+
+def _nothing(port: Any) -> NDArray[np.float32]:
+    return np.zeros(
+        [1 if side.is_dynamic else side.get_length() for side in port.partial_shape], np.float32
+    )
 
 
 def _operations(op: Any) -> float:

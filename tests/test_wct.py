@@ -73,13 +73,13 @@ def test_features_without_variance_are_not_blown_up(rank: int) -> None:
 
 def test_statistics_are_those_of_each_region() -> None:
     chance = torch.Generator().manual_seed(0)
-    features = torch.randn(2, 5, 40, generator=chance) + 7
-    parts = torch.zeros(2, 1, 40)
-    parts[0, :, :15] = 1
-    parts[1, :, 15:] = 1
+    features = torch.randn(2, 40, 5, generator=chance) + 7
+    parts = torch.zeros(2, 40)
+    parts[0, :15] = 1
+    parts[1, 15:] = 1
     mean, covariance = statistics(features, parts)
     for region, places in enumerate((slice(15), slice(15, None))):
-        flat = features[:, :, places].transpose(0, 1).reshape(5, -1)
+        flat = features[:, places].reshape(-1, 5).T
         torch.testing.assert_close(mean[region], flat.mean(dim=1))
         torch.testing.assert_close(covariance[region], torch.cov(flat, correction=0))
 

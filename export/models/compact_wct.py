@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from export.models.cells import (
     bias_of,
+    binomial,
     cell_kernel,
     resizing_kernel,
     shuffled_bias,
@@ -104,8 +105,8 @@ class _OfQuarter(Autoencoder):
             self.shallower.append(nn.ModuleList([_convolution(far, far), _convolution(far, near)]))
         self.residual = _Residual(widths[0])
         self.halfway = _convolution(widths[0], HALF_WIDTH)
-        self.shuffle = _convolution(HALF_WIDTH, 3 * 2 * 2)
-        self.pixels = _last(3, 3)
+        self.shuffle = _last(HALF_WIDTH, 3 * 2 * 2)
+        self.smooth = nn.Buffer(binomial(3), persistent=False)
 
     def encode(self, cells: Tensor) -> Tensor:
         first, second = self.encoder
@@ -122,9 +123,11 @@ class _OfQuarter(Autoencoder):
             x = functional.relu(plain(padded(x, "reflect")))
             # To cells of twice the resolution, and of each its four places.
             x = functional.pixel_shuffle(_by_place(_upsampled(x, upsampled)), 2)
+        # To pixels by depth-to-space and a blur, of which nothing of two pixels' period is left: by
+        # a convolution that learns, each second pixel showed, as a fabric.
         x = _upsampled(self.residual(x), self.halfway)
-        kernel = shuffled_kernel(self.shuffle.weight, self.pixels.weight)
-        bias = shuffled_bias(bias_of(self.shuffle), self.pixels.weight, bias_of(self.pixels))
+        kernel = shuffled_kernel(self.shuffle.weight, self.smooth)
+        bias = shuffled_bias(bias_of(self.shuffle), self.smooth, self.smooth.new_zeros(3))
         return functional.conv2d(padded(x, "replicate"), kernel, bias)
 
 

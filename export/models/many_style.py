@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from export.models.cells import (
     bias_of,
+    binomial,
     from_cells,
     resizing_kernel,
     shuffled_bias,
@@ -55,7 +56,9 @@ class ManyStyle(nn.Module):
         # Scales of 1 and shifts of 0, a little apart, or all styles would begin alike.
         initial = torch.cat([torch.cat([torch.ones(c), torch.zeros(c)]) for c in channels])
         self.styles = nn.Parameter(initial + 0.02 * torch.randn(styles, len(initial)))
-        _make_binomial(self.smooth)
+        with torch.no_grad():
+            self.smooth.weight.copy_(binomial(3))
+            nn.init.zeros_(bias_of(self.smooth))
 
     def forward(self, rgb: Tensor, weights: Tensor) -> Tensor:
         return self.paint_frames(rgb.permute(0, 2, 3, 1), weights).permute(0, 3, 1, 2)
@@ -101,12 +104,3 @@ def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Equation 5: normalised over its pixels, times the style's scale plus its shift."""
     # In this order, in which OpenVINO makes no copy of what is normalised.
     return shift[..., None, None] + scale[..., None, None] * functional.instance_norm(x)
-
-
-def _make_binomial(convolution: nn.Conv2d) -> None:
-    """Begin as a blur of each channel for itself."""
-    line = torch.tensor([1.0, 2.0, 1.0]) / 4
-    with torch.no_grad():
-        channels = torch.eye(convolution.out_channels)
-        convolution.weight.copy_(channels[..., None, None] * (line[:, None] * line))
-        nn.init.zeros_(bias_of(convolution))

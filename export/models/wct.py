@@ -119,33 +119,43 @@ class LevelGraph(nn.Module):
         self.net = net
         # Twice the features' stride: a side of one feature could not be reflected.
         self.multiple = 2 ** number(net.level)
+        # Of each line, and lines: from a quarter of the resolution as many as there are say no more.
+        self.seen = max(1, 8 // self.multiple)
 
     def forward(
         self, frame: Tensor, transform: Tensor, center: Tensor, shift: Tensor, masks: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         height, width = frame.shape[1], frame.shape[2]
         whole = reflect_pad(frame.permute(0, 3, 1, 2), 0, self.multiple).permute(0, 2, 3, 1)
-        x = self.net.encode(to_unit(to_cells(whole, self.net.side)))
-        n, c, h, w = x.shape
-        flat = x.reshape(n, 1, c, h * w)
-        parts = functional.interpolate(masks[None], (h, w), mode="bilinear", align_corners=False)
-        parts = parts.reshape(1, masks.shape[0], 1, h * w)
-        mean, covariance = statistics(flat[:, 0], parts[0])
-        colored = transform @ (flat - center[..., None]) + shift[..., None]
-        colored = (colored * parts).sum(dim=1).reshape(n, c, h, w)
+        features = self.net.encode(to_unit(to_cells(whole, self.net.side)))
+        n, c, h, w = features.shape
+        masks = functional.interpolate(masks[None], (h, w), mode="bilinear", align_corners=False)
+        step = self.seen
+        mean, covariance = statistics(
+            features[:, :, ::step, ::step].permute(0, 2, 3, 1).flatten(1, 2),
+            masks[0, :, ::step, ::step].flatten(1),
+        )
+        # As one product for all regions.
+        masks = masks.permute(0, 2, 3, 1)
+        parts = features.permute(0, 2, 3, 1)[:, :, :, None] - center
+        parts = (masks[..., None] * parts).flatten(3)
+        colored = parts @ transform.transpose(1, 2).flatten(0, 1) + masks @ shift
         # Pixels become places while they are bytes, which is less to move.
-        painted = from_cells(to_pixels(self.net.decode(colored)), self.net.side)
+        decoded = self.net.decode(colored.permute(0, 3, 1, 2))
+        painted = from_cells(to_pixels(decoded), self.net.side)
         return painted[:, :height, :width], mean, covariance
 
 
 def statistics(features: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
-    """Of features (N, C, P), by region: mean (R, C) and covariance (R, C, C), weighted by `parts`,
-    (R, 1, P)."""
+    """Of features (N, P, C), by region: mean (R, C) and covariance (R, C, C), weighted by `parts`,
+    (R, P)."""
+    weight = parts / (parts.sum(dim=1, keepdim=True) * features.shape[0]).clamp(min=1e-6)
     # Around a mean that is near: half precision would lose the covariance in products of means.
-    about = features.mean(dim=(0, 2), keepdim=True)
-    x = (features - about)[:, None]
-    weight = parts / (parts.sum(dim=2, keepdim=True) * features.shape[0]).clamp(min=1e-6)
-    weighted = x * weight
-    offset = weighted.sum(dim=(0, 3))
-    second = (weighted @ x.transpose(2, 3)).sum(dim=0)
-    return about[0, :, 0] + offset, second - offset[:, :, None] * offset[:, None, :]
+    # Means are products as well: what is on the way to an output with no product on it, OpenVINO
+    # computes in float32, and with it all the features.
+    about = (weight @ features).sum(dim=0).mean(dim=0)
+    x = features - about
+    offset = (weight @ x).sum(dim=0)
+    weighted = weight[:, None, :, None] * x  # (R, N, P, C)
+    second = (weighted.transpose(2, 3) @ x).sum(dim=1)
+    return about + offset, second - offset[:, :, None] * offset[:, None, :]
