@@ -119,7 +119,7 @@ class LevelGraph(nn.Module):
         self.net = net
         # Twice the features' stride: a side of one feature could not be reflected.
         self.multiple = 2 ** number(net.level)
-        # Of each line, and lines: from a quarter of the resolution as many as there are say no more.
+        # Of places in a line, and of lines: all that a quarter of the resolution has say enough.
         self.seen = max(1, 8 // self.multiple)
 
     def forward(
@@ -128,8 +128,8 @@ class LevelGraph(nn.Module):
         height, width = frame.shape[1], frame.shape[2]
         whole = reflect_pad(frame.permute(0, 3, 1, 2), 0, self.multiple).permute(0, 2, 3, 1)
         features = self.net.encode(to_unit(to_cells(whole, self.net.side)))
-        n, c, h, w = features.shape
-        masks = functional.interpolate(masks[None], (h, w), mode="bilinear", align_corners=False)
+        size = (features.shape[2], features.shape[3])
+        masks = functional.interpolate(masks[None], size, mode="bilinear", align_corners=False)
         step = self.seen
         mean, covariance = statistics(
             features[:, :, ::step, ::step].permute(0, 2, 3, 1).flatten(1, 2),
