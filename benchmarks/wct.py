@@ -47,14 +47,18 @@ def main() -> None:
     print(f"{machine.hardware()}\n{machine.packages()}\n")
     photos = [read_picture(path) for path in list_photos(options.photos)]
     picture = read_picture(options.picture)
-    with open_engine(options.model) as engine:
+    # Without a floor, whitening would blow up what bfloat16 rounds off.
+    with (
+        open_engine(options.model) as engine,
+        open_engine(options.model, precision="fp32") as exact,
+    ):
         _exactness(engine, photos)
         every = tuple(sorted(engine.card.parts, reverse=True))
         for levels in dict.fromkeys((DEFAULT_LEVELS, every)):
             style = style_of(engine.card, picture, levels, options.alpha)
             _speed(engine, style, levels, picture)
             _switching(engine, options.picture, levels)
-            _steadiness(engine, style, levels, options.clips)
+            _steadiness(engine, exact, style, levels, options.clips)
 
 
 def newton_schulz(covariance: NDArray[Any], iterations: int) -> NDArray[Any]:
@@ -130,7 +134,9 @@ def _switching(engine: Engine, picture: Path, levels: tuple[str, ...]) -> None:
     )
 
 
-def _steadiness(engine: Engine, style: Style, levels: tuple[str, ...], clips: list[Path]) -> None:
+def _steadiness(
+    engine: Engine, exact: Engine, style: Style, levels: tuple[str, ...], clips: list[Path]
+) -> None:
     steadied = [f"ours, steady {amount}" for amount in STEADY]
     print(f"| {', '.join(levels)} | " + " | ".join(["for each frame", "ours", *steadied]) + " |")
     print("|---|" + "---|" * (2 + len(STEADY)))
@@ -142,8 +148,8 @@ def _steadiness(engine: Engine, style: Style, levels: tuple[str, ...], clips: li
         ours_floor, wct.FLOOR = wct.FLOOR, PUBLISHED_FLOOR
         for_each = []
         for frame in frames:
-            engine.begin()
-            for_each.append(engine.paint(frame[np.newaxis], style)[0])
+            exact.begin()
+            for_each.append(exact.paint(frame[np.newaxis], style)[0])
         wct.FLOOR = ours_floor
         videos = [for_each, ours]
         for amount in STEADY:
