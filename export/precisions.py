@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from engines import MIN_SIDE, EngineError, Frames, Style, open_engine, read_card
+from engines import MIN_SIDE, EngineError, Frames, Style, open_part, read_card
 from engines.half import COMPUTED, HALVED, OPERATORS, in_half
 from engines.parts import graph_of
 from export.calibration import MIN_PSNR_DB
@@ -25,6 +25,8 @@ class Sample(NamedTuple):
     style: Style
     expected: NDArray[np.uint8]
     """What PyTorch paints in float32."""
+    part: str | None = None
+    """Of a model of several parts, the one that paints it; `style` is what that takes."""
 
 
 def other_precisions(path: Path, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -49,12 +51,15 @@ def other_precisions(path: Path, samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _worst_in_bfloat16(path: Path, samples: Sequence[Sample]) -> float | None:
-    try:
-        engine = open_engine(path, "openvino", "cpu", "bf16")
-    except EngineError:
-        return None  # this processor has no bfloat16, and onnxruntime has it on none
-    with engine:
-        return _worst_db([engine.paint(s.frame, s.style) for s in samples], samples)
+    painted = []
+    for sample in samples:
+        try:
+            engine = open_part(path, sample.part, "openvino", "cpu", "bf16")
+        except EngineError:
+            return None  # this processor has no bfloat16, and onnxruntime has it on none
+        with engine:
+            painted.append(engine.paint(sample.frame, sample.style))
+    return _worst_db(painted, samples)
 
 
 def _worst_in_half(path: Path, operators: Sequence[str], samples: Sequence[Sample]) -> float:
@@ -62,9 +67,12 @@ def _worst_in_half(path: Path, operators: Sequence[str], samples: Sequence[Sampl
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
-    graph = rounded(in_half(graph_of(read_card(path), None), operators))
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    painted = [session.run(["stylized"], {"frame": s.frame, **s.style})[0] for s in samples]
+    card = read_card(path)
+    painted = []
+    for sample in samples:
+        graph = rounded(in_half(graph_of(card, sample.part), operators))
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        painted += session.run(["stylized"], {"frame": sample.frame, **sample.style})
     return _worst_db(painted, samples)
 
 

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from engines import open_part
 from engines.parts import part_name
+from engines.wct import coloring, whitening
 from export.comparison import Comparison
 from export.engine_file import EXAMPLE, SIZES, trace, write_checked
 from export.models.wct import LevelGraph
 from export.photos import frame_of, list_photos
+from export.precisions import Sample, other_precisions
 from export.train_wct import FAMILY, Autoencoders
 
 INPUTS = ("frame", "transform", "center", "shift", "masks")
@@ -109,30 +111,41 @@ def _is_shared(name: str) -> bool:
 
 
 def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str, Any]:
-    """Paint photos of each size, with some transforms, by PyTorch and by each part of the file."""
+    """Paint photos of each size in the style of others, by PyTorch and by each part of the file."""
     candidates = list_photos(photos)
     comparison = Comparison()
+    samples = []
     for level, graph in graphs.items():
         with open_part(path, level, "openvino", "cpu", "fp32") as engine:
             for index, size in enumerate(SIZES):
-                frame = frame_of(candidates[index % len(candidates)], size)
-                inputs = _some_transform(graph.net.channels, seed=index)
+                frame, picture = (
+                    frame_of(candidates[(index + number) % len(candidates)], size)
+                    for number in range(2)
+                )
+                inputs = _half_transferred(graph, frame, picture)
                 with torch.no_grad():
                     expected = graph(frame, *inputs.values())[0]
                 arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
                 comparison.add(engine.paint(frame.numpy(), arrays), expected)
-    return comparison.verdict(SIZES)
+                samples.append(Sample(frame.numpy(), arrays, expected.numpy(), level))
+    return {**comparison.verdict(SIZES), **other_precisions(path, samples)}
 
 
-def _some_transform(channels: int, seed: int) -> dict[str, Tensor]:
-    """Near the identity, of two regions, side by side."""
-    chance = torch.Generator().manual_seed(seed)
-    noise = torch.randn(2, channels, channels, generator=chance) / channels
-    center = torch.zeros(2, channels)
+def _half_transferred(graph: LevelGraph, frame: Tensor, picture: Tensor) -> dict[str, Tensor]:
+    """What the graph takes to leave the left half of the frame's features as they are, and to make
+    those of the right half alike the picture's."""
+    channels = graph.net.channels
+    same, nowhere = torch.eye(channels)[None], torch.zeros(1, channels)
+    as_is = {"transform": same, "center": nowhere, "shift": nowhere, "masks": torch.ones(1, 1, 1)}
+    with torch.no_grad():
+        (_, mean, covariance), (_, wanted_mean, wanted) = (
+            graph(seen, *as_is.values()) for seen in (frame, picture)
+        )
+    transform = coloring(wanted.double().numpy()) @ whitening(covariance.double().numpy())
     left = torch.tensor([1.0, 0.0])
     return {
-        "transform": torch.eye(channels) + 0.3 * noise,
-        "center": center,
-        "shift": center,
+        "transform": torch.cat([same, torch.from_numpy(transform).float()]),
+        "center": torch.cat([nowhere, mean]),
+        "shift": torch.cat([nowhere, wanted_mean]),
         "masks": torch.stack([left, 1 - left])[:, None],
     }

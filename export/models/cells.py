@@ -90,10 +90,10 @@ def bias_of(convolution: nn.Conv2d) -> Tensor:
     return convolution.bias
 
 
-def binomial(channels: int) -> Tensor:
-    """A blur of each channel for itself, as a kernel (C, C, 3, 3)."""
-    line = torch.tensor([1.0, 2.0, 1.0]) / 4
-    return torch.eye(channels)[..., None, None] * (line[:, None] * line)
+def binomial(like: Tensor) -> Tensor:
+    """A blur of each of three channels for itself, as a kernel (3, 3, 3, 3)."""
+    line = np.array([1.0, 2.0, 1.0]) / 4
+    return _constant(np.eye(3)[..., None, None] * np.outer(line, line), like)
 
 
 def _constant(values: NDArray[np.float64], like: Tensor) -> Tensor:

@@ -106,7 +106,6 @@ class _OfQuarter(Autoencoder):
         self.residual = _Residual(widths[0])
         self.halfway = _convolution(widths[0], HALF_WIDTH)
         self.shuffle = _last(HALF_WIDTH, 3 * 2 * 2)
-        self.smooth = nn.Buffer(binomial(3), persistent=False)
 
     def encode(self, cells: Tensor) -> Tensor:
         first, second = self.encoder
@@ -126,8 +125,9 @@ class _OfQuarter(Autoencoder):
         # To pixels by depth-to-space and a blur, of which nothing of two pixels' period is left: by
         # a convolution that learns, each second pixel showed, as a fabric.
         x = _upsampled(self.residual(x), self.halfway)
-        kernel = shuffled_kernel(self.shuffle.weight, self.smooth)
-        bias = shuffled_bias(bias_of(self.shuffle), self.smooth, self.smooth.new_zeros(3))
+        blur = binomial(self.shuffle.weight)
+        kernel = shuffled_kernel(self.shuffle.weight, blur)
+        bias = shuffled_bias(bias_of(self.shuffle), blur, blur.new_zeros(3))
         return functional.conv2d(padded(x, "replicate"), kernel, bias)
 
 

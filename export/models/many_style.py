@@ -57,7 +57,7 @@ class ManyStyle(nn.Module):
         initial = torch.cat([torch.cat([torch.ones(c), torch.zeros(c)]) for c in channels])
         self.styles = nn.Parameter(initial + 0.02 * torch.randn(styles, len(initial)))
         with torch.no_grad():
-            self.smooth.weight.copy_(binomial(3))
+            self.smooth.weight.copy_(binomial(self.smooth.weight))
             nn.init.zeros_(bias_of(self.smooth))
 
     def forward(self, rgb: Tensor, weights: Tensor) -> Tensor:
