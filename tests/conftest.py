@@ -23,7 +23,10 @@ SHARED = Path(os.environ.get("STREAMSTYLE_SHARED", Path(__file__).parents[2] / "
 
 
 def pytest_configure() -> None:
-    """Let torchvision be imported beside a torch whose build it was not compiled for."""
+    """Let torchvision be imported beside a torch whose build it was not compiled for, and nets of
+    a few pixels learn on one core: torch's threads wait for one another by spinning, and took
+    twenty times as long on a machine that had something else to do."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # also of what the tests start
     try:
         import torch
     except ImportError:
@@ -106,6 +109,9 @@ def wct_graphs() -> "dict[str, LevelGraph]":
     nets = [compact_autoencoder(level) for level in ("relu1_1", "relu2_1")]
     for last in (nets[0].decoder, nets[1].pixels):  # which would make nearly grey of everything
         torch.nn.init.normal_(last.weight, std=0.05)
+    for name, weights in (named for net in nets for named in net.named_parameters()):
+        if name.endswith("bias"):  # of which the file would hold one for all that are alike
+            torch.nn.init.normal_(weights, float(weights[0].detach()), std=0.01)
     return {net.level: LevelGraph(net).eval() for net in nets}
 
 
@@ -115,7 +121,7 @@ def wct_path(tmp_path_factory: pytest.TempPathFactory, wct_graphs: "dict[str, Le
     from export.wct_file import write_levels
 
     path = tmp_path_factory.mktemp("models") / "wct.onnx"
-    write_levels(wct_graphs, path, {}, lambda _trial: {})
+    write_levels(wct_graphs, path, {"commands": ["made for tests"]}, lambda _trial: {})
     return path
 
 
