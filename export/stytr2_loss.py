@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from export import losses
 from export.loss_network import LossNetwork
 
 EPSILON = 1e-5
@@ -15,7 +16,7 @@ EPSILON = 1e-5
 @dataclass(frozen=True)
 class StyTr2LossConfig:
     """The defaults are the paper's layers and weights, which are for the VGG-19 with normalised
-    activations, but for `balanced`."""
+    activations, but for `balanced` and `covariances`."""
 
     network: str = "vgg19"
     """torchvision's vgg16 or vgg19, or a safetensors file (export/loss_network.py)."""
@@ -33,6 +34,9 @@ class StyTr2LossConfig:
     loss networks: the squares are 2 to 11 in the normalised VGG-19, where this takes a quarter off
     the style's loss, but up to 280 in networks whose activations are not normalised. The content's
     features are normalised in any case."""
+    covariances: bool = False
+    """Compare the covariances of a style's channels, as WCT does, not only their deviations
+    (equation 10): how channels go together is what strokes are made of."""
 
     @classmethod
     def paper_code(cls) -> "StyTr2LossConfig":
@@ -70,8 +74,9 @@ class StyTr2Loss(nn.Module):
             wanted = normalised(contents[layer])
             content_loss = content_loss + functional.mse_loss(normalised(features[layer]), wanted)
         style_loss, identity_loss = painted.new_zeros(()), painted.new_zeros(())
+        of_style = losses.moments if config.covariances else moments
         for layer in config.style_layers:
-            statistics = zip(moments(features[layer]), moments(styles[layer]), strict=True)
+            statistics = zip(of_style(features[layer]), of_style(styles[layer]), strict=True)
             for statistic, wanted in statistics:
                 style_loss = style_loss + self._difference(statistic, wanted)
             wanted = some_of_each(contents[layer], styles[layer])

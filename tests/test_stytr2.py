@@ -182,3 +182,20 @@ def test_balanced_losses_do_not_depend_on_the_scale_of_features() -> None:
     )
     for name, term in terms.items():
         assert of_scaled[name].item() == pytest.approx(term.item(), rel=1e-2), name
+
+
+def test_covariances_see_which_channels_go_together() -> None:
+    style, painted = noise(2, 3, 24, 24), noise(2, 3, 24, 24, seed=1)
+    features = {LAYERS[0]: noise(2, 4, 9, 9)}
+    swapped = features[LAYERS[0]].clone()
+    swapped[:, 0] = swapped[:, 0].flip(1)  # of the same mean and deviation, elsewhere
+
+    def network(rgb: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {LAYERS[0]: swapped} if rgb is painted else features
+
+    def of_style(config: StyTr2LossConfig) -> float:
+        return StyTr2Loss(config, network)(painted, style, style, style)["style"].item()
+
+    config = StyTr2LossConfig(content_layers=LAYERS[:1], style_layers=LAYERS[:1])
+    assert of_style(config) < 1e-9
+    assert of_style(replace(config, covariances=True)) > 0.001
