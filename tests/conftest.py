@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engines import Engine, open_engine
+from engines import Engine, open_engine, plans
 from engines.diagnosis import cuda_problem
 from streamstyle import Clip, Encoding, Look, Report, paint_video
 from streamstyle.hardware import DEVICES, find_device
@@ -96,6 +96,13 @@ def inverter(inverter_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def open_inverter(inverter_path: Path) -> Callable[[str], Engine]:
     return lambda _style: open_engine(inverter_path, "openvino", "cpu", "fp32")
+
+
+@pytest.fixture
+def plans_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where TensorRT's plans are kept meanwhile."""
+    monkeypatch.setattr(plans, "FOLDER", tmp_path / "plans")
+    return tmp_path / "plans"
 
 
 @pytest.fixture(scope="session")

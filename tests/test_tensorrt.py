@@ -8,22 +8,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from onnx import TensorProto
-from onnx.reference import ReferenceEvaluator
 
 pytest.importorskip("tensorrt_lean")
 
 from engines import (
-    ZOO,
     Engine,
     EngineError,
     open_engine,
@@ -34,12 +29,10 @@ from engines import (
 )
 from engines.diagnosis import FULL_TENSORRT, LEAN_TENSORRT, driver_problem
 from engines.onnxruntime_backend import OnnxRuntimeEngine
-from engines.parts import graph_of
 from engines.plans import Recipe
-from engines.tensorrt_backend import SIDES, TensorRtEngine, bounds_of, fits
-from engines.tensorrt_graph import HALVES, PRECISIONS, for_tensorrt, inputs_of
+from engines.tensorrt_backend import SIDES, TensorRtEngine, bounds_of
+from engines.tensorrt_graph import for_tensorrt, inputs_of
 from engines.tensorrt_plan import Plan, build
-from streamstyle.cli import main
 from streamstyle.limited import LimitedEngine
 from tests.models import write_tinter
 from tests.tensorrt_doubles import (
@@ -51,208 +44,8 @@ from tests.tensorrt_doubles import (
     surface_of,
     write_stubs,
 )
-from tests.test_engines import MODELS, inputs_for, picture, psnr
-
-HALF_DB = {"fp16": 58.0, "bf16": 48.0}
-"""Of a frame painted in half precision, beside float32."""
-
-GRAPHS = [(path, part) for path in MODELS for part in read_card(path).parts or (None,)]
-
-
-# The graph
-
-
-def styled(graph: onnx.GraphProto) -> dict[str, Any]:
-    """A frame, and what stands for a style."""
-    random = np.random.default_rng(2)
-    inputs: dict[str, Any] = {"frame": picture(33, 50)}
-    for port in graph.input[1:]:
-        shape = [side.dim_value or 1 for side in port.type.tensor_type.shape.dim]
-        inputs[port.name] = random.uniform(0.01, 0.1, shape).astype(np.float32)
-        if port.name == "transform":
-            inputs[port.name] += np.eye(shape[1], dtype=np.float32)
-    return inputs
-
-
-def painted_on_cpu(graph: Path | bytes, inputs: dict[str, Any]) -> list[Any]:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return list(session.run(None, inputs))
-
-
-@pytest.mark.parametrize(("path", "part"), GRAPHS)
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_graph_is_one_that_tensorrt_knows(path: Path, part: str | None, precision: str) -> None:
-    """Bytes only at the ends; in half precision only convolutions and linear layers."""
-    model = onnx.load_from_string(for_tensorrt(graph_of(read_card(path), part), precision))
-    onnx.checker.check_model(model, full_check=True)
-    graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
-    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        types[value.name] = value.type.tensor_type.elem_type
-    assert {name for name, type_ in types.items() if type_ == TensorProto.UINT8} == {
-        "frame",
-        "stylized",
-    }
-    half = HALVES.get(precision, TensorProto.FLOAT)
-    for node in graph.node:
-        taken = {types[name] for name in node.input if name in types}
-        if node.op_type == "Conv":
-            assert taken == {half}
-            assert all(name in types for name in node.input)
-        elif node.op_type not in ("Cast", "MatMul"):
-            assert not taken & set(HALVES.values()), node.op_type
-    stored = {tensor.name for tensor in graph.initializer}
-    assert not [n for n in graph.node if n.op_type == "Cast" and n.input[0] in stored]
-
-
-@pytest.mark.parametrize(("path", "part"), GRAPHS)
-def test_graph_paints_the_same_picture(path: Path, part: str | None) -> None:
-    graph = graph_of(read_card(path), part)
-    taken = for_tensorrt(graph, "fp32")
-    inputs = styled(onnx.load_from_string(taken).graph)
-    for given, expected in zip(
-        painted_on_cpu(taken, inputs), painted_on_cpu(graph, inputs), strict=True
-    ):
-        assert np.array_equal(given, expected)
-
-
-@pytest.mark.parametrize("precision", HALVES)
-@pytest.mark.parametrize(("path", "part"), GRAPHS)
-def test_half_precision_paints_nearly_the_same(
-    path: Path, part: str | None, precision: str
-) -> None:
-    """By ONNX's reference, which computes as the types of the graph say."""
-    graph = graph_of(read_card(path), part)
-    inputs = styled(onnx.load_from_string(for_tensorrt(graph, "fp32")).graph)
-    taken = onnx.load_from_string(for_tensorrt(graph, precision))
-    painted = ReferenceEvaluator(taken).run(["stylized"], inputs)[0]
-    names = [port.name for port in taken.graph.output]
-    expected = painted_on_cpu(graph, inputs)[names.index("stylized")]
-    assert HALF_DB[precision] < psnr(painted, expected) < 99
-
-
-# The sizes of a plan
-
-
-def test_a_few_plans_take_every_size_of_a_ladder() -> None:
-    shapes = inputs_of(for_tensorrt(ZOO / "medium.onnx", "fp32"))
-    assert shapes == {"frame": (-1, -1, -1, 3), "style_weights": (16,)}
-    bounds = bounds_of(shapes, 1280)
-    assert bounds["frame"] == ((1, 16, 16, 3), (1, 720, 1280, 3), (1, 1280, 1280, 3))
-    assert bounds["style_weights"] == ((16,),) * 3
-    for height, width in ((16, 16), (720, 1280), (1280, 720), (216, 384)):
-        assert fits({"frame": (1, height, width, 3), "style_weights": (16,)}, bounds)
-    assert not fits({"frame": (1, 720, 1281, 3)}, bounds)
-    assert not fits({"frame": (2, 720, 1280, 3)}, bounds)
-
-
-def test_styles_of_any_size_fit() -> None:
-    card = read_card(ZOO / "wct.onnx")
-    bounds = bounds_of(inputs_of(for_tensorrt(graph_of(card, "relu2_1"), "fp32")), SIDES[0])
-    assert fits({"transform": (2, 32, 32), "center": (2, 32), "masks": (2, 180, 320)}, bounds)
-    assert not fits({"transform": (3, 32, 32)}, bounds)
-    card = read_card(ZOO / "stytr2.onnx")
-    bounds = bounds_of(inputs_of(for_tensorrt(graph_of(card, None), "fp32")), SIDES[0])
-    style = inputs_for(ZOO / "stytr2.onnx")
-    assert fits({name: array.shape for name, array in style.items()}, bounds)
-
-
-# The files
-
-RECIPE = Recipe("1234", {"frame": ((1,), (2,), (3,))}, False, "10.16.1.11", "Some GPU 9.0")
-
-
-def test_a_plan_is_named_by_all_that_it_depends_on() -> None:
-    changes: list[dict[str, Any]] = [
-        {"graph_sha256": "1235"},
-        {"bounds": {"frame": ((1,), (2,), (4,))}},
-        {"is_lean": True},
-        {"tensorrt": "10.16.2.1"},
-        {"gpu": "Some GPU 8.9"},
-        {"system": "another"},
-    ]
-    assert {name for change in changes for name in change} == set(vars(RECIPE))
-    names = {RECIPE.plan_name, *(replace(RECIPE, **change).plan_name for change in changes)}
-    assert len(names) == 1 + len(changes)
-    assert replace(RECIPE).plan_name == RECIPE.plan_name
-
-
-def test_a_graph_is_of_its_model_part_and_precision() -> None:
-    card = read_card(ZOO / "wct.onnx")
-    graphs = {
-        for_tensorrt(graph_of(card, part), precision)
-        for part in ("relu1_1", "relu2_1")
-        for precision in PRECISIONS
-    }
-    assert len(graphs) == 6
-    assert for_tensorrt(graph_of(card, "relu1_1"), "fp32") in graphs
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(plans, "FOLDER", tmp_path / "plans")
-    return tmp_path / "plans"
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from engines import plans
-
-plans.FOLDER = Path(sys.argv[1])
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(30):
-    plans.keep("one.plan", sys.argv[2].encode() * 4_000_000)
-"""
-
-
-def test_two_processes_may_keep_the_same_plan(folder: Path) -> None:
-    """Whoever reads meanwhile gets the whole of one of them."""
-    with ExitStack() as stack:
-        writers = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", WRITER, str(folder), letter],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for letter in "ab"
-        ]
-        for writer in writers:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "ready\n"
-        for writer in writers:
-            assert writer.stdin is not None
-            print("go", file=writer.stdin, flush=True)
-        while any(writer.poll() is None for writer in writers):
-            data = plans.read("one.plan")
-            assert data is None or (len(data) == 4_000_000 and len(set(data)) == 1)
-    assert [writer.returncode for writer in writers] == [0, 0]
-    assert [path.name for path in folder.iterdir()] == ["one.plan"]
-
-
-def test_what_can_not_be_kept_leaves_nothing(folder: Path) -> None:
-    (folder / "one.plan").mkdir(parents=True)
-    with pytest.raises(OSError, match=r"one\.plan"):
-        plans.keep("one.plan", b"data")
-    assert [path.name for path in folder.iterdir()] == ["one.plan"]
-
-
-def test_plans_are_forgotten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plans.keep("one.plan", bytes(3_000_000))
-    (folder / "of onnxruntime").mkdir()
-    for megabytes in (3, 0):
-        assert main(["doctor", "--forget-plans"]) == 0
-        assert capsys.readouterr().out == f"deleted {megabytes} MB in {folder}\n"
-        assert not folder.exists()
-
-
-# The calls
+from tests.test_engines import picture
+from tests.test_tensorrt_plans import RECIPE
 
 
 @pytest.fixture(scope="session")
@@ -440,7 +233,7 @@ class Machine:
 
 @pytest.fixture
 def machine(
-    monkeypatch: pytest.MonkeyPatch, lean_surface: Surface, inverter_path: Path, folder: Path
+    monkeypatch: pytest.MonkeyPatch, lean_surface: Surface, inverter_path: Path, plans_folder: Path
 ) -> Iterator[Machine]:
     machine = Machine(monkeypatch, lean_surface, inverter_path)
     yield machine
@@ -459,7 +252,7 @@ def what_paints(engine: Engine) -> tuple[str, str, str]:
     return engine.backend, engine.device, engine.precision
 
 
-def test_cuda_paints_until_there_is_a_plan(machine: Machine, folder: Path) -> None:
+def test_cuda_paints_until_there_is_a_plan(machine: Machine, plans_folder: Path) -> None:
     with machine.open(precision="fp16") as engine:
         around = LimitedEngine(engine)
         engine.prepare(48, 64)  # does not wait
@@ -481,7 +274,7 @@ def test_cuda_paints_until_there_is_a_plan(machine: Machine, folder: Path) -> No
     names = [recipe.plan_name for recipe in machine.built]
     timings = {recipe.timings_name for recipe in machine.built}
     assert len(names) == 2
-    assert {path.name for path in folder.iterdir()} == {*names, *timings}
+    assert {path.name for path in plans_folder.iterdir()} == {*names, *timings}
     assert [plans.read(name) for name in timings] == [b"a timing a timing "]
 
 
