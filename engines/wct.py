@@ -7,11 +7,13 @@ the frames before it gave.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from engines.base import NO_STYLE, BaseEngine, Engine, Frames, Style
 from engines.card import ModelCard
@@ -48,6 +50,8 @@ STATISTICS = ("content_mean", "content_covariance")
 
 _Array = NDArray[np.float64]
 
+_BLAS = ThreadpoolController()
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -72,9 +76,10 @@ class Statistics:
 
 def whitening(covariance: _Array) -> _Array:
     """Equation 2's E D^(-1/2) E', with a floor under the variances, of each (C, C)."""
-    variances, directions = np.linalg.eigh(covariance)
-    variances = np.maximum(variances, 0) + floor(variances)
-    return _composed(directions, 1 / np.sqrt(variances))
+    with _on_one_core():
+        variances, directions = np.linalg.eigh(covariance)
+        variances = np.maximum(variances, 0) + floor(variances)
+        return _composed(directions, 1 / np.sqrt(variances))
 
 
 def floor(variances: _Array) -> _Array:
@@ -85,8 +90,16 @@ def floor(variances: _Array) -> _Array:
 
 def coloring(covariance: _Array) -> _Array:
     """Equation 3's E D^(1/2) E', of each (C, C)."""
-    variances, directions = np.linalg.eigh(covariance)
-    return _composed(directions, np.sqrt(np.maximum(variances, 0)))
+    with _on_one_core():
+        variances, directions = np.linalg.eigh(covariance)
+        return _composed(directions, np.sqrt(np.maximum(variances, 0)))
+
+
+def _on_one_core() -> AbstractContextManager[Any]:
+    """For numpy: its other threads would go on waiting by spinning, and while they took the cores
+    from the network, a frame took twice as long."""
+    limited: AbstractContextManager[Any] = _BLAS.limit(limits=1, user_api="blas")
+    return limited
 
 
 def _composed(directions: _Array, factors: _Array) -> _Array:
@@ -261,7 +274,8 @@ class _Level:
         m_style) + (1 - alpha) * f."""
         assert self._content is not None
         center, white = self._content.mean, whitening(self._content.covariance)
-        transform = alpha[..., None] * (color.astype(np.float64) @ white)
+        with _on_one_core():
+            transform = alpha[..., None] * (color.astype(np.float64) @ white)
         transform += (1 - alpha[..., None]) * np.eye(center.shape[1])
         return {
             "transform": transform.astype(np.float32),
