@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 torch = pytest.importorskip("torch")
 
@@ -69,6 +71,24 @@ def test_features_without_variance_are_not_blown_up(rank: int) -> None:
     assert np.isfinite(white).all()
     assert np.linalg.eigvalsh(white).max() <= 1 + 1e-9  # never more than was asked for
     assert np.linalg.matrix_rank(white, tol=0.5) == rank
+
+
+def test_transforms_leave_the_other_cores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = np.linalg.eigh, []
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    def watched(matrix: np.ndarray) -> Any:
+        seen.append(threads())
+        return real(matrix)
+
+    monkeypatch.setattr(np.linalg, "eigh", watched)
+    with threadpool_limits(2, "blas"):
+        whitening(np.eye(3))
+        coloring(np.eye(3))
+        assert threads() == {2}
+    assert seen == [{1}, {1}]
 
 
 def test_statistics_are_those_of_each_region() -> None:
