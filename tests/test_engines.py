@@ -45,6 +45,10 @@ these waves 31 to 35."""
 BF16_TINY_DB = 20.0
 """And of 16x16 pixels, which are four patches of StyTr2 and four places of WCT's relu4_1."""
 
+FP16_FEW_DB = 36.0
+"""Of WCT in fp16, where its relu4_1 has fewer places than features, and the floor decides: 16x16
+has 39 and 17x31 45, larger frames 52 and more."""
+
 MODELS = sorted(ZOO.glob("*.onnx"))
 
 
@@ -125,6 +129,8 @@ def _least_db(path: Path, precision: str, height: int) -> float:
     card = read_card(path)
     if precision == "bf16" and takes_pictures(card) and height <= 16:
         return BF16_TINY_DB
+    if precision == "fp16" and card.family == "wct" and height <= 17:
+        return FP16_FEW_DB
     if precision == "bf16" and card.family == "wct":
         return BF16_WHITENED_DB
     if precision == "int8" and "bf16" not in _usable("openvino"):

@@ -50,7 +50,7 @@ def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     monkeypatch.setattr(
         sys, "argv", ["profile", "--style", "small", "--size", "64x48", "--layers", "2"]
     )
-    monkeypatch.setattr(profile, "SIDE", 64)
+    monkeypatch.setattr(profile, "PLACES", 8)
     profile.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
     assert re.match(r"\| all \d+ of Convolution \|", rows[2])
