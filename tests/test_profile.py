@@ -53,7 +53,8 @@ def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     monkeypatch.setattr(profile, "PLACES", 8)
     profile.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
-    assert re.match(r"\| all \d+ of Convolution \|", rows[2])
+    # Of so small a frame, on a busy machine, another kind may take longer.
+    assert any(re.match(r"\| all \d+ of Convolution \|", row) for row in rows[2:-1])
     shares = [int(re.findall(r"(\d+)%", row)[0]) for row in rows]
     assert sum(shares[2:-1]) == pytest.approx(100, abs=len(rows))
     assert shares[-1] == 100
