@@ -1,6 +1,7 @@
 """Engines: one painted frame from one frame, on whatever this machine has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from engines.card import ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem, tensorrt_problem
 from engines.errors import EngineError
 from engines.style_image import style_of, takes_pictures
+from engines.team import TeamEngine
 from engines.wct import DEFAULT_LEVELS, WCT, WctEngine, in_regions
 
 __all__ = [
@@ -79,15 +81,34 @@ BACKENDS = {
 def open_engine(
     model: Path, backend: str = "auto", device: str = "auto", precision: str = "auto"
 ) -> Engine:
-    """Open the ONNX file `model` on a backend of `BACKENDS` and one of its devices.
+    """Open the ONNX file `model` on a backend of `BACKENDS` and one of its devices, or on several,
+    such as cuda:0,cuda:1, which then paint every second frame each.
 
     `auto` takes the fastest that really works here: an accelerator through onnxruntime, else
     OpenVINO, else onnxruntime on the CPU. What is asked for by name is what runs: EngineError
     says why it can't and what to do.
     """
     card = read_card(model)
+    if "," in device:
+        return _open_team(card, backend, device.split(","), precision)
     opener = partial(open_part, model, backend=backend, device=device, precision=precision)
     return WctEngine(card, opener) if card.family == WCT else opener(None)
+
+
+def _open_team(card: ModelCard, backend: str, devices: Sequence[str], precision: str) -> Engine:
+    if card.family == WCT:
+        raise EngineError(
+            f"{card.path.name} paints each frame by what it saw in the one before, which several "
+            "devices can't; give one --device"
+        )
+    with ExitStack() as stack:
+        engines = [
+            stack.enter_context(open_engine(card.path, backend, device, precision))
+            for device in devices
+        ]
+        team = TeamEngine(engines)
+        stack.pop_all()
+    return team
 
 
 def open_part(

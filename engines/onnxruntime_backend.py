@@ -39,6 +39,9 @@ libraries do by themselves: its mantissa is that of half precision."""
 _MEMORY = {"cuda": "cuda", TENSORRT: "cuda"}
 """Where the buffers of a device are; in the CPU's memory where it is not given."""
 
+_NUMBERED = ("cuda", "directml", TENSORRT)
+"""Devices of which a machine may have several: cuda:1 is the second of its kind."""
+
 _PROBLEMS = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}
 
 
@@ -80,7 +83,21 @@ class OnnxRuntimeEngine(BaseEngine):
     def _buffers(self) -> Buffers:
         if self._session is None:
             raise EngineError("this engine is closed")
-        return Buffers(self._session, _MEMORY.get(self.device, "cpu"))
+        kind, number = _kind_and_number(self.device)
+        return Buffers(self._session, _MEMORY.get(kind, "cpu"), number)
+
+
+def _kind_and_number(device: str) -> tuple[str, int]:
+    """cuda:1 as cuda and 1. Raises EngineError where there is but one of a kind."""
+    kind, _, number = device.partition(":")
+    if not number and not device.endswith(":"):
+        return kind, 0
+    if kind not in _NUMBERED or not number.isdecimal():
+        raise EngineError(
+            f"onnxruntime has no device {device}; numbers go with {', '.join(_NUMBERED)}, such as "
+            "cuda:1"
+        )
+    return kind, int(number)
 
 
 def _tensorrt_options(card: ModelCard, part: str | None, precision: str) -> dict[str, Any]:
@@ -112,27 +129,29 @@ def _start(
     card: ModelCard, part: str | None, device: str, precision: str
 ) -> tuple[str, ort.InferenceSession]:
     """A session that really runs on `device`: onnxruntime itself would fall back in silence."""
-    able = _PRECISIONS.get(device, ("fp32",))
-    if device in PROVIDERS and precision not in able:
+    kind, number = _kind_and_number(device)
+    able = _PRECISIONS.get(kind, ("fp32",))
+    if kind in PROVIDERS and precision not in able:
         raise EngineError(
             f"onnxruntime computes in {' or '.join(able)} here, not in {precision}, on {device}"
         )
-    problem_of = _PROBLEMS.get(device)
+    problem_of = _PROBLEMS.get(kind)
     if problem_of is not None and (problem := problem_of()) is not None:
         raise EngineError(str(problem))
-    if device not in devices():
+    if kind not in devices():
         raise EngineError(f"this onnxruntime has no device {device}; it has {', '.join(devices())}")
     graph = graph_of(card, part)
-    providers: list[Any] = [PROVIDERS[device]]
-    if device == TENSORRT:  # and CUDA for what TensorRT does not know
+    which = {"device_id": number} if kind in _NUMBERED else {}
+    providers: list[Any] = [(PROVIDERS[kind], which)]
+    if kind == TENSORRT:  # and CUDA for what TensorRT does not know
         providers = [
-            (PROVIDERS[device], _tensorrt_options(card, part, precision)),
-            PROVIDERS["cuda"],
+            (PROVIDERS[kind], {**which, **_tensorrt_options(card, part, precision)}),
+            (PROVIDERS["cuda"], which),
         ]
     elif precision == "fp16":
         graph = in_half(graph, OPERATORS[card.half])
     session = _session(graph, providers)
-    if session.get_providers()[0] != PROVIDERS[device]:
+    if session.get_providers()[0] != PROVIDERS[kind]:
         raise EngineError(
             f"onnxruntime could not start {device} and would run on the CPU; "
             "streamstyle doctor says more, --device cpu accepts it"

@@ -19,15 +19,16 @@ KEPT_SHAPES = 8
 
 
 class Buffers:
-    """Runs a session by buffers of its own on `device`, in onnxruntime's words: a frame is uploaded
-    into the same memory as the one before, and nothing is allocated while its size stays.
+    """Runs a session by buffers of its own on `device`, in onnxruntime's words, and the `number` of
+    it: a frame is uploaded into the same memory as the one before, and nothing is allocated while
+    its size stays.
 
     One thread runs at a time; another may prepare meanwhile.
     """
 
-    def __init__(self, session: ort.InferenceSession, device: str) -> None:
+    def __init__(self, session: ort.InferenceSession, device: str, number: int) -> None:
         self._session = session
-        self._device = device
+        self._device = device, number
         self._names = [argument.name for argument in session.get_outputs()]
         self._bound: OrderedDict[Shapes, _Bound] = OrderedDict()
         self._lock = threading.Lock()
@@ -64,12 +65,16 @@ class _Bound:
     """The buffers of one set of shapes."""
 
     def __init__(
-        self, session: ort.InferenceSession, device: str, inputs: Arrays, outputs: Arrays
+        self,
+        session: ort.InferenceSession,
+        device: tuple[str, int],
+        inputs: Arrays,
+        outputs: Arrays,
     ) -> None:
         self._session = session
         self._binding = session.io_binding()
-        self._inputs = {name: _like(array, device) for name, array in inputs.items()}
-        self._outputs = {name: _like(array, device) for name, array in outputs.items()}
+        self._inputs = {name: _like(array, *device) for name, array in inputs.items()}
+        self._outputs = {name: _like(array, *device) for name, array in outputs.items()}
         for name, value in self._inputs.items():
             self._binding.bind_ortvalue_input(name, value)
         for name, value in self._outputs.items():
@@ -82,9 +87,9 @@ class _Bound:
         return {name: _downloaded(value) for name, value in self._outputs.items()}
 
 
-def _like(array: NDArray[Any], device: str) -> ort.OrtValue:
+def _like(array: NDArray[Any], device: str, number: int) -> ort.OrtValue:
     shape: Sequence[int] = array.shape
-    return ort.OrtValue.ortvalue_from_shape_and_type(shape, array.dtype.type, device)
+    return ort.OrtValue.ortvalue_from_shape_and_type(shape, array.dtype.type, device, number)
 
 
 def _downloaded(value: ort.OrtValue) -> NDArray[Any]:

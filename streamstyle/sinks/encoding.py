@@ -29,8 +29,9 @@ DEFAULT_CODECS = {
 """By suffix: the containers that keep exact timestamps (a GIF to its hundredths of a second)."""
 
 _DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
-    # Painted pictures are all texture: 18 keeps brush strokes, veryfast keeps up with the engine.
-    "libx264": {"crf": "18", "preset": "veryfast"},
+    # Painted pictures are all texture: 18 keeps brush strokes. For the same quality superfast takes
+    # 3 to 6 % more bytes than veryfast and half of its time, ultrafast 20 to 50 % and a fifth.
+    "libx264": {"crf": "18", "preset": "superfast"},
     "libx265": {"crf": "20", "preset": "superfast"},
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
     "libsvtav1": {"crf": "28", "preset": "10"},

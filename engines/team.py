@@ -1,0 +1,65 @@
+"""Several devices that paint the frames of one video, each the next one that comes."""
+
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from numpy.typing import NDArray
+
+from engines.base import NO_STYLE, BaseEngine, Engine, Frames, Style
+from engines.errors import EngineError
+
+
+class TeamEngine(BaseEngine):
+    """Engines of one model that paint each frame for itself; see `engines.base.Engine`.
+
+    As many threads paint at a time as `share` says, one engine each: whoever asks gets the one
+    that has been idle the longest, so that equal devices take turns and a slow one is passed by.
+    """
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        """Closes them with itself. Raises EngineError if they differ in precision: a video that
+        they paint in turn would flicker."""
+        self._engines = engines
+        precisions = sorted({engine.precision for engine in engines})
+        if len(precisions) > 1:
+            raise EngineError(
+                f"these devices would paint in {' and '.join(precisions)}; give one --precision "
+                "for all"
+            )
+        self.card = engines[0].card
+        self.style_inputs = engines[0].style_inputs
+        self._idle: SimpleQueue[Engine] = SimpleQueue()
+        for engine in engines:
+            self._idle.put(engine)
+
+    @property
+    def backend(self) -> str:
+        return ",".join(dict.fromkeys(engine.backend for engine in self._engines))
+
+    @property
+    def device(self) -> str:
+        return ",".join(engine.device for engine in self._engines)
+
+    @property
+    def precision(self) -> str:
+        return self._engines[0].precision
+
+    def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
+        for engine in self._engines:
+            engine.prepare(height, width, batch, style)
+
+    def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
+        engine = self._idle.get()
+        try:
+            return engine.run(frames, style)
+        finally:
+            self._idle.put(engine)
+
+    def share(self, threads: int) -> int:
+        """One thread for each engine, or one in all."""
+        return len(self._engines) if threads > 1 else 1
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.close()
