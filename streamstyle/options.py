@@ -101,7 +101,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("the engine")
     engine.add_argument("--engine", default="auto", choices=["auto", *BACKENDS])
     engine.add_argument(
-        "--device", default="auto", help="such as cpu, cuda, tensorrt, gpu, or several: cuda:0,cuda:1"
+        "--device", default="auto", help="such as cpu, cuda, gpu, or several: cuda:0,cuda:1"
     )
     engine.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
 
