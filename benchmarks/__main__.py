@@ -9,7 +9,8 @@ from export.errors import ExportError
 from streamstyle.errors import UserError
 
 SHARED = {
-    "__init__", "__main__", "observed", "peers", "plots", "table", "torch_peers", "warping", "ways",
+    "__init__", "__main__", "layers", "observed", "peers", "plots", "stages", "table",
+    "torch_peers", "warping", "ways",
 }  # fmt: skip
 """Modules that measure nothing by themselves."""
 

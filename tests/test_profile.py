@@ -2,17 +2,19 @@
 
 import re
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 
 from torch.nn import functional  # noqa: E402
 from torch.overrides import TorchFunctionMode  # noqa: E402
 
-from benchmarks import profile  # noqa: E402
+from benchmarks import layers, profile  # noqa: E402
 from benchmarks.torch_peers import graph_of  # noqa: E402
-from engines.openvino_backend import core  # noqa: E402
 from streamstyle.styles import read_style  # noqa: E402
 
 SIZE = (96, 64)
@@ -32,29 +34,70 @@ class CountedConvolutions(TorchFunctionMode):
         return result
 
 
-def test_operations_are_those_of_the_net() -> None:
+@pytest.mark.parametrize(
+    ("backend", "precision", "kind"),
+    [
+        ("openvino", "fp32", "Convolution"),
+        ("openvino", "int8", "Convolution"),
+        ("onnxruntime", "fp32", "Conv"),
+    ],
+)
+def test_operations_are_those_of_the_net(backend: str, precision: str, kind: str) -> None:
     card, style = read_style("small")
     graph = graph_of(card)
     frame = torch.zeros(1, SIZE[1], SIZE[0], 3, dtype=torch.uint8)
     with CountedConvolutions() as seen, torch.no_grad():
         graph(frame, torch.from_numpy(style["style_weights"]))
     counted = seen.operations
-    layers = list(profile.profiled(core().read_model(card.path), style, SIZE))
-    convolutions = [layer for layer in layers if layer.kind == "Convolution"]
+    found = list(profile.layers_of(card, None, style, SIZE, backend, precision))
+    convolutions = [layer for layer in found if layer.kind == kind]
     assert len(convolutions) == len(counted)
     assert sum(layer.operations for layer in convolutions) == pytest.approx(sum(counted))
-    assert all(layer.bytes > 0 and layer.seconds > 0 for layer in layers)
+    # onnxruntime counts in microseconds.
+    least_s = 0 if backend == "onnxruntime" else 1e-9
+    assert all(layer.bytes > 0 and layer.seconds >= least_s for layer in found)
+    assert all(layer.seconds > 0 for layer in convolutions)
 
 
-def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(
-        sys, "argv", ["profile", "--style", "small", "--size", "64x48", "--layers", "2"]
-    )
-    monkeypatch.setattr(profile, "PLACES", 8)
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_tables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], backend: str
+) -> None:
+    options = ["--style", "small", "--size", "64x48", "--layers", "2", "--engine", backend]
+    monkeypatch.setattr(sys, "argv", ["profile", *options])
+    monkeypatch.setattr(profile, "CLIP", 5)
+    monkeypatch.setattr(layers, "PLACES", 8)
     profile.main()
-    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    output = capsys.readouterr().out
+    assert f"small, 64x48, {backend} on cpu in " in output
+    stages, rows = (
+        [line for line in part.splitlines() if line.startswith("| ")][1:]
+        for part in output.split("Large convolutions in ")
+    )
+    names = [row.split(" | ")[0] for row in stages]
+    assert names == [
+        *("| decoding", "| YUV to RGB", "| painting", "| RGB to YUV", "| encoding"),
+        "| all",
+    ]
+    for table, parts in ((stages, slice(0, -1)), (rows, slice(2, -1))):
+        shares = [int(re.findall(r"(\d+)%", row)[0]) for row in table]
+        assert sum(shares[parts]) == pytest.approx(100, abs=len(table))
+        assert shares[-1] == 100
     # Of so small a frame, on a busy machine, another kind may take longer.
-    assert any(re.match(r"\| all \d+ of Convolution \|", row) for row in rows[2:-1])
-    shares = [int(re.findall(r"(\d+)%", row)[0]) for row in rows]
-    assert sum(shares[2:-1]) == pytest.approx(100, abs=len(rows))
-    assert shares[-1] == 100
+    assert any(re.match(r"\| all \d+ of Conv(olution)? \|", row) for row in rows[2:-1])
+    assert re.search(r"The network does \d+ GFLOP/s, \d+% of what large convolutions do", output)
+
+
+def test_of_a_level_that_takes_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(picture)
+    options = ["--style-image", str(picture), "--levels", "1", "--size", "64x48", "--layers", "0"]
+    monkeypatch.setattr(sys, "argv", ["profile", *options])
+    monkeypatch.setattr(profile, "CLIP", 2)
+    monkeypatch.setattr(layers, "PLACES", 8)
+    profile.main()
+    output = capsys.readouterr().out
+    assert "wct, 64x48, openvino on cpu in" in output
+    assert re.search(r"\| all \d+ of Convolution \|", output)
