@@ -3,8 +3,9 @@ another in it, and one that fails, or is killed, ends alone."""
 
 import math
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -58,9 +59,8 @@ class Worker(Contestant, Closing):
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, way, size), daemon=True)
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is not for it
-        self._process.start()
-        signal.signal(signal.SIGINT, handler)
+        with _held_back(signal.SIGINT):
+            self._process.start()
         theirs.close()
 
     def paint(self, frames: Frames) -> Frames:
@@ -105,6 +105,20 @@ class _Answer:
     painted: Frames | None
 
 
+@contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """A signal that comes meanwhile comes afterwards. To processes started meanwhile it never
+    comes, where systems have that."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def in_a_line(error: Exception) -> str:
     words = str(error).strip().splitlines() or [type(error).__name__]
     return words[0][:120]
@@ -112,6 +126,7 @@ def in_a_line(error: Exception) -> str:
 
 def _serve(pipe: Connection, way: Way, size: Size) -> None:
     """Paint what comes until it is the end, or say in a line why it can't be."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started it
     try:
         paint = way.make(size)
         while True:

@@ -44,6 +44,9 @@ CLIP_FRAMES = (10, 250)
 
 WARM_UP = 2  # frames of each engine that are not counted
 
+TURN_S = 0.1
+"""That each engine paints for before it is the next one's turn."""
+
 PLAN_S = 1800.0
 """For a plan to be built, at most."""
 
@@ -74,9 +77,15 @@ class Contestant:
         self._paint(frames)
         return now_s() - started_at_s
 
-    def turn(self, frames: Frames) -> None:
-        self.seconds.append(self.timed(frames))
-        self._spent_s += self.seconds[-1]
+    def turn(self, frames: Sequence[Frames]) -> None:
+        """Paint for TURN_S. The first of several does not count: threads of the one before may
+        still be waiting for work, awake, on the cores."""
+        taken: list[float] = []
+        while sum(taken) < TURN_S:
+            number = len(self.seconds) + len(taken)
+            taken.append(self.timed(frames[number % len(frames)]))
+        self.seconds += taken[1:] or taken
+        self._spent_s += sum(taken)
 
     def progress(self, seconds: float) -> float:
         """1 when it has had `seconds` and MIN_FRAMES."""
@@ -182,7 +191,7 @@ def race(contestants: Sequence[Contestant], frames: list[Frames], seconds: float
             contestant.timed(frames[0])
     while racing := [c for c in contestants if c.progress(seconds) < 1]:
         contestant = min(racing, key=lambda c: c.progress(seconds))
-        contestant.turn(frames[len(contestant.seconds) % len(frames)])
+        contestant.turn(frames)
 
 
 def moving_frames(size: Size, count: int = 25, clip: str = PATTERN) -> list[Frames]:
