@@ -59,7 +59,7 @@ class Worker(Contestant, Closing):
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, way, size), daemon=True)
-        with _held_back(signal.SIGINT):
+        with _ctrl_c_held_back():
             self._process.start()
         theirs.close()
 
@@ -106,17 +106,21 @@ class _Answer:
 
 
 @contextmanager
-def _held_back(number: signal.Signals) -> Iterator[None]:
-    """A signal that comes meanwhile comes afterwards. To processes started meanwhile it never
-    comes, where systems have that."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+def _ctrl_c_held_back() -> Iterator[None]:
+    """What comes of it meanwhile comes afterwards. To processes that are started meanwhile it does
+    not come, on systems where it can be kept from a thread and what that one starts."""
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    if sys.platform != "win32":
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def in_a_line(error: Exception) -> str:
