@@ -10,6 +10,7 @@ from typing import Self, cast
 import av
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
+from streamstyle import machine
 from streamstyle.errors import UserError
 from streamstyle.frame import Image
 
@@ -109,10 +110,16 @@ def _is_high_definition(width: int, height: int) -> bool:
     return width >= 1280 or height > 576
 
 
+MOST_THREADS = 4
+"""Of a conversion. A frame of 3840x2160 takes one core 16 ms to YUV, and where an engine has a
+graphics card or many cores, encoding waits for that."""
+
+
 class Converter:
     """Keeps swscale's tables for frames of one size. Used by one thread."""
 
     def __init__(self) -> None:
+        self._threads = min(machine.cores(), MOST_THREADS)
         self._reformatter = VideoReformatter()
         self._to_planar = VideoReformatter()
 
@@ -126,7 +133,7 @@ class Converter:
                 dst_colorspace=color.colorspace,
                 src_color_range=color.range_or_limited,
                 dst_color_range=color.range_or_limited,
-                threads=1,
+                threads=self._threads,
             )
         rgb = self._reformatter.reformat(
             frame,
@@ -135,7 +142,7 @@ class Converter:
             dst_colorspace=color.colorspace,
             src_color_range=color.range_or_limited,
             dst_color_range=_FULL,
-            threads=1,  # the engine has better use for the cores
+            threads=self._threads,
         )
         return cast(Image, rgb.to_ndarray())
 
@@ -150,7 +157,7 @@ class Converter:
             dst_color_range=color.range_or_limited,
             # Without it greys drift by two levels on each trip.
             interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,
-            threads=1,
+            threads=self._threads,
         )
         frame.colorspace = color.matrix
         return frame

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from streamstyle import Clip, Look, UserError
+from streamstyle import color as colors
+from streamstyle.color import Converter
 from tests.clips import BLUE, BT601, BT709, FULL, GREEN, GREY, LIMITED, RED, Recipe
 
 
@@ -100,3 +102,23 @@ def test_hdr_is_refused_unless_tone_mapped(painted, tmp_path, transfer, name) ->
     _, after, _ = painted(recipe, clip=Clip(tonemap=True))
     assert (after.matrix, after.pixel_format) == (BT709, "yuv420p")
     assert after.frames[1].std() > 10
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (641, 359), (16, 17)])
+@pytest.mark.parametrize("kind", ["yuv420p", "yuv422p", "yuv444p"])
+def test_threads_convert_to_the_same_picture(
+    monkeypatch: pytest.MonkeyPatch, width: int, height: int, kind: str
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    made = []
+    for cores in (1, 2, 3, 64):
+        monkeypatch.setattr("streamstyle.machine.cores", lambda cores=cores: cores)
+        converter = Converter()
+        frame = converter.from_rgb(image, colors.BT709, kind)
+        rows = [
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width]
+            for plane in frame.planes
+        ]
+        made.append([*rows, converter.to_rgb(frame, colors.BT709)])
+    for others in made[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(made[0], others, strict=True))
