@@ -39,6 +39,10 @@ libraries do by themselves: its mantissa is that of half precision."""
 _MEMORY = {"cuda": "cuda", TENSORRT: "cuda"}
 """Where the buffers of a device are; in the CPU's memory where it is not given."""
 
+_AT_ONCE = {"cuda": 2}
+"""Frames in work at the same time, by device: one is copied while another is computed. Others gain
+nothing by it: TensorRT's provider lets one run at a time."""
+
 _NUMBERED = ("cuda", "directml", TENSORRT)
 """Devices of which a machine may have several: cuda:1 is the second of its kind."""
 
@@ -74,6 +78,9 @@ class OnnxRuntimeEngine(BaseEngine):
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         check_inputs(frames, style, self.style_inputs)
         return self._buffers.run({"frame": frames, **style})
+
+    def share(self, threads: int) -> int:
+        return min(threads, _AT_ONCE.get(_kind_and_number(self.device)[0], 1))
 
     def close(self) -> None:
         self._session = None

@@ -20,49 +20,55 @@ KEPT_SHAPES = 8
 
 class Buffers:
     """Runs a session by buffers of its own on `device`, in onnxruntime's words, and the `number` of
-    it: a frame is uploaded into the same memory as the one before, and nothing is allocated while
-    its size stays.
+    it: a frame is uploaded into the same memory as one before, and nothing is allocated while its
+    size stays.
 
-    One thread runs at a time; another may prepare meanwhile.
+    Each thread that runs at the same time as others has buffers of its own, so that one frame is
+    copied while another is computed.
     """
 
     def __init__(self, session: ort.InferenceSession, device: str, number: int) -> None:
         self._session = session
         self._device = device, number
         self._names = [argument.name for argument in session.get_outputs()]
-        self._bound: OrderedDict[Shapes, _Bound] = OrderedDict()
+        self._idle: OrderedDict[Shapes, list[_Bound]] = OrderedDict()
         self._lock = threading.Lock()
 
     def prepare(self, inputs: Arrays) -> None:
         """Do ahead what the first run with inputs of these shapes would have to wait for."""
-        if self._known(inputs) is None:
+        with self._lock:
+            known = _shapes(inputs) in self._idle
+        if not known:
             self._run_first(inputs)
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """All that the graph gives, by name, in arrays that are the caller's."""
-        bound = self._known(inputs)
-        return self._run_first(inputs) if bound is None else bound.run(inputs)
-
-    def _known(self, inputs: Arrays) -> "_Bound | None":
         with self._lock:
-            bound = self._bound.get(_shapes(inputs))
-            if bound is not None:
-                self._bound.move_to_end(_shapes(inputs))
-            return bound
+            idle = self._idle.get(_shapes(inputs))
+            if idle is not None:
+                self._idle.move_to_end(_shapes(inputs))
+            bound = idle.pop() if idle else None
+        if bound is None:
+            return self._run_first(inputs)
+        outputs = bound.run(inputs)
+        self._keep(inputs, bound)
+        return outputs
 
     def _run_first(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Without buffers: only what comes out tells the shapes that those of the outputs have."""
         outputs = dict(zip(self._names, self._session.run(self._names, inputs), strict=True))
-        bound = _Bound(self._session, self._device, inputs, outputs)
-        with self._lock:
-            self._bound[_shapes(inputs)] = bound
-            if len(self._bound) > KEPT_SHAPES:
-                self._bound.popitem(last=False)
+        self._keep(inputs, _Bound(self._session, self._device, inputs, outputs))
         return outputs
+
+    def _keep(self, inputs: Arrays, bound: "_Bound") -> None:
+        with self._lock:
+            self._idle.setdefault(_shapes(inputs), []).append(bound)
+            if len(self._idle) > KEPT_SHAPES:
+                self._idle.popitem(last=False)
 
 
 class _Bound:
-    """The buffers of one set of shapes."""
+    """Buffers of one set of shapes, for one thread at a time."""
 
     def __init__(
         self,

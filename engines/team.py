@@ -1,6 +1,6 @@
 """Several devices that paint the frames of one video, each the next one that comes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -13,8 +13,8 @@ from engines.errors import EngineError
 class TeamEngine(BaseEngine):
     """Engines of one model that paint each frame for itself; see `engines.base.Engine`.
 
-    As many threads paint at a time as `share` says, one engine each: whoever asks gets the one
-    that has been idle the longest, so that equal devices take turns and a slow one is passed by.
+    Whoever asks gets the engine that has been idle the longest, so that equal devices take turns
+    and a slow one is passed by.
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
@@ -29,9 +29,7 @@ class TeamEngine(BaseEngine):
             )
         self.card = engines[0].card
         self.style_inputs = engines[0].style_inputs
-        self._idle: SimpleQueue[Engine] = SimpleQueue()
-        for engine in engines:
-            self._idle.put(engine)
+        self._idle = _queue_of(engines)
 
     @property
     def backend(self) -> str:
@@ -57,9 +55,24 @@ class TeamEngine(BaseEngine):
             self._idle.put(engine)
 
     def share(self, threads: int) -> int:
-        """One thread for each engine, or one in all."""
-        return len(self._engines) if threads > 1 else 1
+        """Each engine gets a part of them, and one at least."""
+        part = -(-threads // len(self._engines))
+        turns = [engine.share(part) for engine in self._engines]
+        self._idle = _queue_of(
+            engine
+            for turn in range(max(turns))
+            for engine, most in zip(self._engines, turns, strict=True)
+            if turn < most
+        )
+        return sum(turns) if threads > 1 else 1
 
     def close(self) -> None:
         for engine in self._engines:
             engine.close()
+
+
+def _queue_of(engines: Iterable[Engine]) -> SimpleQueue[Engine]:
+    queue: SimpleQueue[Engine] = SimpleQueue()
+    for engine in engines:
+        queue.put(engine)
+    return queue

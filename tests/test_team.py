@@ -42,9 +42,10 @@ def test_as_many_paint_at_once_as_there_are(inverter_path: Path) -> None:
     with open_engine(inverter_path, "openvino", "cpu,cpu,cpu", "fp32") as team:
         assert (team.backend, team.device, team.precision) == ("openvino", "CPU,CPU,CPU", "fp32")
         assert team.share(2) == 3
+        assert team.share(4) == 6
         team.prepare(48, 64)
         frames = [picture(48, 64, seed=n) for n in range(24)]
-        with ThreadPoolExecutor(3) as pool:
+        with ThreadPoolExecutor(6) as pool:
             painted = list(pool.map(team.paint, frames))
         assert team.share(1) == 1
         for before, after in zip(frames, painted, strict=True):
