@@ -62,6 +62,9 @@ step clip python -m streamstyle video pattern:mandelbrot "$clip" --overwrite --s
 for precision in fp32 fp16; do
     paint "cuda-$precision" --engine onnxruntime --device cuda --precision "$precision"
 done
+if [ "$(nvidia-smi --list-gpus 2>/dev/null | wc -l)" -gt 1 ]; then
+    paint cuda-two-fp16 --engine onnxruntime --device cuda:0,cuda:1 --precision fp16
+fi
 paint onnxruntime-tensorrt-fp16 --engine onnxruntime --device tensorrt --precision fp16
 # By the plan that was built for the table.
 paint tensorrt-fp16 --engine tensorrt --precision fp16
