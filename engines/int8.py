@@ -1,7 +1,8 @@
-"""Convolutions in 8 bits, in OpenVINO: twice as fast as in bfloat16 on a processor with AMX.
+"""Convolutions in 8 bits, in OpenVINO: twice as fast as in float32 by AVX2, and as in bfloat16 by
+AMX.
 
 What is convolved is rounded to one of 256 steps between the bounds that the model's card gives
-(export/calibration.py), and weights to one of 255 for each channel; normalisation and everything
+(export/calibration.py), and weights to one of 127 for each channel; normalisation and everything
 else stays as it was.
 """
 
@@ -13,6 +14,11 @@ from openvino import opset13 as ops
 
 Ranges = Mapping[str, tuple[float, float]]
 """The bounds of each tensor that is convolved, by its name in the ONNX file."""
+
+WEIGHT_STEPS = 63
+"""On each side of zero. Processors that have no VNNI add products of bytes by pairs, in 16 bits,
+which hold no more than 2 x 255 x 64: with 127 steps the picture was 9 to 12 dB further from
+float32's there, and with VNNI it would be nearer by half a decibel."""
 
 _MOVES = ("Pad", "Transpose")
 """Operators that only move numbers: what they move is rounded before, so that they move bytes."""
@@ -61,6 +67,6 @@ def _rounded_weights(weights: ov.Output) -> ov.Output:
     takes for a convolution of bytes."""
     alone = ov.Model([ops.result(weights)], [])
     values = ov.compile_model(alone, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0]
-    scale = np.maximum(np.abs(values).max(axis=(1, 2, 3), keepdims=True), 1e-12) / 127
+    scale = np.maximum(np.abs(values).max(axis=(1, 2, 3), keepdims=True), 1e-12) / WEIGHT_STEPS
     steps = ops.constant(np.round(values / scale).astype(np.int8))
     return ops.multiply(ops.convert(steps, "f32"), ops.constant(scale.astype(np.float32))).output(0)

@@ -21,8 +21,8 @@ ON_CUDA = {"tests", "cuda-fp32", "cuda-fp16"}
 MORE = {"cuda-two-fp16", "onnxruntime-tensorrt-fp16", "tensorrt-fp16"}
 """Which a machine with CUDA may lack: a second GPU, and TensorRT."""
 
-TWO_GPUS = "#!/bin/sh\necho GPU 0\necho GPU 1\n"
-"""In place of nvidia-smi, where it lists other GPUs or is not there: the step for several is run."""
+TWO_GPUS = '#!/bin/sh\n[ "$1" = --list-gpus ] || { echo no GPU; exit 9; }\nprintf "0\\n1\\n"\n'
+"""Said in place of nvidia-smi, so that the step for several GPUs is run."""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
 

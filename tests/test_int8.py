@@ -1,5 +1,8 @@
 """Convolutions in 8 bits."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,15 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from engines import ZOO, EngineError, open_engine, read_card  # noqa: E402
-from engines.int8 import convolved, quantise  # noqa: E402
+from engines.int8 import WEIGHT_STEPS, convolved, quantise  # noqa: E402
 from engines.openvino_backend import core  # noqa: E402
 from export import calibration  # noqa: E402
 from export.calibration import calibrated  # noqa: E402
 from export.engine_file import FrameGraph, export_graph, write_engine  # noqa: E402
 from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
+from streamstyle import machine  # noqa: E402
 from tests.models import write_inverter  # noqa: E402
-from tests.test_engines import STYLE_WEIGHTS, picture  # noqa: E402
+from tests.test_engines import STYLE_WEIGHTS, grainy, picture, psnr  # noqa: E402
 
 WIDTH, STYLES = 8, 2
 
@@ -78,7 +82,7 @@ def test_what_is_rounded(graph: bytes) -> None:
     weights = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
     kernels = [_value_of(node.input_value(1)) for node in weights[1:3]]
     for kernel in kernels:
-        steps = kernel / (np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 127)
+        steps = kernel / (np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / WEIGHT_STEPS)
         np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
         assert len(np.unique(steps.round())) > 50
 
@@ -111,10 +115,45 @@ def test_engine_in_int8(
     assert 0 < np.abs(rounded - exact).mean() < 10
 
 
-def test_int8_by_itself_where_bfloat16_is_what_the_processor_does() -> None:
-    does = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def test_int8_by_itself_where_the_processor_has_avx2() -> None:
+    has = "AVX2" in machine.hardware()
     with open_engine(ZOO / "medium.onnx", "openvino", "cpu") as engine:
-        assert (engine.precision == "int8") == does
+        assert (engine.precision == "int8") == has
+
+
+PAINTED_BY_OLDER_CODE = """
+import sys
+import numpy as np
+from pathlib import Path
+from engines import open_engine, read_card
+from engines.int8 import quantise
+from engines.openvino_backend import core
+
+card = read_card(Path(sys.argv[1]))
+frame = np.load(sys.argv[2])
+model = core().read_model(card.path)
+quantise(model, card.ranges)
+model.reshape({"frame": frame.shape})
+in_float32 = {"INFERENCE_PRECISION_HINT": "f32"}  # as processors without VNNI have it
+np.save(sys.argv[3], core().compile_model(model, "CPU", in_float32)([frame])["stylized"])
+"""
+
+
+@pytest.mark.skipif("AVX2" not in machine.hardware(), reason="this processor has no AVX2")
+def test_nothing_is_cut_off_where_pairs_of_bytes_are_added_in_16_bits(tmp_path: Path) -> None:
+    """By the code that OpenVINO has for AVX2, in a process that is told to use it."""
+    path = ZOO / "classic.onnx"
+    frames = grainy(path, 360, 640)
+    np.save(tmp_path / "frame.npy", frames)
+    files = [path, tmp_path / "frame.npy", tmp_path / "painted.npy"]
+    subprocess.run(
+        [sys.executable, "-c", PAINTED_BY_OLDER_CODE, *map(str, files)],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
+        check=True,
+    )
+    with open_engine(path, "openvino", "cpu", "fp32") as engine:
+        exact = engine.paint(frames)
+    assert psnr(np.load(tmp_path / "painted.npy"), exact) > 38  # with 127 steps it was 31
 
 
 def test_model_without_bounds_is_refused_in_a_sentence(tmp_path: Path) -> None:
