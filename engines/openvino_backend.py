@@ -183,8 +183,9 @@ def _known_device(device: str) -> str:
 
 def _int8_is_fast(device: str) -> bool:
     """Whether it is known to be: by AVX2 and what came after it; not so what ARM gains by it."""
-    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
-    return device == "CPU" and not {"AVX2", "X86_V3"}.isdisjoint(found)  # NumPy's words for it
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})  # without what is empty
+    has = {*simd.get("baseline", ()), *simd.get("found", ())}
+    return device == "CPU" and not has.isdisjoint({"AVX2", "X86_V3"})
 
 
 def _check_precision(device: str, precision: str) -> None:

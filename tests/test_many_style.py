@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from PIL import Image  # noqa: E402
 
 from engines import STYLE_WEIGHTS, open_engine, read_card  # noqa: E402
-from export import engine_file  # noqa: E402
+from export import calibration, engine_file  # noqa: E402
 from export import train as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.clips import ClipPairs  # noqa: E402
@@ -283,14 +283,22 @@ def test_tables_that_are_none(tmp_path: Path, table: str, words: str) -> None:
         read_styles(path, tmp_path)
 
 
-def test_a_style_is_added_and_the_others_stay(config: TrainConfig, tmp_path: Path) -> None:
+def test_a_style_is_added_and_the_others_stay(
+    config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     write_table(config, tmp_path / "styles.csv")
     out = tmp_path / "many.onnx"
     small = f"--photos {config.photos} --network {config.loss.network} --content-layers relu2_1"
     small += " --style-layers relu1_1,relu2_1 --batch-size 2 --crop 32 --device cpu"
     command = f"train many-style --styles {tmp_path / 'styles.csv'} --pictures {tmp_path}"
     command += f" --out {out} {small} --steps 3 --width 8 --decoder-width 4"
+    monkeypatch.setattr(calibration, "MIN_PSNR_DB", 0.0)
     assert main(command.split()) == 0
+    assert read_card(out).ranges
+    assert "8 bits" not in capsys.readouterr().out
     frames = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
     with open_engine(out, "openvino", "cpu", "fp32") as engine:
         before = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 1], np.float32)})
@@ -299,8 +307,12 @@ def test_a_style_is_added_and_the_others_stay(config: TrainConfig, tmp_path: Pat
     save_noise(blue, (0.1, 0.2, 1.0))
     adding = f"add-style {blue} --to {out} --run {tmp_path / 'add'} {small} --steps 100"
     adding += " --style-size 32"
+    monkeypatch.setattr(calibration, "MIN_PSNR_DB", calibration.BEST_DB + 1)
     assert main(adding.split()) == 0
     card = read_card(out)
+    assert not card.ranges
+    int8_db = card.verification["int8_worst_psnr_db"]
+    assert f"not painted in 8 bits, where it has {int8_db} dB at worst" in capsys.readouterr().out
     assert [style.name for style in card.styles] == ["noise", "red", "blue"]
     command = card.training["commands"][-1]
     assert command.startswith("streamstyle-export add-style blue.png --to many.onnx --photos")
