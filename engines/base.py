@@ -66,9 +66,9 @@ class Engine(Protocol):
         """The next frame is no successor of the one before: another picture, or a new scene."""
 
     def share(self, threads: int) -> int:
-        """Allow up to `threads` to paint at the same time, from the next frame on: that paints more
-        frames a second, though each takes longer. Returns how many may: 1 if frames depend on the
-        ones before, or if the device gains nothing by it."""
+        """Allow up to `threads` to paint at the same time, or one on each of several devices, from
+        the next frame on: that paints more frames a second, though each takes longer. Returns how
+        many may: 1 if frames depend on the ones before, or if the device gains nothing by it."""
 
     def close(self) -> None:
         """Free the device. Closing twice is harmless; painting after it raises EngineError."""
