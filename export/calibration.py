@@ -35,6 +35,9 @@ LEFT_OUT = 3
 """Convolutions that may stay as they are where the net needs it: those without which 8 bits are the
 closest."""
 
+IN_REACH_DB = 3.0
+"""What leaving them out may be hoped to bring: it brought 1 dB where it was needed."""
+
 
 def calibrated(model: bytes, styles: int | None, photos: Path) -> tuple[Ranges, float]:
     """The bounds of each tensor that the ONNX graph `model` convolves, none if it can't be done
@@ -70,7 +73,7 @@ def calibrated(model: bytes, styles: int | None, photos: Path) -> tuple[Ranges, 
 
     worst_db = worst_db_of(ranges)
     for _ in range(LEFT_OUT):
-        if worst_db >= MIN_PSNR_DB:
+        if not MIN_PSNR_DB - IN_REACH_DB <= worst_db < MIN_PSNR_DB:
             break
         fewer = [{n: r for n, r in ranges.items() if n != name} for name in ranges]
         worst_db, ranges = max(

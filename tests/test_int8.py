@@ -61,6 +61,18 @@ def test_bounds_hold_what_is_convolved(
     assert calibration.MIN_PSNR_DB < worst_db < calibration.BEST_DB
 
 
+def test_what_costs_the_most_is_left_out_where_that_is_enough(
+    graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "MIN_PSNR_DB", UNTRAINED_DB)
+    every, before_db = calibrated(graph, STYLES, photos)
+    monkeypatch.setattr(calibration, "MIN_PSNR_DB", before_db + 0.1)
+    some, worst_db = calibrated(graph, STYLES, photos)
+    assert len(every) - calibration.LEFT_OUT <= len(some) < len(every)
+    assert some.items() < every.items()
+    assert worst_db > before_db
+
+
 def test_net_that_needs_more_bits_gets_no_bounds(
     graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
