@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
+from engines.base import MIN_SIDE, NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
 from engines.int8 import quantise
@@ -30,6 +30,10 @@ goes up and down a ladder of six."""
 PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 INT8 = "int8"
 """Of convolutions; all else is in what the device computes in by itself."""
+
+FOUR_PATCHES = (MIN_SIDE, MIN_SIDE)
+"""(height, width) of frames between whose four patches OpenVINO's attention in bfloat16 gives other
+numbers each time; of six it gives the right ones."""
 
 _CAPABILITIES = {"fp32": "FP32", "fp16": "FP16", "bf16": "BF16", INT8: "INT8"}
 
@@ -142,6 +146,8 @@ class OpenVinoEngine(BaseEngine):
         model = self._model.clone()
         model.reshape({name: list(shape) for name, shape in shapes.items()})
         config = self._config | ({"NUM_STREAMS": str(threads)} if threads > 1 else {})
+        if self.card.style_tensors and shapes["frame"][1:3] == FOUR_PATCHES:
+            config["INFERENCE_PRECISION_HINT"] = PRECISIONS["fp32"]
         compiled = _Compiled(core().compile_model(model, self.device, config))
         used = str(compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string())
         with self._lock:
