@@ -12,7 +12,6 @@ import argparse
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.layers import (
     Layer,
@@ -57,7 +56,8 @@ def main() -> None:
     part = max(options.levels) if card.parts else None
     if part is not None:  # what a level takes is made of each frame: none of it changes the time
         with open_part(card.path, part, options.engine, "cpu", options.precision) as level:
-            inputs = {name: _nothing(shape) for name, shape in level.style_inputs.items()}
+            shapes = level.style_inputs.items()
+            inputs = {name: np.zeros(shape, np.float32) for name, shape in shapes}
     layers = list(layers_of(card, part, inputs, options.size, options.engine, precision))
     _print_layers(layers, options.layers, precision)
 
@@ -120,7 +120,3 @@ def _print_layers(layers: list[Layer], most: int, precision: str) -> None:
         f"\nThe network does {reached / 1e9:.0f} GFLOP/s, {reached / operations_per_s:.0%} of what "
         "large convolutions do."
     )
-
-
-def _nothing(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return np.zeros(shape, np.float32)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from engines import (
@@ -26,7 +25,7 @@ from engines import (
     takes_pictures,
 )
 from engines.openvino_backend import KEPT_SIZES
-from tests.models import write_inverter, write_tinter
+from tests.models import write_tinter
 
 SIZES = [(359, 641), (16, 16), (1080, 1920), (640, 360), (17, 31)]
 """(height, width): odd, the smallest, large, portrait, small and odd."""
@@ -352,48 +351,3 @@ def test_auto_takes_what_works(inverter_path: Path) -> None:
 def test_unknown_choices_list_the_known(inverter_path: Path, choice: str) -> None:
     with pytest.raises(EngineError, match=r"openvino|fp32"):
         open_engine(inverter_path, **{choice: "nonsense"})
-
-
-def test_card_of_what_ships() -> None:
-    for path in MODELS:
-        card = read_card(path)
-        assert card.styles or takes_pictures(card)
-        assert all(style.year != "unknown" for style in card.styles)
-        assert card.training["commands"]
-        for command in card.training["commands"]:
-            assert command.startswith("streamstyle-export train ")
-            assert "/" not in command  # nobody's folders
-        assert card.verification["worst_psnr_db"] >= 40
-        # Linear layers of a transformer, in half precision, are more than convolutions.
-        assert path.stat().st_size < (10_000_000 if card.style_tensors else 5_000_000)
-
-
-@pytest.mark.parametrize("content", [b"", b"no model"])
-def test_what_is_no_model(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(content)
-    with pytest.raises(EngineError, match=r"not an ONNX file|has no card"):
-        read_card(path)
-
-
-def test_model_without_a_card(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    write_inverter(path)
-    model = onnx.load(path)
-    del model.metadata_props[:]
-    onnx.save(model, path)
-    with pytest.raises(EngineError, match=r"has no card.*streamstyle-export"):
-        read_card(path)
-
-
-def test_missing_model(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="cannot read the model"):
-        read_card(tmp_path / "missing.onnx")
-
-
-def test_replaced_model_is_read_anew(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    write_inverter(path)
-    before = read_card(path).sha256
-    write_tinter(path)
-    assert read_card(path).sha256 != before

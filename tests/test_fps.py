@@ -1,9 +1,6 @@
 """The benchmark of frames per second: that it measures what it says. How fast is not tested."""
 
-import itertools
 import json
-import math
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -25,16 +22,14 @@ from benchmarks.fps import check_alike, measured, watched
 from benchmarks.peers import peers
 from benchmarks.plots import write_plots
 from benchmarks.table import Live, Row, Table, read_table, write_table
-from benchmarks.ways import Way, WayError, Worker, ways
-from engines import NO_STYLE, Engine, EngineError, Style
+from benchmarks.ways import Way, WayError
 from export.losses import LossConfig
-from streamstyle import bench, machine
-from streamstyle.bench import Contestant, Paint, Size, end_to_end, moving_frames, race
+from streamstyle import machine
+from streamstyle.bench import Paint, Size
 from streamstyle.errors import UserError
 from streamstyle.styles import Transfer, open_engine
 from tests import wayward
 from tests.clips import Recipe, make_clip
-from tests.live import Plain
 from tests.nets import write_training_material
 
 ROOT = Path(__file__).parents[1]
@@ -141,21 +136,6 @@ def test_interrupted_it_keeps_what_it_has_and_goes_on(
     assert read_table(kept).rows == rows
 
 
-def test_ctrl_c_while_a_process_starts_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    start = multiprocessing.context.SpawnProcess.start
-
-    def interrupted(process: multiprocessing.context.SpawnProcess) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        start(process)
-
-    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        Worker(Way("light", wayward.has_no_torch), SIZE)
-    (process,) = multiprocessing.active_children()
-    process.kill()
-    process.join()
-
-
 @pytest.mark.parametrize(
     ("make", "note"),
     [
@@ -181,96 +161,6 @@ def test_what_would_take_too_long_is_left_out() -> None:
     black, slow = measured(table, runners, (48, 48))
     assert black.fps is not None
     assert slow.note == "left out, a frame would take about 20 s"
-
-
-def test_processes_have_nothing_of_each_other() -> None:
-    import torch  # noqa: F401
-
-    with Worker(Way("light", wayward.has_no_torch), SIZE) as worker:
-        worker.paint(moving_frames(SIZE, 1)[0])
-
-
-def test_closing_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.ways.GOODBYE_S", 0.1)
-    Worker(Way("late", partial(wayward.is_late, tmp_path / "done")), SIZE).close()
-    assert not multiprocessing.active_children()
-    assert not (tmp_path / "done").exists()
-
-
-class Clockwork(Contestant):
-    """Takes always as long, without taking it, and half as long again after another one."""
-
-    def __init__(self, name: str, frame_s: float, order: list[str]) -> None:
-        super().__init__(name, np.zeros_like)
-        self._frame_s, self._order = frame_s, order
-
-    def timed(self, _frames: np.ndarray) -> float:
-        self._order.append(self.name)
-        return self._frame_s * (1.5 if self._order[-2:-1] != [self.name] else 1)
-
-
-@pytest.fixture
-def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other than what Clockwork says that it takes."""
-    monkeypatch.setattr(bench, "now_s", lambda: 0.0)
-
-
-def test_slow_and_fast_take_turns_all_the_time(no_clock: None) -> None:
-    order: list[str] = []
-    slow, fast = Clockwork("slow", 9.0, order), Clockwork("fast", 0.01, order)
-    race([slow, fast], [np.zeros((1, 2, 2, 3), np.uint8)], 3.0)
-    assert len(slow.seconds) == 3
-    assert order.count("fast") == pytest.approx(300, abs=20)
-    turns = [place for place, name in enumerate(order[4:]) if name == "slow"]
-    assert np.diff(turns) == pytest.approx([100, 100], abs=12)
-
-
-def test_what_another_one_left_running_does_not_count(no_clock: None) -> None:
-    order: list[str] = []
-    one, other = Clockwork("one", 0.02, order), Clockwork("other", 0.03, order)
-    race([one, other], [np.zeros((1, 2, 2, 3), np.uint8)], 1.0)
-    assert sum(a != b for a, b in itertools.pairwise(order)) > 10
-    assert set(one.seconds) == {0.02}
-    assert set(other.seconds) == {0.03}
-
-
-def test_a_plan_that_is_being_built_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT is replaced, for there is no GPU here."""
-
-    class Building(Plain):
-        backend = "onnxruntime"
-        is_ready_at = 3
-
-        def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
-            super().prepare(height, width)
-            self.is_ready_at -= 1
-            if not self.is_ready_at:
-                self.backend = "tensorrt"
-
-    opened = [Building(0), Building(0)]
-    monkeypatch.setattr(bench, "open_engine", lambda *_words: opened[-1])
-    engine = bench.open_ready("style", ("tensorrt", "cuda", "fp16"), SIZE, Transfer())
-    assert engine is opened.pop()
-    assert engine.backend == "tensorrt"
-    monkeypatch.setattr(bench, "PLAN_S", 0.0)
-    with pytest.raises(EngineError, match="tensorrt has no plan for 48x32 after 0 minutes"):
-        bench.open_ready("style", ("tensorrt", "cuda", "fp16"), SIZE, Transfer())
-    assert opened[0].closed
-
-
-def test_a_time_to_measure_is_some() -> None:
-    with pytest.raises(UserError, match="more than 0 s, got 0"):
-        race([], [], 0)
-
-
-def test_frames_of_a_clip(clip: Path, inverter: Engine) -> None:
-    frames = moving_frames(SIZE, 3, str(clip))
-    assert [frame.shape for frame in frames] == [(1, 32, 48, 3)] * 3
-    pattern = moving_frames(SIZE, 1)[0]
-    assert all(np.abs(frame.astype(int) - pattern).mean() > 10 for frame in frames)
-    through, alone = end_to_end(inverter, (64, 48), 0.01, str(clip))
-    assert 0 < through < math.inf
-    assert 0 < alone < math.inf
 
 
 def test_live_session_is_watched(inverter_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,20 +279,6 @@ def test_what_paints_another_picture_is_not_timed() -> None:
     black = np.zeros((1, 16, 16, 3), np.uint8)
     with pytest.raises(WayError, match="another picture"):
         check_alike(black + 30, black)
-
-
-def test_memory_is_that_of_a_process_of_its_own(inverter_path: Path) -> None:
-    here = np.ones((200, 1024, 1024), np.uint8)  # 200 MB, which are none of the engine's
-    way = next(w for w in ways(str(inverter_path), SIZE, Transfer(), False) if "onnx" in w.name)
-
-    def peak_mb(size: Size) -> float:
-        with Worker(way, size) as worker:
-            worker.paint(np.zeros((1, size[1], size[0], 3), np.uint8))
-            return worker.mb
-
-    small, large = peak_mb((64, 48)), peak_mb((2048, 2048))
-    assert small < 200 <= here.nbytes / 1e6
-    assert large > small + 50
 
 
 @pytest.mark.parametrize(
