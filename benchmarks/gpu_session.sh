@@ -4,9 +4,10 @@
 #     benchmarks/gpu_session.sh RESULTS
 #
 # The Python is the first `python` on the path, with streamstyle and `.[dev,tensorrt]` in it; with
-# WHEELS=FOLDER these are installed from the wheels there first. With DRY=1 all steps are short and
-# small, to see that they run. What each step prints is in RESULTS/STEP.log, and how each ended in
-# RESULTS/steps.json. A step that fails keeps none from running; any makes the end status 1.
+# WHEELS=FOLDER these are installed from the wheels there first. What each step prints is in
+# RESULTS/STEP.log, and how each ended in RESULTS/steps.json. A step that fails keeps none from
+# running; any makes the end status 1. With DRY=1 all steps are short and small, to see that they
+# run, and without PyTorch's engines, which take minutes to be compiled.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then
@@ -19,12 +20,12 @@ cd "$(dirname "$0")/.."
 
 if [ -n "${DRY:-}" ]; then
     sizes=(64x48) size=64x48 seconds=0.05 clip_size=(--width 160 --height 90) duration=0.2
-    fps=(--no-live)
+    fps=(--no-live) beside=(--no-peers)
     tests=(tests/test_engines.py -k "cuda and batch")
 else
     sizes=(640x480 1280x720 1920x1080 3840x2160) size=1920x1080 seconds=5
     clip_size=(--width 1920 --height 1080) duration=20
-    fps=(--plots "$results")
+    fps=(--plots "$results") beside=()
     tests=(-k cuda)
 fi
 clip="$results/clip.mp4"
@@ -56,18 +57,22 @@ step doctor python -m streamstyle doctor
 step tests env FAIL_WITHOUT_CUDA=1 python -m pytest -q "${tests[@]}"
 step fps python -m benchmarks fps --style medium:great-wave --sizes "${sizes[@]}" \
     --seconds "$seconds" --no-peers --json "$results/fps.json" "${fps[@]}"
+# With PyTorch's in half precision and compiled, if it is one for GPUs.
+step peers python -m benchmarks fps --style medium:great-wave --sizes "$size" \
+    --seconds "$seconds" --no-live --json "$results/peers.json" "${beside[@]}"
 step profile python -m benchmarks profile --size "$size"
 step clip python -m streamstyle video pattern:mandelbrot "$clip" --overwrite --strength 0 \
     "${clip_size[@]}" --resize --duration "$duration"
 for precision in fp32 fp16; do
     paint "cuda-$precision" --engine onnxruntime --device cuda --precision "$precision"
 done
-if [ "$(nvidia-smi --list-gpus 2>/dev/null | wc -l)" -gt 1 ]; then
-    paint cuda-two-fp16 --engine onnxruntime --device cuda:0,cuda:1 --precision fp16
-fi
 paint onnxruntime-tensorrt-fp16 --engine onnxruntime --device tensorrt --precision fp16
 # By the plan that was built for the table.
 paint tensorrt-fp16 --engine tensorrt --precision fp16
+if [ "$(nvidia-smi --list-gpus 2>/dev/null | wc -l)" -gt 1 ]; then
+    paint cuda-two-fp16 --engine onnxruntime --device cuda:0,cuda:1 --precision fp16
+    paint tensorrt-two-fp16 --engine tensorrt --device cuda:0,cuda:1 --precision fp16
+fi
 
 separator="["
 for line in "${lines[@]}"; do

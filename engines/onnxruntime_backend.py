@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engines import plans
 from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
+from engines.devices import kind_and_number
 from engines.diagnosis import cuda_problem, onnxruntime_tensorrt_problem
 from engines.errors import EngineError
 from engines.half import OPERATORS, in_half
@@ -44,7 +45,7 @@ _AT_ONCE = {"cuda": 2}
 nothing by it: TensorRT's provider lets one run at a time."""
 
 _NUMBERED = ("cuda", "directml", TENSORRT)
-"""Devices of which a machine may have several: cuda:1 is the second of its kind."""
+"""Devices of which a machine may have several."""
 
 _PROBLEMS = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}
 
@@ -80,7 +81,7 @@ class OnnxRuntimeEngine(BaseEngine):
         return self._buffers.run({"frame": frames, **style})
 
     def share(self, threads: int) -> int:
-        return min(threads, _AT_ONCE.get(_kind_and_number(self.device)[0], 1))
+        return min(threads, _AT_ONCE.get(kind_and_number(NAME, self.device, _NUMBERED)[0], 1))
 
     def close(self) -> None:
         self._session = None
@@ -90,21 +91,8 @@ class OnnxRuntimeEngine(BaseEngine):
     def _buffers(self) -> Buffers:
         if self._session is None:
             raise EngineError("this engine is closed")
-        kind, number = _kind_and_number(self.device)
+        kind, number = kind_and_number(NAME, self.device, _NUMBERED)
         return Buffers(self._session, _MEMORY.get(kind, "cpu"), number)
-
-
-def _kind_and_number(device: str) -> tuple[str, int]:
-    """cuda:1 as cuda and 1. Raises EngineError where there is but one of a kind."""
-    kind, _, number = device.partition(":")
-    if not number and not device.endswith(":"):
-        return kind, 0
-    if kind not in _NUMBERED or not number.isdecimal():
-        raise EngineError(
-            f"onnxruntime has no device {device}; numbers go with {', '.join(_NUMBERED)}, such as "
-            "cuda:1"
-        )
-    return kind, int(number)
 
 
 def _tensorrt_options(card: ModelCard, part: str | None, precision: str) -> dict[str, Any]:
@@ -136,7 +124,7 @@ def _start(
     card: ModelCard, part: str | None, device: str, precision: str
 ) -> tuple[str, ort.InferenceSession]:
     """A session that really runs on `device`: onnxruntime itself would fall back in silence."""
-    kind, number = _kind_and_number(device)
+    kind, number = kind_and_number(NAME, device, _NUMBERED)
     able = _PRECISIONS.get(kind, ("fp32",))
     if kind in PROVIDERS and precision not in able:
         raise EngineError(

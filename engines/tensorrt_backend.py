@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from engines import plans
 from engines.base import MIN_SIDE, NO_STYLE, BaseEngine, Engine, Frames, Style, check_inputs
 from engines.card import ModelCard
+from engines.devices import kind_and_number
 from engines.diagnosis import FULL_TENSORRT, installed_tensorrt
 from engines.errors import EngineError
 from engines.parts import graph_of
 from engines.plans import Bounds, Recipe
 from engines.tensorrt_graph import PRECISIONS, Shapes, for_tensorrt, inputs_of
-from engines.tensorrt_plan import Plan, build, gpu_name
+from engines.tensorrt_plan import Plan, build, gpu_name, use_gpu
 
 NAME = "tensorrt"
 
@@ -45,17 +46,18 @@ class TensorRtEngine(BaseEngine):
     """A model on TensorRT, and until there is a plan on onnxruntime's CUDA; see `Engine`."""
 
     def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
-        if device not in (*DEVICES, "auto"):
+        kind, self._number = kind_and_number("TensorRT", device, DEVICES)
+        if kind not in (*DEVICES, "auto"):
             raise EngineError(f"TensorRT has no device {device}; it has {', '.join(DEVICES)}")
         self._precision = "fp32" if precision == "auto" else precision
         if self._precision not in PRECISIONS:
             raise EngineError(
                 f"TensorRT computes in {' or '.join(PRECISIONS)} here, not in {precision}"
             )
-        self._gpu = gpu_name()
+        self._gpu = gpu_name(self._number)
         module = installed_tensorrt()
         assert module is not None  # or there was a problem
-        if module != FULL_TENSORRT and device == "cuda":
+        if module != FULL_TENSORRT and kind == "cuda":
             raise EngineError(
                 "only TensorRT's lean runtime is installed, which builds no plans; "
                 'run: pip install "streamstyle[tensorrt]", or give --device lean'
@@ -75,9 +77,11 @@ class TensorRtEngine(BaseEngine):
         if module == FULL_TENSORRT:
             from engines.onnxruntime_backend import OnnxRuntimeEngine
 
-            self._meanwhile = OnnxRuntimeEngine(card, part, "cuda", "fp32")
+            cuda = f"cuda:{self._number}" if self._number else "cuda"
+            self._meanwhile = OnnxRuntimeEngine(card, part, cuda, "fp32")
         self._paints_by: Engine | None = self._meanwhile
         self._device = device if device != "auto" else DEVICES[self._meanwhile is None]
+        self._is_lean = self._device.startswith("lean")
         self._builder: threading.Thread | None = None
         self._lock = threading.Lock()
         self._failed = False
@@ -150,7 +154,7 @@ class TensorRtEngine(BaseEngine):
                 f"frames up to {side} pixels; paint one with --device lean where TensorRT "
                 f"{self._trt.__version__} and the same GPU ({self._gpu}) are, and copy that folder"
             )
-        return Plan(self._trt, data)
+        return Plan(self._trt, data, self._number)
 
     def _begin_building(self, side: int) -> None:
         """Unless it goes on already, or has failed."""
@@ -176,10 +180,11 @@ class TensorRtEngine(BaseEngine):
                 _log.warning("TensorRT builds no more plans of %s: %s", self.card.path.name, error)
 
     def _make_ready(self, side: int) -> None:
+        use_gpu(self._number)
         recipe = self._recipe(side)
         data = plans.read(recipe.plan_name)
         if data is not None:
-            self._plans[side] = Plan(self._trt, data)
+            self._plans[side] = Plan(self._trt, data, self._number)
             return
         data, timings = build(
             self._trt,
@@ -190,14 +195,14 @@ class TensorRtEngine(BaseEngine):
         )
         plans.keep(recipe.timings_name, timings)
         if data is not None:
-            self._plans[side] = Plan(self._trt, data)
+            self._plans[side] = Plan(self._trt, data, self._number)
             plans.keep(recipe.plan_name, data)
 
     def _recipe(self, side: int) -> Recipe:
         return Recipe(
             graph_sha256=hashlib.sha256(self._graph).hexdigest(),
             bounds=self._bounds[side],
-            is_lean=self._device == "lean",
+            is_lean=self._is_lean,
             tensorrt=self._trt.__version__,
             gpu=self._gpu,
         )

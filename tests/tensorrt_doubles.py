@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,20 @@ def write_stubs(folder: Path) -> None:
 
 
 class Gpu:
-    """Memory, and a plan that paints the negative in it."""
+    """Memory, and a plan that paints the negative in it. What is asked for while a stream is
+    captured is done when its graph is launched."""
 
     def __init__(self, *style: str) -> None:
         self.blocks: dict[int, Any] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
         self.loaded: list[bytes] = []
+        self.devices: list[int] = []
+        """That were asked for, in this order."""
+        self.captured: list[Callable[[], object]] | None = None
+        self.graphs: dict[int, list[Callable[[], object]]] = {}
+        self.launches = 0
+        self.can_capture = True
         names = ["frame", *style, "stylized"]
         self.answers: Mapping[str, Any] = {
             "Runtime.deserialize_cuda_engine": self._load,
@@ -105,8 +112,17 @@ class Gpu:
         self.addresses[name] = address
         return True
 
+    def do(self, work: Callable[[], object]) -> None:
+        if self.captured is None:
+            work()
+        else:
+            self.captured.append(work)
+
     def _paint(self, _stream: int) -> bool:
-        self._at("stylized")[...] = 255 - self._at("frame")
+        if self.captured is not None and not self.can_capture:
+            return False
+        stylized, frame = self._at("stylized"), self._at("frame")
+        self.do(lambda: np.copyto(stylized, 255 - frame))
         return True
 
     def _at(self, name: str) -> NDArray[np.uint8]:
@@ -134,7 +150,8 @@ class Cuda:
 
         return call
 
-    def _cudaGetDeviceProperties(self, _device: int) -> tuple[Any]:  # noqa: N802
+    def _cudaGetDeviceProperties(self, device: int) -> tuple[Any]:  # noqa: N802
+        self._gpu.devices.append(device)
         properties = runtime.cudaDeviceProp()
         properties.name = b"Some GPU".ljust(256, b"\0")
         properties.major, properties.minor = 9, 0
@@ -143,7 +160,12 @@ class Cuda:
     def _cudaStreamCreate(self) -> tuple[Any]:  # noqa: N802
         return (runtime.cudaStream_t(7),)
 
+    def _cudaSetDevice(self, device: int) -> tuple[()]:  # noqa: N802
+        self._gpu.devices.append(device)
+        return ()
+
     def _cudaMalloc(self, size: int) -> tuple[int]:  # noqa: N802
+        assert self._gpu.captured is None
         block = (ctypes.c_uint8 * size)()
         self._gpu.blocks[ctypes.addressof(block)] = block
         return (ctypes.addressof(block),)
@@ -159,12 +181,49 @@ class Cuda:
     ) -> tuple[()]:
         assert size <= min(len(self._gpu.blocks[target]), len(self._gpu.blocks[source]))
         assert int(stream) == 7
-        ctypes.memmove(target, source, size)
+        self._gpu.do(lambda: ctypes.memmove(target, source, size))
         return ()
 
     def _cudaStreamSynchronize(self, stream: Any) -> tuple[()]:  # noqa: N802
         assert int(stream) == 7
+        assert self._gpu.captured is None
         return ()
+
+    def _cudaStreamBeginCapture(self, stream: Any, _mode: Any) -> tuple[()]:  # noqa: N802
+        assert int(stream) == 7
+        self._gpu.captured = []
+        return ()
+
+    def _cudaStreamEndCapture(self, stream: Any) -> tuple[Any]:  # noqa: N802
+        assert int(stream) == 7
+        assert self._gpu.captured is not None
+        graph = runtime.cudaGraph_t(len(self._gpu.graphs) + 1)
+        self._gpu.graphs[int(graph)] = self._gpu.captured
+        self._gpu.captured = None
+        return (graph,)
+
+    def _cudaGetLastError(self) -> tuple[()]:  # noqa: N802
+        self._gpu.graphs.clear()  # that of a failed capture does not exist
+        return ()
+
+    def _cudaGraphInstantiate(self, graph: Any, flags: int) -> tuple[Any]:  # noqa: N802
+        assert flags == 0
+        executable = runtime.cudaGraphExec_t(int(graph) + 100)
+        self._gpu.graphs[int(executable)] = self._gpu.graphs[int(graph)]
+        return (executable,)
+
+    def _cudaGraphLaunch(self, graph: Any, stream: Any) -> tuple[()]:  # noqa: N802
+        assert int(stream) == 7
+        self._gpu.launches += 1
+        for work in self._gpu.graphs[int(graph)]:
+            work()
+        return ()
+
+    def _cudaGraphDestroy(self, graph: Any) -> tuple[()]:  # noqa: N802
+        del self._gpu.graphs[int(graph)]
+        return ()
+
+    _cudaGraphExecDestroy = _cudaGraphDestroy  # noqa: N815
 
     _cudaStreamDestroy = _cudaStreamSynchronize  # noqa: N815
 

@@ -14,15 +14,20 @@ from engines.diagnosis import cuda_problem
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_session.sh"
 
-ANYWHERE = {"doctor", "fps", "profile", "clip"}
+ANYWHERE = {"doctor", "fps", "peers", "profile", "clip"}
 
 ON_CUDA = {"tests", "cuda-fp32", "cuda-fp16"}
 
-MORE = {"cuda-two-fp16", "onnxruntime-tensorrt-fp16", "tensorrt-fp16"}
+MORE = {
+    "onnxruntime-tensorrt-fp16",
+    "tensorrt-fp16",
+    "cuda-two-fp16",
+    "tensorrt-two-fp16",
+}
 """Which a machine with CUDA may lack: a second GPU, and TensorRT."""
 
 TWO_GPUS = '#!/bin/sh\n[ "$1" = --list-gpus ] || { echo no GPU; exit 9; }\nprintf "0\\n1\\n"\n'
-"""Said in place of nvidia-smi, so that the step for several GPUs is run."""
+"""Said in place of nvidia-smi, so that the steps for several GPUs are run."""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
 

@@ -1,19 +1,15 @@
 """TensorRT's backend. No machine of ours has a GPU or TensorRT's libraries: what calls them runs on
-doubles, which are held to the real packages' own signatures (tests/tensorrt_doubles.py), and paints
-on the CPU where it would on CUDA. What it does without them, graphs and files, is real."""
+doubles (tests/tensorrt_doubles.py), and paints on the CPU where it would on CUDA. What it does
+without them, graphs and files, is real."""
 
-import inspect
-import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
 pytest.importorskip("tensorrt_lean")
@@ -21,6 +17,7 @@ pytest.importorskip("tensorrt_lean")
 from engines import (
     Engine,
     EngineError,
+    ModelCard,
     open_engine,
     plans,
     read_card,
@@ -30,137 +27,22 @@ from engines import (
 from engines.diagnosis import FULL_TENSORRT, LEAN_TENSORRT, driver_problem
 from engines.onnxruntime_backend import OnnxRuntimeEngine
 from engines.plans import Recipe
-from engines.tensorrt_backend import SIDES, TensorRtEngine, bounds_of
-from engines.tensorrt_graph import for_tensorrt, inputs_of
-from engines.tensorrt_plan import Plan, build
+from engines.tensorrt_backend import SIDES, TensorRtEngine
 from streamstyle.limited import LimitedEngine
 from tests.models import write_tinter
 from tests.tensorrt_doubles import (
     Cuda,
     Gpu,
-    Monitored,
     Package,
     Surface,
     surface_of,
-    write_stubs,
 )
 from tests.test_engines import picture
-from tests.test_tensorrt_plans import RECIPE
 
 
 @pytest.fixture(scope="session")
 def lean_surface() -> Surface:
     return surface_of("tensorrt_lean")
-
-
-@pytest.fixture(scope="session")
-def full_surface(tmp_path_factory: pytest.TempPathFactory) -> Surface:
-    """Of what builds: TensorRT's own Python package, on libraries that are empty."""
-    if shutil.which("cc") is None:
-        pytest.skip("needs a C compiler")
-    folder = tmp_path_factory.mktemp("stubs")
-    write_stubs(folder)
-    return surface_of("tensorrt_bindings", folder)
-
-
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
-    gpu = Gpu("tint")
-    monkeypatch.setattr(tensorrt_plan, "cuda", Cuda(gpu))
-    yield gpu
-    assert not gpu.blocks  # all freed
-
-
-def test_plan_paints(gpu: Gpu, lean_surface: Surface) -> None:
-    plan = Plan(Package(lean_surface, gpu.answers), b"a plan")
-    kept = []
-    for height, width in ((48, 64), (16, 16), (96, 128), (48, 64)):
-        frames = picture(height, width)[:, ::2, ::-1]
-        frames.flags.writeable = False
-        painted = plan.run({"frame": frames})["stylized"]
-        assert np.array_equal(painted, 255 - frames)
-        kept.append((painted, frames))
-    for painted, frames in kept:  # no later frame wrote over it
-        assert np.array_equal(painted, 255 - frames)
-        painted[:] = 0
-    assert gpu.loaded == [b"a plan"]
-    plan.close()
-
-
-def test_style_inputs_reach_the_plan(gpu: Gpu, lean_surface: Surface) -> None:
-    plan = Plan(Package(lean_surface, gpu.answers), b"a plan")
-    tint = np.array([1, 0.5, 0], np.float32)
-    plan.run({"frame": picture(16, 16), "tint": tint})
-    assert gpu.shapes["tint"] == (3,)
-    assert np.array_equal(np.frombuffer(gpu.blocks[gpu.addresses["tint"]], np.float32), tint)
-    plan.close()
-
-
-def test_plan_that_is_not_taken(gpu: Gpu, lean_surface: Surface) -> None:
-    with pytest.raises(EngineError, match="--forget-plans"):
-        Plan(Package(lean_surface, gpu.answers), b"broken")
-
-
-class Builds:
-    """What building gives."""
-
-    def __init__(self, plan: Any = ...) -> None:
-        self.monitors: list[Any] = []
-        self.profile: dict[str, Any] = {}
-        self.flags: list[str] = []
-        self.answers: dict[str, Any] = {
-            "IHostMemory": b"data",
-            "Builder.build_serialized_network": lambda _network, _config: plan,
-            "OnnxParser.parse": lambda graph: bool(onnx.load_from_string(graph).graph.node),
-            "OnnxParser.num_errors": 0,
-            "IBuilderConfig.progress_monitor =": self.monitors.append,
-            "IBuilderConfig.set_flag": self.flags.append,
-            "IOptimizationProfile.set_shape": self._set_shape,
-        }
-
-    def _set_shape(self, name: str, *shapes: tuple[int, ...]) -> None:
-        self.profile[name] = shapes
-
-
-@pytest.mark.parametrize("is_lean", [False, True])
-def test_building(full_surface: Surface, inverter_path: Path, is_lean: bool) -> None:
-    builds = Builds()
-    graph = for_tensorrt(inverter_path, "fp16")
-    bounds = bounds_of(inputs_of(graph), 640)
-    recipe = replace(RECIPE, bounds=bounds, is_lean=is_lean)
-    made = build(Package(full_surface, builds.answers), graph, recipe, b"", lambda: True)
-    assert made == (b"data", b"data")
-    assert builds.profile == bounds
-    assert builds.flags == (["VERSION_COMPATIBLE", "EXCLUDE_LEAN_RUNTIME"] if is_lean else [])
-
-
-def test_building_ends_when_it_is_no_longer_wanted(
-    full_surface: Surface, inverter_path: Path
-) -> None:
-    wanted = [True]
-    builds = Builds(None)
-    package = Package(full_surface, builds.answers)
-    arguments = package, for_tensorrt(inverter_path, "fp32"), RECIPE, b"", lambda: wanted[0]
-    with pytest.raises(EngineError, match="can't build"):
-        build(*arguments)
-    (monitor,) = builds.monitors
-    assert isinstance(monitor, Monitored)
-    for name, overloads in full_surface["IProgressMonitor"].items():
-        if name != "__init__":  # TensorRT calls these
-            assert overloads is not None
-            parameters = [part.partition(":")[0] for part in overloads[0][0].split(", ")]
-            assert list(inspect.signature(getattr(monitor, name)).parameters) == parameters
-    assert monitor.step_complete("a phase", 1)
-    wanted[0] = False
-    assert not monitor.step_complete("a phase", 2)
-    assert build(*arguments) == (None, b"data")
-
-
-def test_model_that_tensorrt_can_not_read(full_surface: Surface) -> None:
-    builds = Builds()
-    builds.answers["OnnxParser.parse"] = lambda _graph: False
-    with pytest.raises(EngineError, match="can't read the model"):
-        build(Package(full_surface, builds.answers), b"", RECIPE, b"", lambda: True)
 
 
 # Where CUDA does not work
@@ -214,11 +96,17 @@ class Machine:
         monkeypatch.setattr(tensorrt_backend, "build", self._build)
         monkeypatch.setattr(
             "engines.onnxruntime_backend.OnnxRuntimeEngine",
-            lambda card, part, _device, precision: OnnxRuntimeEngine(card, part, "cpu", precision),
+            self._onnxruntime,
         )
 
     def open(self, device: str = "auto", precision: str = "auto") -> TensorRtEngine:
         return TensorRtEngine(self._card, None, device, precision)
+
+    def _onnxruntime(
+        self, card: ModelCard, part: str | None, device: str, precision: str
+    ) -> OnnxRuntimeEngine:
+        self.onnxruntime_device = device
+        return OnnxRuntimeEngine(card, part, "cpu", precision)
 
     def _build(
         self, _trt: Any, _graph: bytes, recipe: Recipe, timings: bytes, wanted: Callable[[], bool]
@@ -238,6 +126,7 @@ def machine(
     machine = Machine(monkeypatch, lean_surface, inverter_path)
     yield machine
     assert not machine.gpu.blocks
+    assert not machine.gpu.graphs
 
 
 FRAMES = picture(48, 64)
@@ -353,6 +242,21 @@ def test_lean_runtime_runs_what_was_built_elsewhere(machine: Machine) -> None:
         machine.open("cuda")
 
 
+def test_each_gpu_has_an_engine_of_its_own(machine: Machine) -> None:
+    """All that it makes is made there; a plan is of the kind of GPU, not of its number."""
+    machine.may_build.set()
+    for device, number in (("cuda", 0), ("cuda:1", 1)):
+        machine.gpu.devices.clear()
+        with machine.open(device) as engine:
+            engine.prepare(48, 64)
+            wait_for_building(engine)
+            engine.paint(FRAMES)
+            assert what_paints(engine) == ("tensorrt", device, "fp32")
+        assert set(machine.gpu.devices) == {number}
+        assert machine.onnxruntime_device == device
+    assert len(machine.built) == 1
+
+
 def test_plans_for_lean_are_plans_of_their_own(machine: Machine) -> None:
     machine.may_build.set()
     for device in ("cuda", "lean"):
@@ -376,7 +280,11 @@ def test_style_inputs_are_those_of_the_model(
 
 @pytest.mark.parametrize(
     ("device", "precision", "words"),
-    [("toaster", "auto", "no device toaster; it has cuda, lean"), ("cuda", "int8", "fp32.*int8")],
+    [
+        ("toaster", "auto", "no device toaster; it has cuda, lean"),
+        ("cuda:one", "auto", "no device cuda:one; numbers go with cuda, lean"),
+        ("cuda", "int8", "fp32.*int8"),
+    ],
 )
 def test_what_there_is_not(machine: Machine, device: str, precision: str, words: str) -> None:
     with pytest.raises(EngineError, match=words):
