@@ -1,9 +1,11 @@
 """A session without a window: what it shows, records and survives."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from streamstyle.frame import Frame
 from streamstyle.live import outlets
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.governor import Promise
+from streamstyle.live.outlets import Outlet
 from streamstyle.live.session import LiveSession
 from streamstyle.sources import SourceInfo
 from tests.clips import read_clip
@@ -162,6 +165,21 @@ def test_recording_is_complete_when_the_session_ends(
         while not session.ended:
             session.wait(0.1)
     assert read_clip(tmp_path / "take.mkv").times
+
+
+def test_complete_recordings_are_not_kept(session: LiveSession, tmp_path: Path) -> None:
+    show_until(session, is_painted)
+    recorders: WeakSet[Outlet] = WeakSet()
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        session.record(folder / "take.mp4")
+        recorders.update(session._outlets)
+        show_until(session, lambda _f, folder=folder: any(folder.iterdir()))  # type: ignore[misc]
+        session.stop_recording()
+        show_until(session, lambda _f, take=folder / "take.mp4": take.exists())  # type: ignore[misc]
+    gc.collect()
+    assert len(recorders) == 1
 
 
 def test_snapshot(session: LiveSession, tmp_path: Path) -> None:

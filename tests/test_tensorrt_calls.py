@@ -1,5 +1,5 @@
-"""All that is asked of TensorRT's and CUDA's packages, on doubles that are held to the signatures of
-the real ones (tests/tensorrt_doubles.py): no machine of ours has a GPU or TensorRT's libraries."""
+"""All that is asked of TensorRT's and CUDA's packages, on doubles that take what the real ones take
+(tests/tensorrt_doubles.py): no machine of ours has a GPU or TensorRT's libraries."""
 
 import inspect
 import shutil

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from streamstyle.channel import Cancelled, Channel, Policy
 from streamstyle.frame import Frame
+from streamstyle.memory import give_back
 from streamstyle.sinks import Sink
 from streamstyle.timing import now_s
 
@@ -95,3 +96,4 @@ class Outlet:
         finally:
             self._frames.cancel()
             self._sink.close()
+            give_back()

@@ -221,6 +221,7 @@ class LiveSession(Closing):
     def record(self, target: Path) -> None:
         """Write the painting into a video file until `stop_recording`."""
         self.stop_recording()
+        self._forget_finished()
         video = VideoFormat(
             time_base=TICK,
             frame_rate=None,
@@ -237,6 +238,13 @@ class LiveSession(Closing):
         if self._recorder is not None:
             self._recorder.finish()
         self._recorder = self._recording = None
+
+    def _forget_finished(self) -> None:
+        """Or a session of days would grow with each recording."""
+        for outlet in self._outlets:
+            if outlet.finished:
+                self.notes += outlet.notes
+        self._outlets = [outlet for outlet in self._outlets if not outlet.finished]
 
     def snapshot(self, target: Path) -> None:
         """Write the frame that was painted last as an image. Raises UserError before the first."""
