@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.closing import Closing
-from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
-from streamstyle.pixels import shrunk, softened
+from streamstyle.pixels import scaled, softened
 from streamstyle.segmentation import Segmentation
 from streamstyle.sources import Clip, open_video
 from streamstyle.sources.still import SUFFIXES, read_still
@@ -122,16 +121,8 @@ def masks_of(part: Part) -> NDArray[np.float32]:
     """The masks of what is inside and what is outside, (2, h, w), for `engines.in_regions`: about
     as fine as the features that they are for."""
     height, width = (max(1, side // FEATURE) for side in part.shape[:2])
-    inside = shrunk(part[..., 0], width, height)
+    inside = scaled(part[..., 0], width, height)
     return np.stack([inside, 1 - inside])
-
-
-def composed(inside: Image, outside: Image, part: Part) -> Image:
-    """`inside` where `part` is 1, `outside` where it is 0."""
-    if inside.shape != outside.shape:
-        raise UserError("the painting and what is around it differ in size")
-    mixed = part * inside + (1 - part) * outside
-    return np.round(mixed).astype(np.uint8)
 
 
 class _Inverted(Closing):

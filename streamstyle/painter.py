@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import MIN_SIDE, NO_STYLE, Engine, Style, in_regions
-from streamstyle.errors import UserError
+from streamstyle.errors import UserError, check_share
 from streamstyle.frame import Frame, Image
 from streamstyle.limited import limited
-from streamstyle.masks import Mask, Part, composed, masks_of
-from streamstyle.pixels import blended, recolored, resized
+from streamstyle.masks import Mask, Part, masks_of
+from streamstyle.pixels import blended, composed, recolored, resized
 from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import side_by_side
 
@@ -37,10 +37,8 @@ class Look:
     """Of video: 0 leaves every frame as it is painted, 1 keeps most of the one before."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.steady <= 1:
-            raise UserError(f"a steadiness is from 0 to 1, got {self.steady}")
-        if not 0 <= self.strength <= 1:
-            raise UserError(f"a strength is from 0 to 1, got {self.strength}")
+        check_share("steadiness", self.steady)
+        check_share("strength", self.strength)
         if self.scale is not None and (self.width is not None or self.height is not None):
             raise UserError("give a scale, or a width and height, not both")
         if self.scale is not None and not 0 < self.scale <= 4:

@@ -61,11 +61,17 @@ def softened(
     return cast(NDArray[np.float32], soft[..., np.newaxis])
 
 
-def shrunk(field: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """(H, W) at a smaller size, by means."""
+def scaled(field: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """(H, W) at another size: by means where that is smaller, else in straight lines."""
     cv2 = load_opencv()
-    small = cv2.resize(field, (width, height), interpolation=cv2.INTER_AREA)
-    return cast(NDArray[np.float32], small)
+    kind = cv2.INTER_AREA if width < field.shape[1] else cv2.INTER_LINEAR
+    return cast(NDArray[np.float32], cv2.resize(field, (width, height), interpolation=kind))
+
+
+def composed(inside: Image, outside: Image, part: NDArray[np.float32]) -> Image:
+    """`inside` where `part`, (H, W, 1), is 1, `outside` where it is 0; all of the same size."""
+    weights = part[..., 0]
+    return cast(Image, load_opencv().blendLinear(inside, outside, weights, 1 - weights))
 
 
 def transposed(image: Image) -> Image:

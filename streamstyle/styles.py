@@ -236,7 +236,7 @@ def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, Style]:
     return card, _style_of_picture(card.path, card.sha256, picture, changed, transfer)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)  # some of them are 11 MB
 def _style_of_picture(
     model: Path, _sha256: str, picture: Path, _changed_ns: int, transfer: Transfer
 ) -> Style:

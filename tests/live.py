@@ -33,9 +33,13 @@ class Camera(Closing):
     def __iter__(self) -> Iterator[Frame]:
         for index in itertools.count() if self._frames is None else range(self._frames):
             time.sleep(0.02)
-            image = np.full((64, 96, 3), ORANGE, np.uint8)
-            image[:, :8] = 0  # black on the left, so that a mirror can be told
-            yield Frame(image, index, Fraction(index, 50))
+            yield self.frame(index)
+
+    @staticmethod
+    def frame(index: int) -> Frame:
+        image = np.full((64, 96, 3), ORANGE, np.uint8)
+        image[:, :8] = 0  # black on the left, so that a mirror can be told
+        return Frame(image, index, Fraction(index, 50))
 
     def close(self) -> None:
         self.closed = True

@@ -174,7 +174,7 @@ def test_complete_recordings_are_not_kept(session: LiveSession, tmp_path: Path) 
         folder = tmp_path / str(number)
         folder.mkdir()
         session.record(folder / "take.mp4")
-        recorders.update(session._outlets)
+        recorders.update(session._takes)
         show_until(session, lambda _f, folder=folder: any(folder.iterdir()))  # type: ignore[misc]
         session.stop_recording()
         show_until(session, lambda _f, take=folder / "take.mp4": take.exists())  # type: ignore[misc]

@@ -30,6 +30,9 @@ class Capture:
         """Of the frames that came."""
         self.notes: dict[str, None] = {}
         """What the sources that have ended said of themselves, each once."""
+        self.error: UserError | None = None
+        """Why a source that is not endless has ended, if that was no end."""
+        self._attempt = 0
         self._opener = opener
         self._endless = endless
         self._stopping = threading.Event()
@@ -49,30 +52,32 @@ class Capture:
         self._thread.join(GOODBYE_S)
 
     def _work(self) -> None:
-        attempt = 0
+        while not self._stopping.is_set():
+            source, self._source = self._source or self._open(), None
+            if source is not None:
+                problem = self._read(source)
+                if not self._endless:
+                    self.error = None if problem is None else UserError(problem)
+                    self.frames.close()
+                    return
+                self.problem = f"{problem or f'{self.info.name} has gone'}; waiting for it"
+            self._stopping.wait(PAUSES_S[min(self._attempt, len(PAUSES_S) - 1)])
+            self._attempt += 1
+
+    def _read(self, source: Source) -> str | None:
+        """All that comes of it; returns what ended it, if that was no end."""
         try:
-            while not self._stopping.is_set():
-                source, self._source = self._source or self._open(), None
-                if source is not None:
-                    try:
-                        for frame in source:
-                            self.rate.add(frame.captured_at_s)
-                            self.problem = None
-                            attempt = 0
-                            self.frames.put(frame)
-                    finally:
-                        source.close()
-                        self.notes.update(dict.fromkeys(source.notes))
-                    if not self._endless:
-                        self.frames.close()
-                        return
-                    self.problem = f"{self.info.name} has gone; waiting for it"
-                self._stopping.wait(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
-                attempt += 1
-        except Exception as error:
-            if not self._stopping.is_set():
-                self.problem = f"{self.info.name} failed: {error}"
-                self.frames.close()
+            for frame in source:
+                self.rate.add(frame.captured_at_s)
+                self.problem = None
+                self._attempt = 0
+                self.frames.put(frame)
+        except Exception as error:  # whatever a driver or a damaged frame raises
+            return f"{self.info.name} failed: {error}"
+        finally:
+            source.close()
+            self.notes.update(dict.fromkeys(source.notes))
+        return None
 
     def _open(self) -> Source | None:
         try:

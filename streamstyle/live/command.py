@@ -1,6 +1,7 @@
 """`streamstyle live` and `streamstyle cameras`."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,8 @@ from streamstyle.errors import UserError
 from streamstyle.hardware import OFF
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Promise
-from streamstyle.live.session import FALLBACK_FPS, LiveSession, Status
+from streamstyle.live.session import FALLBACK_FPS, LiveSession
+from streamstyle.live.status import Status
 from streamstyle.live.styles import choose
 from streamstyle.live.window import Window
 from streamstyle.masks import open_mask
@@ -101,6 +103,11 @@ def live(options: argparse.Namespace) -> None:
         second_style=options.elsewhere,
         mix=0.5,
     )
+    for style in (controls.style, controls.second_style):
+        if style is not None:
+            chosen(style)  # opens nothing yet, but knows whether there is such a style
+    if options.record is not None and options.record.exists():
+        raise UserError(f"{options.record} exists already; record into another file")
     if options.mask is None and (options.elsewhere is not None or options.invert_mask):
         raise UserError("--elsewhere and --invert-mask need a --mask")
     mask = None if options.mask is None else open_mask(options.mask, options.invert_mask)
@@ -152,7 +159,10 @@ def source_opener(
     if Path(location).is_file():
         return partial(PacedSource, partial(open_video, location, clip), loop), False
     if Path(location).suffix:
-        raise UserError(f"{location} does not exist")
+        try:
+            find_camera(location)  # whose name may have a dot in it
+        except UserError:
+            raise UserError(f"{location} does not exist") from None
     # Found anew each time: plugged in again, a camera may have another index.
     return lambda: CameraSource(find_camera(location), *size, fps), True
 
@@ -190,7 +200,15 @@ def print_summary(status: Status, notes: list[str]) -> None:
 
 
 def _run_without_window(session: LiveSession) -> None:
+    """To the end, or until there is nothing to wait for, as nobody is there to change it."""
+    told: set[str] = set()
     while not session.ended:
         frame = session.wait(NO_WINDOW_WAIT_S)
         if frame is not None:
             session.was_shown(frame)
+        if (problem := session.hopeless) is not None:
+            raise UserError(problem)
+        for problem in session.problems:
+            if problem not in told:
+                print(f"note: {problem}", file=sys.stderr)
+                told.add(problem)

@@ -6,7 +6,8 @@ from engines import in_regions
 from streamstyle.frame import Image
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.styles import Layer
-from streamstyle.masks import Part, composed, masks_of
+from streamstyle.masks import Part, masks_of
+from streamstyle.pixels import composed, scaled
 from streamstyle.styles import has_regions
 
 
@@ -23,15 +24,21 @@ def painted_by(layers: list[Layer], seen: Image) -> Image:
 
 
 def painted_apart(inside: list[Layer], outside: list[Layer], part: Part, seen: Image) -> Image:
-    """`part` of `seen` painted by `inside`, and the rest by `outside`, or left as it is if that is
-    empty; in one pass where one engine can."""
+    """`part` of `seen` painted by `inside`, and the rest by `outside`; in one pass where one engine
+    can."""
     if len(inside) == len(outside) == 1:
         (one,), (other,) = inside, outside
         if one.engine is other.engine and has_regions(one.engine.card, one.inputs):
             style = in_regions((one.inputs, other.inputs), masks_of(part))
             return np.asarray(one.engine.paint(seen[np.newaxis], style)[0])
-    around = painted_by(outside, seen) if outside else seen
-    return composed(painted_by(inside, seen), around, part)
+    return composed(painted_by(inside, seen), painted_by(outside, seen), part)
+
+
+def painted_only_in(part: Part, painting: Image, original: Image) -> Image:
+    """`painting` in `part`, which may be of another size, and outside `original` to the pixel."""
+    height, width = original.shape[:2]
+    fitting = scaled(part[..., 0], width, height)[..., np.newaxis]
+    return composed(painting, original, fitting)
 
 
 def viewed(painting: Image, original: Image, controls: Controls) -> Image:

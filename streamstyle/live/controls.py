@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from streamstyle.errors import check_share
 from streamstyle.styles import DEFAULT_STYLE
 
 
@@ -41,3 +42,7 @@ class Controls:
     """Take only light and dark from the painting."""
     mirror: bool = False
     paused: bool = False
+
+    def __post_init__(self) -> None:
+        check_share("steadiness", self.steady)
+        check_share("strength", self.strength)

@@ -45,13 +45,12 @@ class Outlet:
         return self.problem is None and not self.finished
 
     @property
-    def dropped(self) -> int:
-        """Frames that the sink was too slow for."""
-        return self._frames.dropped
-
-    @property
     def notes(self) -> list[str]:
-        return self._sink.notes
+        """What there is to say at its end."""
+        dropped = self._frames.dropped
+        lack = f"{self.name} lacks {dropped} frames, for which it was too slow"
+        problem = [] if self.problem is None else [self.problem]
+        return [*self._sink.notes, *([lack] if dropped else []), *problem]
 
     def put(self, frame: Frame) -> None:
         """Give it a frame; never waits. Its time counts from the first one."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from streamstyle.live.controls import Controls
-from streamstyle.live.session import Status
+from streamstyle.live.status import Status
 
 
 def lines_of(status: Status, controls: Controls) -> list[str]:

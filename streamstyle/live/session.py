@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image as Pillow
@@ -14,12 +14,13 @@ from streamstyle.color import BT709
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
 from streamstyle.live.capture import Capture
-from streamstyle.live.composing import painted_apart, painted_by, viewed
+from streamstyle.live.composing import painted_apart, painted_by, painted_only_in, viewed
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Governor, Promise, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
+from streamstyle.live.status import Status
 from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
-from streamstyle.masks import Mask, Part
+from streamstyle.masks import Mask
 from streamstyle.paint import describe
 from streamstyle.pixels import blended, fitted, mirrored, recolored, resized
 from streamstyle.sinks import Sink
@@ -35,34 +36,6 @@ MAX_FPS = 60.0
 
 FALLBACK_FPS = 30.0
 """For a source that does not say its rate."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """How a session is doing, for people and programs."""
-
-    source: str
-    fps_in: float
-    """Of late, as `fps_out`."""
-    fps_out: float
-    fps_promised: float
-    mean_fps_in: float
-    """From beginning to end, as `mean_fps_out`."""
-    mean_fps_out: float
-    age_ms: tuple[float, float, float]
-    """p50, p95, p99 of the age of a frame when it was shown."""
-    stages_ms: dict[str, float]
-    """Where that time goes, medians: "wait" for the painter to be free, "network", "finish"
-    (resizing, steadying, mixing), "show" until it is on the screen."""
-    dropped: int
-    shown: int
-    size: Size
-    """At which the network works."""
-    engine: str
-    """Backend, device and precision really used; empty until the first style is ready."""
-    problems: tuple[str, ...]
-    """What is wrong at present, one sentence each."""
-    recording: Path | None
 
 
 class LiveSession(Closing):
@@ -106,6 +79,8 @@ class LiveSession(Closing):
         self._fade = Fade()
         self._stabiliser = Stabiliser()
         self._outlets: list[Outlet] = []
+        self._takes: list[Outlet] = []
+        """Recordings that are not complete, and those that failed until the next one."""
         self._recorder: Outlet | None = None
         self._recording: Path | None = None
         self._shown = threading.Condition()
@@ -165,8 +140,7 @@ class LiveSession(Closing):
 
     def status(self) -> Status:
         at_s = now_s()
-        problems = [self._capture.problem, *list(self._shelf.problems.values())]
-        problems += [outlet.problem for outlet in self._outlets]
+        recorder = self._recorder
         return Status(
             source=self._capture.info.name,
             fps_in=self._capture.rate.present(at_s),
@@ -180,9 +154,27 @@ class LiveSession(Closing):
             shown=self._age.count,
             size=self._governor.size,
             engine=self._engine,
-            problems=tuple(problem for problem in problems if problem),
-            recording=self._recording,
+            problems=self.problems,
+            recording=self._recording if recorder is not None and recorder.running else None,
         )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong at present, one sentence each."""
+        problems = [self._capture.problem, *list(self._shelf.problems.values())]
+        problems += [outlet.problem for outlet in (*self._outlets, *self._takes)]
+        return tuple(problem for problem in problems if problem)
+
+    @property
+    def hopeless(self) -> str | None:
+        """Why nothing comes of it, or will unless somebody changes something: the first style
+        can't be had, or all that it records and streams into has failed."""
+        if not self._engine and self._shelf.problems:
+            return next(iter(self._shelf.problems.values()))
+        outlets = (*self._outlets, *self._takes)
+        if outlets and all(outlet.problem for outlet in outlets):
+            return outlets[0].problem
+        return None
 
     # What a user does.
 
@@ -203,7 +195,7 @@ class LiveSession(Closing):
             names, number = styles_beside(self._controls.style)
             if len(names) > 1:
                 return names, number
-        except (UserError, EngineError):  # which the status tells
+        except (UserError, EngineError, OSError):  # which the status tells, or a folder has gone
             pass
         return styles_beside(DEFAULT_STYLE)[0], -1
 
@@ -221,7 +213,7 @@ class LiveSession(Closing):
     def record(self, target: Path) -> None:
         """Write the painting into a video file until `stop_recording`."""
         self.stop_recording()
-        self._forget_finished()
+        self._forget_takes()
         video = VideoFormat(
             time_base=TICK,
             frame_rate=None,
@@ -231,7 +223,7 @@ class LiveSession(Closing):
         )
         self._recorder = Outlet(f"recording {target.name}", VideoSink(target, video, tracks=None))
         self._recording = target
-        self._outlets.append(self._recorder)
+        self._takes.append(self._recorder)
 
     def stop_recording(self) -> None:
         """End the file; it appears under its name as soon as the last frames are in it."""
@@ -239,12 +231,12 @@ class LiveSession(Closing):
             self._recorder.finish()
         self._recorder = self._recording = None
 
-    def _forget_finished(self) -> None:
+    def _forget_takes(self) -> None:
         """Or a session of days would grow with each recording."""
-        for outlet in self._outlets:
-            if outlet.finished:
-                self.notes += outlet.notes
-        self._outlets = [outlet for outlet in self._outlets if not outlet.finished]
+        for take in self._takes:
+            if not take.running:
+                self.notes += take.notes
+        self._takes = [take for take in self._takes if take.running]
 
     def snapshot(self, target: Path) -> None:
         """Write the frame that was painted last as an image. Raises UserError before the first."""
@@ -261,10 +253,11 @@ class LiveSession(Closing):
         if self._mask is not None:
             self._mask.close()
         self.stop_recording()
-        for outlet in self._outlets:
+        for outlet in (*self._outlets, *self._takes):
             outlet.join()
-            self.notes += [*outlet.notes, *([outlet.problem] if outlet.problem else [])]
+            self.notes += outlet.notes
         self._outlets.clear()
+        self._takes.clear()
 
     # The painting thread.
 
@@ -281,6 +274,7 @@ class LiveSession(Closing):
             self._capture.stop()
         finally:
             with self._shown:
+                self._error = self._error or self._capture.error
                 self._ended = True
                 self._shown.notify_all()
 
@@ -297,11 +291,12 @@ class LiveSession(Closing):
         if changed:
             self._fade.begin()
         seen = resized(original, *sizes[0])
-        if self._mask is None:
-            painting = painted_by(layers, seen)
+        part = None if self._mask is None else self._mask(frame.with_image(seen))
+        outside = [] if part is None else self._outside(controls, sizes, started_at_s)
+        if part is not None and outside:
+            painting = painted_apart(layers, outside, part, seen)
         else:
-            part = self._mask(frame.with_image(seen))
-            painting = self._masked(part, layers, seen, controls, sizes, started_at_s)
+            painting = painted_by(layers, seen)
         painted_at_s = now_s()
         kept = self._fade.kept(started_at_s)
         painting = self._stabiliser(seen, painting, controls.steady, kept)
@@ -310,6 +305,8 @@ class LiveSession(Closing):
             painting = recolored(painting, original)
         if controls.strength < 1:
             painting = blended(painting, original, controls.strength)
+        if part is not None and not outside:
+            painting = painted_only_in(part, painting, original)
         at_s = now_s()
         self._stages["wait"].add(started_at_s - frame.captured_at_s)
         self._stages["network"].add(painted_at_s - started_at_s)
@@ -318,25 +315,16 @@ class LiveSession(Closing):
         self._governor.painted(at_s, at_s - started_at_s, frame.captured_at_s)
         self._governor.decide(at_s, self._shelf.ready())
         self._last_painting = painting
-        for outlet in self._outlets:
+        for outlet in (*self._outlets, *self._takes):
             outlet.put(frame.with_image(painting))
         return frame.with_image(viewed(painting, original, controls))
 
-    def _masked(
-        self,
-        part: Part,
-        layers: list[Layer],
-        seen: Image,
-        controls: Controls,
-        sizes: tuple[Size, ...],
-        at_s: float,
-    ) -> Image:
-        """`part` painted by `layers`, and the rest in the second style, if there is one."""
-        outside: list[Layer] = []
-        if controls.second_style is not None:
-            second = replace(controls, style=controls.second_style, second_style=None)
-            outside, _ = self._mix_outside.layers(second, sizes, at_s)
-        return painted_apart(layers, outside, part, seen)
+    def _outside(self, controls: Controls, sizes: tuple[Size, ...], at_s: float) -> list[Layer]:
+        """What paints outside of the mask, if anything does."""
+        if controls.second_style is None:
+            return []
+        second = replace(controls, style=controls.second_style, second_style=None)
+        return self._mix_outside.layers(second, sizes, at_s)[0]
 
     def _offer(self, frame: Frame) -> None:
         with self._shown:

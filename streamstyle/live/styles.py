@@ -178,6 +178,9 @@ class EngineShelf:
             closing = spare[: max(0, len(spare) - KEPT_ENGINES)]
             for model in closing:
                 del self._ready[model]
+            self._choices = {
+                name: one for name, one in self._choices.items() if one.model not in closing
+            }
             closed = [self._engines.pop(model) for model in closing]
         for old in closed:
             old.close()

@@ -31,9 +31,10 @@ class ScreenSource(Closing):
         area = _area(region) if region else None
         try:
             self._grabber = mss.MSS()
+            self._area = area or dict(self._grabber.monitors[1])
+            self._grabber.grab(self._area)  # of a part that is not there, it can't
         except mss.ScreenShotError as error:
             raise UserError(f"the screen cannot be read: {error}") from error
-        self._area = area or dict(self._grabber.monitors[1])
         self.info = SourceInfo(
             name=f"{PREFIX}:{region}" if region else PREFIX,
             frames=None,
