@@ -220,7 +220,11 @@ def test_full_screen_by_key_and_by_double_click(live: Live) -> None:
     live.until(lambda: whole_screen_is(True), "f does not fill the screen")
     live.screen.do("mousemove", "400", "300", "click", "--repeat", "2", "--delay", "50", "1")
     live.until(lambda: whole_screen_is(False), "a double click does not bring the window back")
-    live.press("q")
+    live.press("f")
+    live.until(lambda: whole_screen_is(True), "f does not fill the screen again")
+    live.press("Escape")
+    live.until(lambda: whole_screen_is(False), "Escape does not bring the window back")
+    live.press("Escape")
     assert live.end()[0] == 0
 
 

@@ -14,10 +14,10 @@ from streamstyle.pixels import load_opencv
 Size = tuple[int, int]
 
 LINES = 26
-"""Of text that fit into the window's height, where that leaves them legible."""
+"""Of text that fit into the window's height, where that leaves them easy to read."""
 
-MIN_LETTER = 14
-"""Pixels."""
+LETTER, MIN_LETTER = 14, 9
+"""Pixels: easy to read, and legible, which more lines than fit are made."""
 
 _ENVIRONMENT = {
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",
@@ -32,7 +32,8 @@ _BLACK, _WHITE, _SHADE = (0, 0, 0, 255), (255, 255, 255), (0, 0, 0, 150)
 
 @dataclass(frozen=True)
 class Pressed:
-    """A key: the character it types in lower case, or "left", "right", "escape" or "f11"."""
+    """A key: the character it types in lower case, or "left", "right", "space", "escape" or
+    "f11"."""
 
     key: str
 
@@ -108,7 +109,7 @@ class Display(Closing):
         self._picture_at = pygame.Rect(0, 0, width, height)
         self._text: Any = None
         self._text_of: tuple[Sequence[str], int] = ((), 0)
-        self._full_screen = False
+        self.full_screen = False
         self._clicked_at_ms = -DOUBLE_CLICK_MS
 
     def show(self, image: Image, lines: Sequence[str]) -> None:
@@ -139,6 +140,7 @@ class Display(Closing):
                 special = {
                     pygame.K_LEFT: "left",
                     pygame.K_RIGHT: "right",
+                    pygame.K_SPACE: "space",
                     pygame.K_ESCAPE: "escape",
                     pygame.K_F11: "f11",
                 }
@@ -153,8 +155,8 @@ class Display(Closing):
                 yield Dropped(event.file)
 
     def toggle_full_screen(self) -> None:
-        self._full_screen = not self._full_screen
-        if self._full_screen:
+        self.full_screen = not self.full_screen
+        if self.full_screen:
             self._window.set_fullscreen(desktop=True)
         else:
             self._window.set_windowed()
@@ -187,7 +189,8 @@ class Display(Closing):
     def _written(self, lines: Sequence[str]) -> Any:
         """The lines in white on a shade, as a texture; made anew only when they change."""
         pygame = self._pygame
-        step = max(MIN_LETTER, self._pixels[1] // max(LINES, len(lines) + 1))
+        height = self._pixels[1]
+        step = max(MIN_LETTER, min(max(LETTER, height // LINES), height // (len(lines) + 1)))
         if (tuple(lines), step) != self._text_of:
             font = pygame.font.Font(None, step)
             written = [font.render(line, True, _WHITE) for line in lines]

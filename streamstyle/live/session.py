@@ -138,6 +138,11 @@ class LiveSession(Closing):
         """At which the network works."""
         return self._governor.size
 
+    @property
+    def largest(self) -> Size:
+        """That the network may work at, by what the user has allowed."""
+        return self._governor.rungs[self._governor.highest]
+
     def status(self) -> Status:
         at_s = now_s()
         recorder = self._recorder

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from streamstyle.closing import Closing
-from streamstyle.errors import UserError
+from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
 from streamstyle.live.controls import View
 from streamstyle.live.display import (
@@ -109,10 +109,12 @@ class Window(Closing):
             self._numbers_until_s = now_s() + NUMBERS_S
             status = self._session.status()
             problems = list(status.problems)
-            numbers = lines_of(status, self._session.controls) if self._overlay else []
             message = [self._message] if now_s() < self._message_until_s else []
-            keys = [f"{key.keys[0]}   {key.text}" for key in self._keys] if self._help else []
-            self._lines = [*numbers, *problems, *message, *keys]
+            if self._help:  # in place of the numbers, so that there is room for all of it
+                first = [f"{' or '.join(key.keys)}   {key.text}" for key in self._keys]
+            else:
+                first = lines_of(status, self._session.controls) if self._overlay else []
+            self._lines = [*first, *problems, *message]
         return self._lines
 
     def _say(self, message: str) -> None:
@@ -135,14 +137,15 @@ class Window(Closing):
             Key(("s",), "steadier: 0, 50, 100 %", self._steadier),
             Key(("v",), "painted, original, side by side, split (drag the line)", self._next_view),
             Key(("m",), "mirror", lambda: flip("mirror")),
-            Key(("space", " "), "pause", lambda: flip("paused")),
+            Key(("space",), "pause", lambda: flip("paused")),
             Key(("c",), "keep a snapshot", self._snapshot),
             Key(("r",), "record, and stop", self._record),
             Key(("f", "f11"), "full screen; also by a double click", self._full_screen),
             Key(("o",), "these numbers on and off", self._toggle("_overlay")),
-            Key(("[",), "smaller and faster", lambda: session.quality(-1)),
-            Key(("]",), "larger and finer", lambda: session.quality(1)),
-            Key(("q", "escape"), "quit", self._quit),
+            Key(("[",), "smaller and faster", lambda: self._quality(-1)),
+            Key(("]",), "larger and finer, where it can be held", lambda: self._quality(1)),
+            Key(("q",), "quit", self._quit),
+            Key(("escape",), "leave the full screen, or else quit", self._escape),
         )
 
     def _more(self, name: str, step: float) -> None:
@@ -170,6 +173,11 @@ class Window(Closing):
     def _next_view(self) -> None:
         self._session.change(view=self._session.controls.view.following)
 
+    def _quality(self, step: int) -> None:
+        self._session.quality(step)
+        width, height = self._session.largest
+        self._say(f"network at {width}x{height} at most")
+
     def _full_screen(self) -> None:
         self._display.toggle_full_screen()
 
@@ -179,7 +187,7 @@ class Window(Closing):
             self._session.snapshot(target)
             self._say(f"kept {target.name}")
         except (UserError, OSError) as error:
-            self._say(f"no snapshot: {error}")
+            self._say(f"no snapshot: {reason(error)}")
 
     def _record(self) -> None:
         if self._session.status().recording is not None:
@@ -189,6 +197,12 @@ class Window(Closing):
             self._session.record(self._folder / f"streamstyle-{_stamp()}.mp4")
         except UserError as error:
             self._say(f"no recording: {error}")
+
+    def _escape(self) -> None:
+        if self._display.full_screen:
+            self._display.toggle_full_screen()
+        else:
+            self._quit()
 
     def _quit(self) -> None:
         self._open = False
