@@ -1,12 +1,30 @@
-"""Memory that was freed goes back to the system."""
+"""Whether memory that was freed goes back to the system, where the C library is glibc."""
 
 import ctypes
 import sys
 
+_MOST = 2**31 - 1
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""By mallopt's numbers."""
+
 
 def give_back() -> None:
-    """Free what the C library holds on to. glibc keeps pages that lie between blocks in use, and
-    more of them with each thread that came and went, such as an encoder's; others have no such
-    call, nor the need of it."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+    """Give back what lies between blocks in use, which glibc keeps: more of it with each thread
+    that came and went, such as an encoder's."""
+    if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
+
+
+def keep() -> None:
+    """From here on, keep what is freed: a training frees gigabytes in each step, and would fetch
+    them again, page by page, in the next."""
+    if (libc := _glibc()) is not None:
+        libc.mallopt(_MMAP_THRESHOLD, _MOST)
+        libc.mallopt(_TRIM_THRESHOLD, _MOST)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "malloc_trim") else None

@@ -1,0 +1,45 @@
+"""How `streamstyle-export` starts, in processes of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from export.__main__ import main
+sys.exit(main())
+"""
+
+WAITING = """
+import os, sys
+sys.argv = ["streamstyle-export", "--help"]
+from export.__main__ import main
+try:
+    main()
+finally:
+    print(os.environ["OMP_WAIT_POLICY"])
+"""
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+
+def test_without_pytorch_it_says_what_to_install() -> None:
+    result = run(WITHOUT_TORCH)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("streamstyle-export: torch is not installed; ")
+    assert 'pip install -c constraints.txt ".[export]"' in line
+
+
+def test_threads_that_wait_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    for given, used in ((None, "passive"), ("active", "active")):
+        if given is None:
+            monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        else:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        assert run(WAITING).stdout.splitlines()[-1] == used
