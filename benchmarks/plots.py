@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.table import Row, Table
+from engines.diagnosis import IN_FOLDER
 from streamstyle.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ MARKERS = "osD^vP"
 def check_matplotlib() -> None:
     if find_spec("matplotlib") is None:
         raise UserError(
-            "plots are drawn by matplotlib, which is not installed; run: "
-            'pip install "streamstyle[bench]"'
+            "plots are drawn by matplotlib, which is not installed; "
+            f'{IN_FOLDER}: pip install ".[bench]"'
         )
 
 

@@ -17,6 +17,9 @@ ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxr
 """Distributions that all install the one package `onnxruntime`, over each other."""
 
 
+IN_FOLDER = "run in the folder of streamstyle"
+"""Where its extras can be installed from."""
+
 FULL_TENSORRT, LEAN_TENSORRT = "tensorrt", "tensorrt_lean"
 """Packages: the first builds plans and runs them, the other runs what was built elsewhere."""
 
@@ -49,7 +52,7 @@ def onnxruntime_problem() -> Problem | None:
     if not installed:
         return Problem(
             "onnxruntime is not installed",
-            'run: pip install "streamstyle[gpu]" (or, for the CPU alone: pip install onnxruntime)',
+            f'{IN_FOLDER}: pip install ".[gpu]" (or, for the CPU alone: pip install onnxruntime)',
         )
     if len(installed) > 1:
         wanted = "onnxruntime-gpu" if "onnxruntime-gpu" in installed else installed[-1]
@@ -74,7 +77,7 @@ def cuda_problem() -> Problem | None:
     if installed != "onnxruntime-gpu":
         return Problem(
             f"the installed {installed} has no CUDA in it",
-            f'run: pip uninstall -y {installed} && pip install "streamstyle[gpu]"',
+            f'{IN_FOLDER}: pip uninstall -y {installed} && pip install ".[gpu]"',
         )
     if (problem := driver_problem()) is not None:
         return problem
@@ -96,8 +99,8 @@ def tensorrt_problem() -> Problem | None:
     if module is None:
         return Problem(
             "TensorRT is not installed",
-            'run: pip install "streamstyle[tensorrt]" (or "streamstyle[tensorrt-lean]", for plans '
-            "built elsewhere)",
+            f'{IN_FOLDER}: pip install ".[tensorrt]" (or ".[tensorrt-lean]", for plans built '
+            "elsewhere)",
         )
     if installed_version("cuda-bindings") is None:
         return Problem("NVIDIA's cuda-bindings are missing", "run: pip install cuda-bindings")
@@ -123,7 +126,7 @@ def onnxruntime_tensorrt_problem() -> Problem | None:
         return None
     return Problem(
         f"TensorRT 10 ({library}) is missing or is another major version",
-        'run: pip install "streamstyle[tensorrt]"',
+        f'{IN_FOLDER}: pip install ".[tensorrt]"',
     )
 
 

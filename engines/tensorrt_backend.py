@@ -13,7 +13,7 @@ from engines import plans
 from engines.base import MIN_SIDE, NO_STYLE, BaseEngine, Engine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.devices import kind_and_number
-from engines.diagnosis import FULL_TENSORRT, installed_tensorrt
+from engines.diagnosis import FULL_TENSORRT, IN_FOLDER, installed_tensorrt
 from engines.errors import EngineError
 from engines.parts import graph_of
 from engines.plans import Bounds, Recipe
@@ -60,7 +60,7 @@ class TensorRtEngine(BaseEngine):
         if module != FULL_TENSORRT and kind == "cuda":
             raise EngineError(
                 "only TensorRT's lean runtime is installed, which builds no plans; "
-                'run: pip install "streamstyle[tensorrt]", or give --device lean'
+                f'{IN_FOLDER}: pip install ".[tensorrt]", or give --device lean'
             )
         self._trt = import_module(module)
         self.card = card

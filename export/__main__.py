@@ -3,6 +3,7 @@
 import os
 import sys
 
+from engines.diagnosis import IN_FOLDER
 from streamstyle.memory import keep
 
 
@@ -16,7 +17,7 @@ def main() -> int:
         from export.cli import main as run
     except ModuleNotFoundError as error:
         print(
-            f"streamstyle-export: {error.name} is not installed; in streamstyle's folder run: "
+            f"streamstyle-export: {error.name} is not installed; {IN_FOLDER}: "
             'pip install -c constraints.txt ".[export]"',
             file=sys.stderr,
         )

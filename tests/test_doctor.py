@@ -26,7 +26,7 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_onnxruntime(only: Path) -> None:
     problem = diagnosis.onnxruntime_problem()
     assert problem is not None
-    assert 'pip install "streamstyle[gpu]"' in problem.fix
+    assert 'pip install ".[gpu]"' in problem.fix
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-gpu"])
@@ -149,7 +149,7 @@ def test_missing_tensorrt(good_driver: set[str]) -> None:
     problem = diagnosis.onnxruntime_tensorrt_problem()
     assert problem is not None
     assert "libnvinfer.so.10" in problem.what
-    assert 'pip install "streamstyle[tensorrt]"' in problem.fix
+    assert 'pip install ".[tensorrt]"' in problem.fix
     good_driver.add("libnvinfer.so.10")
     assert diagnosis.onnxruntime_tensorrt_problem() is None
 
@@ -167,7 +167,7 @@ def test_native_tensorrt(
     monkeypatch.setattr(diagnosis, "import_module", find)
     problem = diagnosis.tensorrt_problem()
     assert problem is not None
-    assert 'pip install "streamstyle[tensorrt]"' in problem.fix
+    assert 'pip install ".[tensorrt]"' in problem.fix
     present.add("tensorrt_lean")
     problem = diagnosis.tensorrt_problem()
     assert problem is not None

@@ -222,7 +222,7 @@ def test_plots(tmp_path: Path) -> None:
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(plots, "find_spec", lambda _name: None)
     monkeypatch.setattr(sys, "argv", ["fps", "--plots", str(tmp_path)])
-    with pytest.raises(UserError, match=r"pip install \"streamstyle\[bench\]\""):
+    with pytest.raises(UserError, match=r"pip install \"\.\[bench\]\""):
         fps.main()
 
 
