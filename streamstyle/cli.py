@@ -209,7 +209,7 @@ def _region(options: argparse.Namespace) -> Iterator[Region | None]:
         yield Region(options.mask, options.invert_mask)
     else:
         with _open(elsewhere, options) as engine:
-            yield Region(options.mask, options.invert_mask, engine)
+            yield Region(options.mask, options.invert_mask, engine, elsewhere)
 
 
 def _open(style: str, options: argparse.Namespace) -> Engine:

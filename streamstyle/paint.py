@@ -43,6 +43,8 @@ class Region:
     """Paint outside of the mask."""
     elsewhere: Engine | None = None
     """What paints the rest, open already; None leaves it as it is."""
+    elsewhere_style: str | Path | None = None
+    """What that paints in, whose pictures are then not overwritten."""
 
 
 Progress = Callable[[SourceInfo, Stats], None]
@@ -73,14 +75,15 @@ def paint_video(
     a note on the error says where a part that can be watched was left, if any was painted.
     """
     folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
-    check_not_input(Path(target), *_inputs(source, style, region))
+    inputs = _inputs(source, style, region)
+    check_not_input(Path(target), *inputs)
     if not folder:
         check_target(Path(target), overwrite)
     with open_video(str(source), clip) as video:
         assert video.info.video is not None
         sink: Sink
         if folder:
-            sink = ImageSink(Path(target), folder=True, overwrite=overwrite)
+            sink = ImageSink(Path(target), folder=True, overwrite=overwrite, inputs=inputs)
         else:
             sink = VideoSink(Path(target), video.info.video, video.tracks, encoding, overwrite)
         return _run(video, sink, Path(target), style, engine, look, region, on_progress)
@@ -160,5 +163,9 @@ def describe(engine: Engine) -> str:
 
 def _inputs(source: str | Path, style: str | Path, region: Region | None) -> list[str]:
     """What must not be overwritten."""
-    masks = [] if region is None else [region.mask]
-    return [str(source), *masks, *pictures_in(style)]
+    inputs = [str(source), *pictures_in(style)]
+    if region is not None:
+        inputs.append(region.mask)
+        if region.elsewhere_style is not None:
+            inputs += pictures_in(region.elsewhere_style)
+    return inputs

@@ -1,5 +1,6 @@
 """Still images: one file, or one for each frame in a folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -7,7 +8,7 @@ from PIL import Image
 from streamstyle.closing import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
-from streamstyle.sinks.files import appear, check_target, partial_name
+from streamstyle.sinks.files import appear, check_not_input, check_target, partial_name
 
 WRITTEN_AS = {
     ".bmp": "BMP",
@@ -31,12 +32,16 @@ _OPTIONS: dict[str, dict[str, object]] = {
 class ImageSink(Closing):
     """See `sinks.base.Sink`. Each image is complete when it appears under its name."""
 
-    def __init__(self, target: Path, folder: bool, overwrite: bool = False) -> None:
-        """`target` is a folder, made if need be, or else the file for the only frame."""
+    def __init__(
+        self, target: Path, folder: bool, overwrite: bool = False, inputs: Sequence[str] = ()
+    ) -> None:
+        """`target` is a folder, made if need be, or else the file for the only frame. None of the
+        `inputs` is replaced, whatever `overwrite` says."""
         self.notes: list[str] = []
         self._target = target
         self._folder = folder
         self._overwrite = overwrite
+        self._inputs = inputs
         if folder:
             if target.exists() and not target.is_dir():
                 raise UserError(f"{target} is a file; give a folder for the painted images")
@@ -50,6 +55,7 @@ class ImageSink(Closing):
         if self._folder:
             numbered = f"{frame.index + 1:06d}.png"
             target /= still_name(frame.still.name) if frame.still is not None else numbered
+            check_not_input(target, *self._inputs)
             check_target(target, self._overwrite)
         partial = partial_name(target)
         try:
