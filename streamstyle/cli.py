@@ -18,7 +18,7 @@ from engines import (
 )
 from streamstyle.bench import bench
 from streamstyle.doctor import examine, forget_plans
-from streamstyle.errors import UserError
+from streamstyle.errors import UserError, reason
 from streamstyle.live.command import add_live_options, list_cameras, live
 from streamstyle.options import (
     add_engine,
@@ -75,6 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # As in `| head -1`. Python would complain again when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        # Whatever the system refuses: folders that may not be read, names that are too long.
+        what = f"cannot read or write {error.filename}: " if error.filename else ""
+        _complain(f"streamstyle: {what}{reason(error)}", error)
+        return 2
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0

@@ -10,8 +10,8 @@ from PIL import ImageDraw, ImageFont
 from streamstyle.frame import Frame, Image
 from streamstyle.painter import Look, Painter
 from streamstyle.pixels import resized
-from streamstyle.sinks.files import appear, check_not_input, check_target, partial_name
-from streamstyle.sinks.images import check_suffix
+from streamstyle.sinks.files import check_not_input, check_target
+from streamstyle.sinks.images import check_suffix, write_image
 from streamstyle.sources import Clip, StillSource, open_video
 from streamstyle.sources.pattern import PREFIX
 from streamstyle.sources.still import read_still
@@ -39,12 +39,10 @@ def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
             painter = Painter(engine, Look(width=PAINTED_WIDTH, resize=True))
             tiles = [_tile(painter(frame).image) for frame in frames]
         columns.append(np.vstack([_caption(name), *tiles]))
-    partial = partial_name(target)
     blocks = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
     missing = [np.full_like(columns[0], 255)] * (len(blocks) * ACROSS - len(columns))
     rows = [np.hstack(block) for block in [*blocks[:-1], blocks[-1] + missing]]
-    PilImage.fromarray(np.vstack(rows)).save(partial, quality=85)
-    appear(partial, target, overwrite)
+    write_image(PilImage.fromarray(np.vstack(rows)), target, overwrite, quality=85)
 
 
 def _tile(painted: Image) -> Image:

@@ -265,8 +265,11 @@ def read_picture(path: Path, short_side: int = PICTURE_SIDE) -> Frames:
 
 def _weighted(style: str) -> dict[str, float]:
     """The parts of a mix, with their weights."""
-    if Path(style).exists() or Path(_split(style)[1]).is_file():  # whatever is in its name
-        return {style: 1.0}
+    try:
+        if Path(style).exists() or Path(_split(style)[1]).is_file():  # whatever is in its name
+            return {style: 1.0}
+    except OSError:
+        pass  # a mix of many is longer than a name can be
     parts = {}
     for part in style.split("+"):
         name, _, weight = part.rpartition("=")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -21,7 +22,7 @@ WRITTEN_AS = {
 }
 """Pillow's name of the format by suffix."""
 
-_OPTIONS: dict[str, dict[str, object]] = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     # Strokes are small and colorful: full color sampling, and little compression.
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
@@ -45,7 +46,10 @@ class ImageSink(Closing):
         if folder:
             if target.exists() and not target.is_dir():
                 raise UserError(f"{target} is a file; give a folder for the painted images")
-            target.mkdir(parents=True, exist_ok=True)
+            try:
+                target.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"cannot make the folder {target}: {reason(error)}") from error
         else:
             check_suffix(target)
             check_target(target, overwrite)
@@ -57,13 +61,8 @@ class ImageSink(Closing):
             target /= still_name(frame.still.name) if frame.still is not None else numbered
             check_not_input(target, *self._inputs)
             check_target(target, self._overwrite)
-        partial = partial_name(target)
-        try:
-            _save(frame, partial)
-        except (OSError, ValueError) as error:
-            partial.unlink(missing_ok=True)
-            raise UserError(f"cannot write {target}: {reason(error)}") from error
-        appear(partial, target, self._overwrite)
+        picture, options = _picture(frame, WRITTEN_AS[target.suffix.lower()])
+        write_image(picture, target, self._overwrite, **options)
 
     def finish(self) -> None:
         pass
@@ -84,8 +83,22 @@ def still_name(name: str) -> str:
     return name if Path(name).suffix.lower() in WRITTEN_AS else f"{name}.png"
 
 
-def _save(frame: Frame, path: Path) -> None:
-    kind = WRITTEN_AS[path.suffix.lower()]
+def write_image(picture: Image.Image, target: Path, overwrite: bool, **options: Any) -> None:
+    """Write a picture, by Pillow's `options`; it is complete when it appears under its name."""
+    try:
+        partial = partial_name(target)
+        try:
+            picture.save(partial, WRITTEN_AS[target.suffix.lower()], **options)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write {target}: {reason(error)}") from error
+    appear(partial, target, overwrite)
+
+
+def _picture(frame: Frame, kind: str) -> tuple[Image.Image, dict[str, Any]]:
+    """What is written of a frame in one of the kinds of WRITTEN_AS, and Pillow's options."""
     picture = Image.fromarray(frame.image)
     options = dict(_OPTIONS.get(kind, {}))
     if frame.still is not None:
@@ -98,4 +111,4 @@ def _save(frame: Frame, path: Path) -> None:
             options["icc_profile"] = frame.still.icc_profile
             if frame.still.exif is not None:
                 options["exif"] = frame.still.exif
-    picture.save(path, kind, **options)
+    return picture, options

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from streamstyle.closing import Closing
-from streamstyle.errors import UserError
+from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame, Still
 from streamstyle.sources.base import SourceInfo
 
@@ -76,7 +76,7 @@ def read_still(path: Path, index: int = 0) -> Frame:
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not an image that can be read") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
     still = Still(path.name, alpha, icc_profile, exif)
     return Frame(image, index, pts_seconds=Fraction(index), still=still)
 
