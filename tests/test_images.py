@@ -1,6 +1,7 @@
 """Still images: their size, transparency, profile and EXIF data stay."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,46 @@ def test_exif_stays_and_the_picture_is_upright(painted) -> None:
     assert 0x0112 not in result.getexif()
     upright = np.rot90(gradient(), -1).astype(int)
     assert np.abs(255 - np.asarray(result).astype(int) - upright).mean() < 4
+
+
+@pytest.mark.parametrize(("mode", "space"), [("L", b"GRAY"), ("CMYK", b"CMYK")])
+def test_color_profile_of_anything_but_rgb_is_left_out(
+    tmp_path: Path, inverter: Engine, mode: str, space: bytes
+) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = space
+    photo = tmp_path / "in.jpg"
+    Image.fromarray(gradient()).convert(mode).save(photo, icc_profile=bytes(profile))
+    report = paint_image(photo, tmp_path / "out.png", engine=inverter)
+    with Image.open(tmp_path / "out.png") as result:
+        assert "icc_profile" not in result.info
+    assert report.notes == (f"the color profile of {photo} is not of RGB and left out",)
+
+
+def damaged_exif() -> bytes:
+    """A quarter turn, and a resolution that is text instead of a fraction."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x011A] = 72.0
+    data = exif.tobytes()
+    fraction, text = struct.pack(">HH", 0x011A, 5), struct.pack(">HH", 0x011A, 2)
+    assert fraction in data
+    return data.replace(fraction, text)
+
+
+def test_damaged_exif_is_left_out_and_the_picture_is_upright(painted, tmp_path: Path) -> None:
+    result = painted(Image.fromarray(gradient()), "in.png", "out.png", exif=damaged_exif())
+    assert np.array_equal(np.asarray(result), 255 - np.rot90(gradient(), -1))
+    assert not result.getexif()
+
+
+def test_damaged_exif_does_not_end_a_folder(tmp_path: Path, inverter: Engine) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(gradient()).save(tmp_path / "in/1.jpg", exif=damaged_exif())
+    Image.fromarray(gradient()).save(tmp_path / "in/2.jpg")
+    report = paint_image(tmp_path / "in", tmp_path / "out", engine=inverter)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["1.jpg", "2.jpg"]
+    assert report.notes == (f"the EXIF data of {tmp_path / 'in/1.jpg'} is damaged and left out",)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "YCbCr"])

@@ -41,9 +41,13 @@ class StillSource(Closing):
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self.paths):
             try:
-                yield read_still(path, index)
+                frame = read_still(path, index)
             except UserError as error:
                 self.notes.append(str(error))
+                continue
+            assert frame.still is not None
+            self.notes += frame.still.lost
+            yield frame
 
     def close(self) -> None:
         pass
@@ -63,13 +67,24 @@ def list_stills(folder: Path) -> list[Path]:
 
 def read_still(path: Path, index: int = 0) -> Frame:
     """The image at `path`, upright. Raises UserError if it can't be read."""
+    lost = []
     try:
         with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
+            file.load()
+            try:
+                picture = ImageOps.exif_transpose(file)
+                exif = picture.getexif().tobytes() if picture.getexif() else None
+            except Exception:  # Pillow has many words for damaged EXIF data
+                for name in ("exif", "Raw profile type exif"):
+                    file.info.pop(name, None)
+                # Upright all the same, by what was read of it.
+                picture, exif = ImageOps.exif_transpose(file), None
+                lost.append(f"the EXIF data of {path} is damaged and left out")
             icc_profile = picture.info.get("icc_profile")
-            if picture.mode == "CMYK":
-                icc_profile = None  # it speaks of inks, which are gone in RGB
-            exif = picture.getexif().tobytes() if picture.getexif() else None
+            if icc_profile and icc_profile[16:20] != b"RGB ":
+                # It speaks of inks or of greys, which are gone in RGB.
+                icc_profile = None
+                lost.append(f"the color profile of {path} is not of RGB and left out")
             image, alpha = _to_rgb(picture)
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
@@ -77,7 +92,7 @@ def read_still(path: Path, index: int = 0) -> Frame:
         raise UserError(f"{path} is not an image that can be read") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
-    still = Still(path.name, alpha, icc_profile, exif)
+    still = Still(path.name, alpha, icc_profile, exif, tuple(lost))
     return Frame(image, index, pts_seconds=Fraction(index), still=still)
 
 
