@@ -1,12 +1,12 @@
 """The middle of the pipeline: from a frame to a painted frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engines import MIN_SIDE, NO_STYLE, Engine, Style, in_regions
 from streamstyle.errors import UserError, check_share
-from streamstyle.frame import Frame, Image
+from streamstyle.frame import Frame, Image, Still
 from streamstyle.limited import limited
 from streamstyle.masks import Mask, Part, masks_of
 from streamstyle.pixels import blended, composed, recolored, resized
@@ -118,6 +118,7 @@ class Painter:
             painted = blended(painted, original, look.strength)
         if look.side_by_side:
             painted = np.hstack([original, painted])
+            frame = replace(frame, still=_twice(frame.still))
         return frame.with_image(painted)
 
     def _masked(self, part: Part, frame: Frame, seen: Image, original: Image) -> Image:
@@ -138,3 +139,10 @@ class Painter:
             engine.begin()
         painted: Image = engine.paint(seen[np.newaxis], style)[0]
         return painted
+
+
+def _twice(still: Still | None) -> Still | None:
+    """What goes with a picture that is put beside itself."""
+    if still is None or still.alpha is None:
+        return still
+    return replace(still, alpha=np.hstack([still.alpha, still.alpha]))

@@ -52,6 +52,19 @@ def test_transparency_stays(painted) -> None:
     assert np.array_equal(np.asarray(result)[..., 3], alpha)
 
 
+def test_transparency_goes_to_both_sides(tmp_path: Path, inverter: Engine) -> None:
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[:, :20] = 255
+    Image.fromarray(np.dstack([gradient(), alpha])).save(tmp_path / "in.png")
+    for resize, wide in ((False, 128), (True, 64)):
+        look = Look(width=32, resize=resize, side_by_side=True)
+        paint_image(tmp_path / "in.png", tmp_path / f"{wide}.png", engine=inverter, look=look)
+        with Image.open(tmp_path / f"{wide}.png") as result:
+            opaque = np.asarray(result)[..., 3] > 127
+        assert opaque.shape[1] == wide
+        assert opaque[12].tolist() == 2 * [x < wide * 20 / 128 for x in range(wide // 2)]
+
+
 def test_transparent_palette(painted) -> None:
     picture = Image.fromarray(gradient()).quantize(16)
     result = painted(picture, "in.gif", "out.png", transparency=0)
