@@ -147,6 +147,24 @@ def test_sixteen_bits_are_scaled_not_clipped(painted) -> None:
     assert np.array_equal(np.asarray(result), expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "white"), [(np.float32, 1), (np.float32, 255), (np.int32, 255), (np.int32, 65535)]
+)
+def test_thirty_two_bits_are_scaled(painted, kind: type, white: int) -> None:
+    grey = np.tile(np.linspace(0, white, 64).astype(kind), (48, 1))
+    result = painted(Image.fromarray(grey), "in.tif")
+    expected = 255 - np.repeat(grey[..., None] * (255 / white), 3, axis=2)
+    assert np.abs(np.asarray(result) - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize("value", [-0.5, 70000, np.nan, np.inf])
+def test_thirty_two_bits_whose_white_is_not_known_are_refused(painted, value: float) -> None:
+    grey = np.full((48, 64), 0.5, np.float32)
+    grey[0, 0] = value
+    with pytest.raises(UserError, match=r"its values go from .*; save it with 8 or 16 bits"):
+        painted(Image.fromarray(grey), "in.tif")
+
+
 def test_tiny_picture(painted) -> None:
     result = painted(Image.new("RGB", (1, 1), (255, 0, 0)))
     assert result.size == (1, 1)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from streamstyle.sources.base import SourceInfo
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """What is taken from a folder."""
+
+WHITES = (1, 255, 65535)
+"""What white may be in 32 bits: of fractions, and of numbers that were 8 or 16 bits wide."""
 
 
 class StillSource(Closing):
@@ -102,7 +106,22 @@ def _to_rgb(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] 
         # Pillow would clip 16 bits to white instead of scaling them.
         grey = (np.asarray(picture) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2), None
+    if picture.mode in ("I", "F"):
+        grey = _to_bytes(np.asarray(picture))
+        return np.repeat(grey[:, :, None], 3, axis=2), None
     if not picture.has_transparency_data:
         return np.asarray(picture.convert("RGB")).copy(), None
     rgba = np.asarray(picture.convert("RGBA"))
     return rgba[:, :, :3].copy(), rgba[:, :, 3].copy()
+
+
+def _to_bytes(grey: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey of 32 bits, which does not say what is white: the least of WHITES that holds it all."""
+    darkest, brightest = grey.min(), grey.max()
+    for white in WHITES:
+        if darkest >= 0 and brightest <= white:
+            return np.round(grey * (255 / white)).astype(np.uint8)
+    raise ValueError(
+        f"its values go from {darkest:g} to {brightest:g}, and what is white is not known; save it "
+        "with 8 or 16 bits"
+    )
