@@ -65,6 +65,28 @@ def test_transparency_goes_to_both_sides(tmp_path: Path, inverter: Engine) -> No
         assert opaque[12].tolist() == 2 * [x < wide * 20 / 128 for x in range(wide // 2)]
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_transparency_that_is_lost_is_said(tmp_path: Path, inverter: Engine, suffix: str) -> None:
+    Image.fromarray(gradient()).convert("RGBA").save(tmp_path / "opaque.png")
+    Image.new("RGBA", (64, 48), (9, 9, 9, 9)).save(tmp_path / "clear.png")
+    for name, count in (("opaque", 0), ("clear", 1)):
+        target = tmp_path / f"{name}{suffix}"
+        report = paint_image(tmp_path / f"{name}.png", target, engine=inverter)
+        assert len(report.notes) == count
+    assert f"{target} is opaque" in report.notes[0]
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".gif", ".png"])
+def test_pictures_after_the_first_are_said(tmp_path: Path, inverter: Engine, suffix: str) -> None:
+    source = tmp_path / f"in{suffix}"
+    first, *others = (Image.new("RGB", (64, 48), (grey, grey, grey)) for grey in (50, 100, 200))
+    first.save(source, save_all=True, append_images=others, lossless=True)
+    report = paint_image(source, tmp_path / "out.png", engine=inverter)
+    assert report.notes == (f"only the first picture in {source} is painted",)
+    with Image.open(tmp_path / "out.png") as result:
+        assert result.getpixel((9, 9)) == (205, 205, 205)
+
+
 def test_transparent_palette(painted) -> None:
     picture = Image.fromarray(gradient()).quantize(16)
     result = painted(picture, "in.gif", "out.png", transparency=0)

@@ -22,6 +22,9 @@ WRITTEN_AS = {
 }
 """Pillow's name of the format by suffix."""
 
+_TRANSPARENT = ("PNG", "TIFF", "WEBP")
+"""Formats that are written with transparency."""
+
 _OPTIONS: dict[str, dict[str, Any]] = {
     # Strokes are small and colorful: full color sampling, and little compression.
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -61,8 +64,12 @@ class ImageSink(Closing):
             target /= still_name(frame.still.name) if frame.still is not None else numbered
             check_not_input(target, *self._inputs)
             check_target(target, self._overwrite)
-        picture, options = _picture(frame, WRITTEN_AS[target.suffix.lower()])
+        kind = WRITTEN_AS[target.suffix.lower()]
+        picture, options = _picture(frame, kind)
         write_image(picture, target, self._overwrite, **options)
+        alpha = None if frame.still is None else frame.still.alpha
+        if alpha is not None and alpha.min() < 255 and kind not in _TRANSPARENT:
+            self.notes.append(f"{target} is opaque, as {kind} holds no transparency")
 
     def finish(self) -> None:
         pass
@@ -102,7 +109,7 @@ def _picture(frame: Frame, kind: str) -> tuple[Image.Image, dict[str, Any]]:
     picture = Image.fromarray(frame.image)
     options = dict(_OPTIONS.get(kind, {}))
     if frame.still is not None:
-        if frame.still.alpha is not None and kind in ("PNG", "TIFF", "WEBP"):
+        if frame.still.alpha is not None and kind in _TRANSPARENT:
             alpha = Image.fromarray(frame.still.alpha)
             if alpha.size != picture.size:
                 alpha = alpha.resize(picture.size)

@@ -90,6 +90,8 @@ def read_still(path: Path, index: int = 0) -> Frame:
                 icc_profile = None
                 lost.append(f"the color profile of {path} is not of RGB and left out")
             image, alpha = _to_rgb(picture)
+            if getattr(file, "is_animated", False):  # or has several pages, as a TIFF
+                lost.append(f"only the first picture in {path} is painted")
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
