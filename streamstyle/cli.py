@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 
@@ -60,6 +61,9 @@ DEMO_FILE = "streamstyle-demo.mp4"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C, 141 if nobody
     reads the output any more."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # As standard error has it: names of files may be no text.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:

@@ -13,6 +13,9 @@ from streamstyle.pixels import blended, composed, recolored, resized
 from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import side_by_side
 
+MOST_SIDE = 16384
+"""Pixels of a side that may be asked for, twice those of 8K: with more, memory does not suffice."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -53,15 +56,22 @@ class Look:
         return not self.scale is self.width is self.height is None
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) at which the network sees a frame of this size."""
+        """(width, height) at which the network sees a frame of this size. Raises UserError where
+        more than MOST_SIDE is asked for."""
         scale = self.scale or 1.0
-        if self.width is not None and self.height is None:
+        if self.width is not None:
             scale = self.width / width
-        elif self.height is not None and self.width is None:
+        elif self.height is not None:
             scale = self.height / height
-        elif self.width is not None and self.height is not None:
-            return self.width, self.height
-        return max(MIN_SIDE, round(width * scale)), max(MIN_SIDE, round(height * scale))
+        across, down = (max(MIN_SIDE, round(side * scale)) for side in (width, height))
+        if self.width is not None and self.height is not None:
+            across, down = self.width, self.height
+        if across > max(MOST_SIDE, width) or down > max(MOST_SIDE, height):
+            raise UserError(
+                f"the network works at up to {MOST_SIDE} pixels a side, or the input's own, got "
+                f"{across}x{down}; give a smaller width, height or scale"
+            )
+        return across, down
 
 
 class Painter:

@@ -10,6 +10,8 @@ from PIL import Image, ImageCms
 
 from engines import Engine
 from streamstyle import Look, UserError, paint_image
+from streamstyle.painter import MOST_SIDE
+from streamstyle.sources.still import list_stills
 
 
 def gradient(width: int = 64, height: int = 48) -> np.ndarray:
@@ -212,6 +214,13 @@ def test_folder(tmp_path: Path, inverter: Engine) -> None:
         assert np.array_equal(result, 255 - gradient(60 + number))
 
 
+def test_superscripts_in_names_are_no_numbers(tmp_path: Path) -> None:
+    for name in ("10.png", "2.png", "5²3.png", "²1.png"):
+        Image.fromarray(gradient()).save(tmp_path / name)
+    names = [path.name for path in list_stills(tmp_path)]
+    assert names == ["2.png", "5²3.png", "10.png", "²1.png"]
+
+
 def test_folder_is_refused_before_anything_is_painted(tmp_path: Path, inverter: Engine) -> None:
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
@@ -300,3 +309,13 @@ def test_bad_looks(settings: dict[str, float], words: str) -> None:
 )
 def test_working_size(look: Look, size: tuple[int, int]) -> None:
     assert look.working_size(640, 480) == size
+
+
+@pytest.mark.parametrize("look", [Look(width=MOST_SIDE + 1), Look(height=20000, width=32)])
+def test_a_size_that_takes_all_memory_is_refused(look: Look) -> None:
+    with pytest.raises(UserError, match="give a smaller width, height or scale"):
+        look.working_size(640, 480)
+
+
+def test_the_input_s_own_size_is_never_too_large() -> None:
+    assert Look().working_size(2 * MOST_SIDE, 48) == (2 * MOST_SIDE, 48)

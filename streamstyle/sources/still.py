@@ -61,7 +61,7 @@ def list_stills(folder: Path) -> list[Path]:
     """The images in a folder, 2.jpg before 10.jpg."""
 
     def natural(path: Path) -> list[str | int]:
-        return [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", path.name)]
+        return [int(p) if p.isdecimal() else p.lower() for p in re.split(r"(\d+)", path.name)]
 
     return sorted(
         (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()),
