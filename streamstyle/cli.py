@@ -48,6 +48,7 @@ from streamstyle.styles import (
     Transfer,
     asked_for,
     find_style,
+    has_levels,
     open_engine,
     pictures_in,
     shipped_models,
@@ -196,11 +197,22 @@ def _doctor(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
+    _check_transfer(options, style)
     bench(style, options.size, options.seconds, Transfer(options.levels, options.alpha))
 
 
 def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
-    return _open(_style(options), options)
+    style = _style(options)
+    _check_transfer(options, style, *([] if options.elsewhere is None else [options.elsewhere]))
+    return _open(style, options)
+
+
+def _check_transfer(options: argparse.Namespace, *styles: str) -> None:
+    if Transfer(options.levels, options.alpha) != Transfer() and not any(map(has_levels, styles)):
+        raise UserError(
+            f"--levels and --alpha are for {PICTURE_MODEL}, in the style of a picture; give one by "
+            "--style-image, or leave them out"
+        )
 
 
 def _style(options: argparse.Namespace) -> str:
@@ -298,6 +310,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", _demo, f"paint a moving pattern into {DEMO_FILE}")
     add_style(demo)
+    demo.set_defaults(elsewhere=None)  # it has no mask
     add_overwrite(demo)
     add_engine(demo)
 

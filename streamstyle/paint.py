@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engines import Engine
 from streamstyle import machine
+from streamstyle.errors import UserError
 from streamstyle.masks import open_mask
 from streamstyle.painter import Look, Painter
 from streamstyle.pipeline import Pipeline, Stats
@@ -79,6 +80,11 @@ def paint_video(
     check_not_input(Path(target), *inputs)
     if not folder:
         check_target(Path(target), overwrite)
+    elif encoding != Encoding():
+        raise UserError(
+            f"{target} is a folder, for PNG images, which take no --codec, --crf or --preset; "
+            "leave them out, or give the name of a video file"
+        )
     with open_video(str(source), clip) as video:
         assert video.info.video is not None
         sink: Sink

@@ -212,6 +212,12 @@ def pictures_in(style: str | Path) -> list[str]:
     return [name for name in names if is_picture(name)]
 
 
+def has_levels(style: str) -> bool:
+    """Whether a `Transfer` changes a style: that of a picture, by a model of the family wct."""
+    model, name = _split(next(iter(_weighted(style))))
+    return is_picture(name) and not _card(model).style_tensors
+
+
 def mixes(card: ModelCard) -> bool:
     """Whether styles of a model are mixed by adding up their inputs: not where there is but one,
     nor where a style is the patches of a picture, of which a mix has some of each."""
