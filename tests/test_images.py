@@ -89,6 +89,17 @@ def test_pictures_after_the_first_are_said(tmp_path: Path, inverter: Engine, suf
         assert result.getpixel((9, 9)) == (205, 205, 205)
 
 
+def test_damage_after_the_first_picture_does_no_harm(tmp_path: Path, inverter: Engine) -> None:
+    source = tmp_path / "in.gif"
+    first, second = (Image.fromarray(gradient() // part) for part in (1, 2))
+    first.save(source)
+    alone = source.stat().st_size
+    first.save(source, save_all=True, append_images=[second])
+    source.write_bytes(source.read_bytes()[: alone + 30])
+    report = paint_image(source, tmp_path / "out.png", engine=inverter)
+    assert report.notes == (f"only the first picture in {source} is painted",)
+
+
 def test_transparent_palette(painted) -> None:
     picture = Image.fromarray(gradient()).quantize(16)
     result = painted(picture, "in.gif", "out.png", transparency=0)

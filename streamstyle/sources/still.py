@@ -78,7 +78,7 @@ def read_still(path: Path, index: int = 0) -> Frame:
             try:
                 picture = ImageOps.exif_transpose(file)
                 exif = picture.getexif().tobytes() if picture.getexif() else None
-            except Exception:  # Pillow has many words for damaged EXIF data
+            except Exception:
                 for name in ("exif", "Raw profile type exif"):
                     file.info.pop(name, None)
                 # Upright all the same, by what was read of it.
@@ -90,16 +90,24 @@ def read_still(path: Path, index: int = 0) -> Frame:
                 icc_profile = None
                 lost.append(f"the color profile of {path} is not of RGB and left out")
             image, alpha = _to_rgb(picture)
-            if getattr(file, "is_animated", False):  # or has several pages, as a TIFF
+            if _has_more(file):
                 lost.append(f"only the first picture in {path} is painted")
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of many types, as Pillow does not look for all damage
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     still = Still(path.name, alpha, icc_profile, exif, tuple(lost))
     return Frame(image, index, pts_seconds=Fraction(index), still=still)
+
+
+def _has_more(file: Image.Image) -> bool:
+    """Whether pictures follow the first: frames, or pages as of a TIFF."""
+    try:
+        return bool(getattr(file, "is_animated", False))
+    except Exception:
+        return True  # a GIF's, damaged
 
 
 def _to_rgb(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
