@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 
@@ -18,7 +19,7 @@ from engines import (
 )
 from streamstyle.bench import bench
 from streamstyle.doctor import examine, forget_plans
-from streamstyle.errors import UserError
+from streamstyle.errors import UserError, reason
 from streamstyle.live.command import add_live_options, list_cameras, live
 from streamstyle.options import (
     add_engine,
@@ -47,6 +48,7 @@ from streamstyle.styles import (
     Transfer,
     asked_for,
     find_style,
+    has_levels,
     open_engine,
     pictures_in,
     shipped_models,
@@ -60,6 +62,9 @@ DEMO_FILE = "streamstyle-demo.mp4"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C, 141 if nobody
     reads the output any more."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # As standard error has it: names of files may be no text.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
@@ -75,6 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # As in `| head -1`. Python would complain again when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        # Whatever the system refuses: folders that may not be read, names that are too long.
+        what = f"cannot read or write {error.filename}: " if error.filename else ""
+        _complain(f"streamstyle: {what}{reason(error)}", error)
+        return 2
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
@@ -187,11 +197,22 @@ def _doctor(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
+    _check_transfer(options, style)
     bench(style, options.size, options.seconds, Transfer(options.levels, options.alpha))
 
 
 def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
-    return _open(_style(options), options)
+    style = _style(options)
+    _check_transfer(options, style, *([] if options.elsewhere is None else [options.elsewhere]))
+    return _open(style, options)
+
+
+def _check_transfer(options: argparse.Namespace, *styles: str) -> None:
+    if Transfer(options.levels, options.alpha) != Transfer() and not any(map(has_levels, styles)):
+        raise UserError(
+            f"--levels and --alpha are for {PICTURE_MODEL}, in the style of a picture; give one by "
+            "--style-image, or leave them out"
+        )
 
 
 def _style(options: argparse.Namespace) -> str:
@@ -209,7 +230,7 @@ def _region(options: argparse.Namespace) -> Iterator[Region | None]:
         yield Region(options.mask, options.invert_mask)
     else:
         with _open(elsewhere, options) as engine:
-            yield Region(options.mask, options.invert_mask, engine)
+            yield Region(options.mask, options.invert_mask, engine, elsewhere)
 
 
 def _open(style: str, options: argparse.Namespace) -> Engine:
@@ -289,6 +310,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", _demo, f"paint a moving pattern into {DEMO_FILE}")
     add_style(demo)
+    demo.set_defaults(elsewhere=None)  # it has no mask
     add_overwrite(demo)
     add_engine(demo)
 

@@ -22,6 +22,8 @@ class Still:
     """(H, W); None for an opaque picture."""
     icc_profile: bytes | None
     exif: bytes | None
+    lost: tuple[str, ...] = ()
+    """What else the file holds and could not be kept, one sentence each."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,13 +116,13 @@ def levels_of(text: str) -> tuple[str, ...]:
 
 def time_of(text: str) -> Fraction:
     """1.5, 1:30 or 0:01:30.5, in seconds."""
-    seconds = Fraction(0)
-    try:
-        for part in text.split(":"):
-            seconds = seconds * 60 + Fraction(part)
-    except ValueError as error:
+    # Nine digits are more than any video needs, and no more than its clock holds.
+    if not re.fullmatch(r"-?(\d{1,9}:){0,2}(\d{1,9}(\.\d*)?|\.\d+)", text):
         message = f"a time is seconds or H:MM:SS, such as 1.5 or 0:01:30, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from error
+        raise argparse.ArgumentTypeError(message)
+    seconds = Fraction(0)
+    for part in text.split(":"):
+        seconds = seconds * 60 + Fraction(part)
     return seconds
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engines import Engine
 from streamstyle import machine
+from streamstyle.errors import UserError
 from streamstyle.masks import open_mask
 from streamstyle.painter import Look, Painter
 from streamstyle.pipeline import Pipeline, Stats
@@ -43,6 +44,8 @@ class Region:
     """Paint outside of the mask."""
     elsewhere: Engine | None = None
     """What paints the rest, open already; None leaves it as it is."""
+    elsewhere_style: str | Path | None = None
+    """What that paints in, whose pictures are then not overwritten."""
 
 
 Progress = Callable[[SourceInfo, Stats], None]
@@ -73,14 +76,20 @@ def paint_video(
     a note on the error says where a part that can be watched was left, if any was painted.
     """
     folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
-    check_not_input(Path(target), *_inputs(source, style, region))
+    inputs = _inputs(source, style, region)
+    check_not_input(Path(target), *inputs)
     if not folder:
         check_target(Path(target), overwrite)
+    elif encoding != Encoding():
+        raise UserError(
+            f"{target} is a folder, for PNG images, which take no --codec, --crf or --preset; "
+            "leave them out, or give the name of a video file"
+        )
     with open_video(str(source), clip) as video:
         assert video.info.video is not None
         sink: Sink
         if folder:
-            sink = ImageSink(Path(target), folder=True, overwrite=overwrite)
+            sink = ImageSink(Path(target), folder=True, overwrite=overwrite, inputs=inputs)
         else:
             sink = VideoSink(Path(target), video.info.video, video.tracks, encoding, overwrite)
         return _run(video, sink, Path(target), style, engine, look, region, on_progress)
@@ -160,5 +169,9 @@ def describe(engine: Engine) -> str:
 
 def _inputs(source: str | Path, style: str | Path, region: Region | None) -> list[str]:
     """What must not be overwritten."""
-    masks = [] if region is None else [region.mask]
-    return [str(source), *masks, *pictures_in(style)]
+    inputs = [str(source), *pictures_in(style)]
+    if region is not None:
+        inputs.append(region.mask)
+        if region.elsewhere_style is not None:
+            inputs += pictures_in(region.elsewhere_style)
+    return inputs

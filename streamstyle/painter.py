@@ -1,17 +1,20 @@
 """The middle of the pipeline: from a frame to a painted frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engines import MIN_SIDE, NO_STYLE, Engine, Style, in_regions
 from streamstyle.errors import UserError, check_share
-from streamstyle.frame import Frame, Image
+from streamstyle.frame import Frame, Image, Still
 from streamstyle.limited import limited
 from streamstyle.masks import Mask, Part, masks_of
 from streamstyle.pixels import blended, composed, recolored, resized
 from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import side_by_side
+
+MOST_SIDE = 16384
+"""Pixels of a side that may be asked for, twice those of 8K: with more, memory does not suffice."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,22 @@ class Look:
         return not self.scale is self.width is self.height is None
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) at which the network sees a frame of this size."""
+        """(width, height) at which the network sees a frame of this size. Raises UserError where
+        more than MOST_SIDE is asked for."""
         scale = self.scale or 1.0
-        if self.width is not None and self.height is None:
+        if self.width is not None:
             scale = self.width / width
-        elif self.height is not None and self.width is None:
+        elif self.height is not None:
             scale = self.height / height
-        elif self.width is not None and self.height is not None:
-            return self.width, self.height
-        return max(MIN_SIDE, round(width * scale)), max(MIN_SIDE, round(height * scale))
+        across, down = (max(MIN_SIDE, round(side * scale)) for side in (width, height))
+        if self.width is not None and self.height is not None:
+            across, down = self.width, self.height
+        if across > max(MOST_SIDE, width) or down > max(MOST_SIDE, height):
+            raise UserError(
+                f"the network works at up to {MOST_SIDE} pixels a side, or the input's own, got "
+                f"{across}x{down}; give a smaller width, height or scale"
+            )
+        return across, down
 
 
 class Painter:
@@ -118,6 +128,7 @@ class Painter:
             painted = blended(painted, original, look.strength)
         if look.side_by_side:
             painted = np.hstack([original, painted])
+            frame = replace(frame, still=_twice(frame.still))
         return frame.with_image(painted)
 
     def _masked(self, part: Part, frame: Frame, seen: Image, original: Image) -> Image:
@@ -138,3 +149,10 @@ class Painter:
             engine.begin()
         painted: Image = engine.paint(seen[np.newaxis], style)[0]
         return painted
+
+
+def _twice(still: Still | None) -> Still | None:
+    """What goes with a picture that is put beside itself."""
+    if still is None or still.alpha is None:
+        return still
+    return replace(still, alpha=np.hstack([still.alpha, still.alpha]))

@@ -10,10 +10,11 @@ from PIL import ImageDraw, ImageFont
 from streamstyle.frame import Frame, Image
 from streamstyle.painter import Look, Painter
 from streamstyle.pixels import resized
-from streamstyle.sinks.files import appear, check_target, partial_name
-from streamstyle.sinks.images import check_suffix
+from streamstyle.sinks.files import check_not_input, check_target
+from streamstyle.sinks.images import check_suffix, write_image
 from streamstyle.sources import Clip, StillSource, open_video
 from streamstyle.sources.pattern import PREFIX
+from streamstyle.sources.still import read_still
 from streamstyle.styles import DEFAULT_STYLE, open_engine, styles_beside
 
 TILE_WIDTH = 320  # pixels
@@ -24,11 +25,13 @@ PATTERN_FRAME = 120  # which frame of the pattern to paint where no photo is giv
 
 
 def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
-    """Paint `photos`, or a moment of a pattern if there are none, in every style of the default
-    model."""
+    """Paint `photos`, of a folder the first one, or a moment of a pattern if there are none, in
+    every style of the default model."""
     check_suffix(target)
+    paths = [StillSource(photo).paths[0] for photo in photos]
+    check_not_input(target, *map(str, paths))
     check_target(target, overwrite)
-    frames = [_photo(path) for path in photos] or [_pattern()]
+    frames = [read_still(path) for path in paths] or [_pattern()]
     columns = []
     names, _ = styles_beside(DEFAULT_STYLE)
     for name in names:
@@ -36,12 +39,10 @@ def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
             painter = Painter(engine, Look(width=PAINTED_WIDTH, resize=True))
             tiles = [_tile(painter(frame).image) for frame in frames]
         columns.append(np.vstack([_caption(name), *tiles]))
-    partial = partial_name(target)
     blocks = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
     missing = [np.full_like(columns[0], 255)] * (len(blocks) * ACROSS - len(columns))
     rows = [np.hstack(block) for block in [*blocks[:-1], blocks[-1] + missing]]
-    PilImage.fromarray(np.vstack(rows)).save(partial, quality=85)
-    appear(partial, target, overwrite)
+    write_image(PilImage.fromarray(np.vstack(rows)), target, overwrite, quality=85)
 
 
 def _tile(painted: Image) -> Image:
@@ -55,11 +56,6 @@ def _caption(text: str) -> Image:
     font = ImageFont.load_default(size=20)
     ImageDraw.Draw(strip).text(middle, text, fill="black", font=font, anchor="mm")
     return np.asarray(strip)
-
-
-def _photo(path: Path) -> Frame:
-    with StillSource(path) as source:
-        return next(iter(source))
 
 
 def _pattern() -> Frame:

@@ -212,6 +212,12 @@ def pictures_in(style: str | Path) -> list[str]:
     return [name for name in names if is_picture(name)]
 
 
+def has_levels(style: str) -> bool:
+    """Whether a `Transfer` changes a style: that of a picture, by a model of the family wct."""
+    model, name = _split(next(iter(_weighted(style))))
+    return is_picture(name) and not _card(model).style_tensors
+
+
 def mixes(card: ModelCard) -> bool:
     """Whether styles of a model are mixed by adding up their inputs: not where there is but one,
     nor where a style is the patches of a picture, of which a mix has some of each."""
@@ -265,8 +271,11 @@ def read_picture(path: Path, short_side: int = PICTURE_SIDE) -> Frames:
 
 def _weighted(style: str) -> dict[str, float]:
     """The parts of a mix, with their weights."""
-    if Path(style).exists() or Path(_split(style)[1]).is_file():  # whatever is in its name
-        return {style: 1.0}
+    try:
+        if Path(style).exists() or Path(_split(style)[1]).is_file():  # whatever is in its name
+            return {style: 1.0}
+    except OSError:
+        pass  # a mix of many is longer than a name can be
     parts = {}
     for part in style.split("+"):
         name, _, weight = part.rpartition("=")

@@ -7,8 +7,8 @@ from PIL import Image as Pillow
 
 from engines import MIN_SIDE, Engine
 from streamstyle.errors import UserError
-from streamstyle.sinks.files import appear, check_target, partial_name
-from streamstyle.sinks.images import check_suffix
+from streamstyle.sinks.files import check_target
+from streamstyle.sinks.images import check_suffix, write_image
 
 
 def write_texture(
@@ -34,6 +34,4 @@ def write_texture(
     for _ in range(passes):
         engine.begin()
         noise = engine.paint(noise)
-    partial = partial_name(target)
-    Pillow.fromarray(noise[0]).save(partial)
-    appear(partial, target, overwrite)
+    write_image(Pillow.fromarray(noise[0]), target, overwrite)

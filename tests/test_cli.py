@@ -145,9 +145,16 @@ def test_bench_prints_a_table(capsys: pytest.CaptureFixture[str], inverter_path:
         ("video pattern:testsrc out.mp4 --start -1", "0 s or later"),
         ("video pattern:testsrc out.mp4 --device toaster", "toaster"),
         ("video pattern:testsrc out.mp4 --codec nonsense", "no codec nonsense"),
+        ("video pattern:testsrc frames/ --crf 20", "PNG images, which take no --codec"),
+        ("video pattern:testsrc out.mp4 --alpha 0.5", "--levels and --alpha are for wct"),
+        ("image a.png b.png --levels 1 --style stytr2 --style-image c.png", "are for wct"),
+        ("demo --levels 1", "--levels and --alpha are for wct"),
+        ("bench --alpha 0.5", "--levels and --alpha are for wct"),
         ("image missing.png out.png", "no file or folder"),
         ("bench --size 8x8", "at least 16x16"),
+        ("video pattern:testsrc out.mp4 --width 10000000", "up to 16384 pixels a side"),
         ("live 99", "camera 99 cannot be opened"),
+        ("live ²", "no camera ²"),
         ("live missing.mp4", "does not exist"),
         ("live screen:everything", "LEFT,TOP,WIDTHxHEIGHT"),
         ("live nonsense://camera", "built without this protocol"),
@@ -172,6 +179,9 @@ def test_bad_input_is_one_sentence_and_status_2(
     [
         ("video a b --engine nonsense", "invalid choice: 'nonsense'"),
         ("video a b --start soon", "a time is seconds or H:MM:SS"),
+        ("video a b --start 1/0", "a time is seconds or H:MM:SS"),
+        ("video a b --start 1e30", "a time is seconds or H:MM:SS"),
+        ("video a b --duration 10000000000", "a time is seconds or H:MM:SS"),
         ("bench --size large", "such as 1280x720, got 'large'"),
         ("nonsense", "invalid choice"),
     ],
@@ -211,6 +221,21 @@ def test_machine_without_a_desktop(folder: Path, inverter_path: Path) -> None:
     assert "pip install opencv-python-headless" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert run().returncode == 0  # what needs no scaling goes without it
+
+
+def test_names_that_are_no_text(folder: Path, inverter_path: Path) -> None:
+    source, target = (os.fsdecode(name) for name in (b"in\xe9.mp4", b"out\xe9.mp4"))
+    make_clip(folder / source, Recipe(pts=range(3)))
+    command = [sys.executable, "-m", "streamstyle", "video", source, target]
+    run = subprocess.run(
+        [*command, "--style", str(inverter_path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert run.returncode == 0, run.stderr
+    assert "out\\udce9.mp4: 3 frames" in run.stdout
+    assert (folder / target).exists()
 
 
 def test_closed_output_is_no_traceback(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Still images: their size, transparency, profile and EXIF data stay."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image, ImageCms
 
 from engines import Engine
 from streamstyle import Look, UserError, paint_image
+from streamstyle.painter import MOST_SIDE
+from streamstyle.sources.still import list_stills
 
 
 def gradient(width: int = 64, height: int = 48) -> np.ndarray:
@@ -51,6 +54,52 @@ def test_transparency_stays(painted) -> None:
     assert np.array_equal(np.asarray(result)[..., 3], alpha)
 
 
+def test_transparency_goes_to_both_sides(tmp_path: Path, inverter: Engine) -> None:
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[:, :20] = 255
+    Image.fromarray(np.dstack([gradient(), alpha])).save(tmp_path / "in.png")
+    for resize, wide in ((False, 128), (True, 64)):
+        look = Look(width=32, resize=resize, side_by_side=True)
+        paint_image(tmp_path / "in.png", tmp_path / f"{wide}.png", engine=inverter, look=look)
+        with Image.open(tmp_path / f"{wide}.png") as result:
+            opaque = np.asarray(result)[..., 3] > 127
+        assert opaque.shape[1] == wide
+        assert opaque[12].tolist() == 2 * [x < wide * 20 / 128 for x in range(wide // 2)]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_transparency_that_is_lost_is_said(tmp_path: Path, inverter: Engine, suffix: str) -> None:
+    Image.fromarray(gradient()).convert("RGBA").save(tmp_path / "opaque.png")
+    Image.new("RGBA", (64, 48), (9, 9, 9, 9)).save(tmp_path / "clear.png")
+    for name, count in (("opaque", 0), ("clear", 1)):
+        target = tmp_path / f"{name}{suffix}"
+        report = paint_image(tmp_path / f"{name}.png", target, engine=inverter)
+        assert len(report.notes) == count
+    assert f"{target} is opaque" in report.notes[0]
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".gif", ".png"])
+def test_pictures_after_the_first_are_said(tmp_path: Path, inverter: Engine, suffix: str) -> None:
+    source = tmp_path / f"in{suffix}"
+    first, *others = (Image.new("RGB", (64, 48), (grey, grey, grey)) for grey in (50, 100, 200))
+    first.save(source, save_all=True, append_images=others, lossless=True)
+    report = paint_image(source, tmp_path / "out.png", engine=inverter)
+    assert report.notes == (f"only the first picture in {source} is painted",)
+    with Image.open(tmp_path / "out.png") as result:
+        assert result.getpixel((9, 9)) == (205, 205, 205)
+
+
+def test_damage_after_the_first_picture_does_no_harm(tmp_path: Path, inverter: Engine) -> None:
+    source = tmp_path / "in.gif"
+    first, second = (Image.fromarray(gradient() // part) for part in (1, 2))
+    first.save(source)
+    alone = source.stat().st_size
+    first.save(source, save_all=True, append_images=[second])
+    source.write_bytes(source.read_bytes()[: alone + 30])
+    report = paint_image(source, tmp_path / "out.png", engine=inverter)
+    assert report.notes == (f"only the first picture in {source} is painted",)
+
+
 def test_transparent_palette(painted) -> None:
     picture = Image.fromarray(gradient()).quantize(16)
     result = painted(picture, "in.gif", "out.png", transparency=0)
@@ -77,6 +126,46 @@ def test_exif_stays_and_the_picture_is_upright(painted) -> None:
     assert np.abs(255 - np.asarray(result).astype(int) - upright).mean() < 4
 
 
+@pytest.mark.parametrize(("mode", "space"), [("L", b"GRAY"), ("CMYK", b"CMYK")])
+def test_color_profile_of_anything_but_rgb_is_left_out(
+    tmp_path: Path, inverter: Engine, mode: str, space: bytes
+) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = space
+    photo = tmp_path / "in.jpg"
+    Image.fromarray(gradient()).convert(mode).save(photo, icc_profile=bytes(profile))
+    report = paint_image(photo, tmp_path / "out.png", engine=inverter)
+    with Image.open(tmp_path / "out.png") as result:
+        assert "icc_profile" not in result.info
+    assert report.notes == (f"the color profile of {photo} is not of RGB and left out",)
+
+
+def damaged_exif() -> bytes:
+    """A quarter turn, and a resolution that is text instead of a fraction."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x011A] = 72.0
+    data = exif.tobytes()
+    fraction, text = struct.pack(">HH", 0x011A, 5), struct.pack(">HH", 0x011A, 2)
+    assert fraction in data
+    return data.replace(fraction, text)
+
+
+def test_damaged_exif_is_left_out_and_the_picture_is_upright(painted, tmp_path: Path) -> None:
+    result = painted(Image.fromarray(gradient()), "in.png", "out.png", exif=damaged_exif())
+    assert np.array_equal(np.asarray(result), 255 - np.rot90(gradient(), -1))
+    assert not result.getexif()
+
+
+def test_damaged_exif_does_not_end_a_folder(tmp_path: Path, inverter: Engine) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(gradient()).save(tmp_path / "in/1.jpg", exif=damaged_exif())
+    Image.fromarray(gradient()).save(tmp_path / "in/2.jpg")
+    report = paint_image(tmp_path / "in", tmp_path / "out", engine=inverter)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["1.jpg", "2.jpg"]
+    assert report.notes == (f"the EXIF data of {tmp_path / 'in/1.jpg'} is damaged and left out",)
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "YCbCr"])
 def test_every_mode_is_painted_in_color(painted, mode: str) -> None:
     source = Image.fromarray(gradient()).convert(mode)
@@ -91,6 +180,24 @@ def test_sixteen_bits_are_scaled_not_clipped(painted) -> None:
     result = painted(Image.fromarray(grey))
     expected = np.repeat(255 - (grey >> 8)[..., None], 3, axis=2)
     assert np.array_equal(np.asarray(result), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "white"), [(np.float32, 1), (np.float32, 255), (np.int32, 255), (np.int32, 65535)]
+)
+def test_thirty_two_bits_are_scaled(painted, kind: type, white: int) -> None:
+    grey = np.tile(np.linspace(0, white, 64).astype(kind), (48, 1))
+    result = painted(Image.fromarray(grey), "in.tif")
+    expected = 255 - np.repeat(grey[..., None] * (255 / white), 3, axis=2)
+    assert np.abs(np.asarray(result) - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize("value", [-0.5, 70000, np.nan, np.inf])
+def test_thirty_two_bits_whose_white_is_not_known_are_refused(painted, value: float) -> None:
+    grey = np.full((48, 64), 0.5, np.float32)
+    grey[0, 0] = value
+    with pytest.raises(UserError, match=r"its values go from .*; save it with 8 or 16 bits"):
+        painted(Image.fromarray(grey), "in.tif")
 
 
 def test_tiny_picture(painted) -> None:
@@ -116,6 +223,13 @@ def test_folder(tmp_path: Path, inverter: Engine) -> None:
     for number in (1, 2, 10):
         result = np.asarray(Image.open(target / f"p{number}.png"))
         assert np.array_equal(result, 255 - gradient(60 + number))
+
+
+def test_superscripts_in_names_are_no_numbers(tmp_path: Path) -> None:
+    for name in ("10.png", "2.png", "5²3.png", "²1.png"):
+        Image.fromarray(gradient()).save(tmp_path / name)
+    names = [path.name for path in list_stills(tmp_path)]
+    assert names == ["2.png", "5²3.png", "10.png", "²1.png"]
 
 
 def test_folder_is_refused_before_anything_is_painted(tmp_path: Path, inverter: Engine) -> None:
@@ -206,3 +320,13 @@ def test_bad_looks(settings: dict[str, float], words: str) -> None:
 )
 def test_working_size(look: Look, size: tuple[int, int]) -> None:
     assert look.working_size(640, 480) == size
+
+
+@pytest.mark.parametrize("look", [Look(width=MOST_SIDE + 1), Look(height=20000, width=32)])
+def test_a_size_that_takes_all_memory_is_refused(look: Look) -> None:
+    with pytest.raises(UserError, match="give a smaller width, height or scale"):
+        look.working_size(640, 480)
+
+
+def test_the_input_s_own_size_is_never_too_large() -> None:
+    assert Look().working_size(2 * MOST_SIDE, 48) == (2 * MOST_SIDE, 48)

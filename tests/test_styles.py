@@ -12,6 +12,7 @@ from streamstyle.styles import (
     DEFAULT_STYLE,
     find_style,
     open_engine,
+    read_style,
     shipped_models,
     styles_beside,
 )
@@ -85,3 +86,11 @@ def test_a_model_that_does_not_ship() -> None:
 def test_a_name_that_is_nearly_right() -> None:
     with pytest.raises(UserError, match=r"did you mean starry-night\?"):
         open_engine("stary-night")
+
+
+def test_a_mix_may_be_longer_than_a_name_of_a_file() -> None:
+    names, _ = styles_beside(DEFAULT_STYLE)
+    mix = "+".join(f"{name}=0.25" for name in names)
+    assert len(mix) > 255
+    _, inputs = read_style(mix)
+    np.testing.assert_allclose(inputs[STYLE_WEIGHTS], 1 / len(names))

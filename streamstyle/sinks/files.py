@@ -17,9 +17,10 @@ def check_target(target: Path, overwrite: bool, parent_exists: bool = True) -> N
 
 
 def check_not_input(target: Path, *inputs: str) -> None:
-    """Raise UserError if `target` is one of the files that are read."""
-    for path in inputs:
-        if target.exists() and Path(path).exists() and target.samefile(path):
+    """Raise UserError if `target` is one of the files that are read, each a path or an address."""
+    for location in inputs:
+        path = Path(location.removeprefix("file:") if "://" in location else location)
+        if target.exists() and path.exists() and target.samefile(path):
             raise UserError(f"{target} is the input itself; give another name for the painted one")
 
 

@@ -33,7 +33,7 @@ def cameras() -> dict[int, str]:
 
 def find_camera(wanted: str) -> int:
     """The index of a camera given by index or by a part of its name."""
-    if wanted.isdigit():
+    if wanted.isdecimal():
         return int(wanted)
     known = cameras()
     for index, name in known.items():

@@ -4,18 +4,22 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from streamstyle.closing import Closing
-from streamstyle.errors import UserError
+from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame, Still
 from streamstyle.sources.base import SourceInfo
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """What is taken from a folder."""
+
+WHITES = (1, 255, 65535)
+"""What white may be in 32 bits: of fractions, and of numbers that were 8 or 16 bits wide."""
 
 
 class StillSource(Closing):
@@ -41,9 +45,13 @@ class StillSource(Closing):
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self.paths):
             try:
-                yield read_still(path, index)
+                frame = read_still(path, index)
             except UserError as error:
                 self.notes.append(str(error))
+                continue
+            assert frame.still is not None
+            self.notes += frame.still.lost
+            yield frame
 
     def close(self) -> None:
         pass
@@ -53,7 +61,7 @@ def list_stills(folder: Path) -> list[Path]:
     """The images in a folder, 2.jpg before 10.jpg."""
 
     def natural(path: Path) -> list[str | int]:
-        return [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", path.name)]
+        return [int(p) if p.isdecimal() else p.lower() for p in re.split(r"(\d+)", path.name)]
 
     return sorted(
         (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()),
@@ -63,22 +71,43 @@ def list_stills(folder: Path) -> list[Path]:
 
 def read_still(path: Path, index: int = 0) -> Frame:
     """The image at `path`, upright. Raises UserError if it can't be read."""
+    lost = []
     try:
         with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
+            file.load()
+            try:
+                picture = ImageOps.exif_transpose(file)
+                exif = picture.getexif().tobytes() if picture.getexif() else None
+            except Exception:
+                for name in ("exif", "Raw profile type exif"):
+                    file.info.pop(name, None)
+                # Upright all the same, by what was read of it.
+                picture, exif = ImageOps.exif_transpose(file), None
+                lost.append(f"the EXIF data of {path} is damaged and left out")
             icc_profile = picture.info.get("icc_profile")
-            if picture.mode == "CMYK":
-                icc_profile = None  # it speaks of inks, which are gone in RGB
-            exif = picture.getexif().tobytes() if picture.getexif() else None
+            if icc_profile and icc_profile[16:20] != b"RGB ":
+                # It speaks of inks or of greys, which are gone in RGB.
+                icc_profile = None
+                lost.append(f"the color profile of {path} is not of RGB and left out")
             image, alpha = _to_rgb(picture)
+            if _has_more(file):
+                lost.append(f"only the first picture in {path} is painted")
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    still = Still(path.name, alpha, icc_profile, exif)
+    except Exception as error:  # of many types, as Pillow does not look for all damage
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+    still = Still(path.name, alpha, icc_profile, exif, tuple(lost))
     return Frame(image, index, pts_seconds=Fraction(index), still=still)
+
+
+def _has_more(file: Image.Image) -> bool:
+    """Whether pictures follow the first: frames, or pages as of a TIFF."""
+    try:
+        return bool(getattr(file, "is_animated", False))
+    except Exception:
+        return True  # a GIF's, damaged
 
 
 def _to_rgb(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
@@ -87,7 +116,22 @@ def _to_rgb(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] 
         # Pillow would clip 16 bits to white instead of scaling them.
         grey = (np.asarray(picture) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2), None
+    if picture.mode in ("I", "F"):
+        grey = _to_bytes(np.asarray(picture))
+        return np.repeat(grey[:, :, None], 3, axis=2), None
     if not picture.has_transparency_data:
         return np.asarray(picture.convert("RGB")).copy(), None
     rgba = np.asarray(picture.convert("RGBA"))
     return rgba[:, :, :3].copy(), rgba[:, :, 3].copy()
+
+
+def _to_bytes(grey: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey of 32 bits, which does not say what is white: the least of WHITES that holds it all."""
+    darkest, brightest = grey.min(), grey.max()
+    for white in WHITES:
+        if darkest >= 0 and brightest <= white:
+            return np.round(grey * (255 / white)).astype(np.uint8)
+    raise ValueError(
+        f"its values go from {darkest:g} to {brightest:g}, and what is white is not known; save it "
+        "with 8 or 16 bits"
+    )
