@@ -6,6 +6,7 @@ import io
 from typing import Protocol
 
 import av
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
@@ -62,7 +63,7 @@ class _Copy:
 
     def __init__(self, stream: Stream, output: OutputContainer) -> None:
         self._output = output
-        self._copy = output.add_stream_from_template(stream, opaque=True)
+        self._copy = _add_copy(stream, output)
         describe(stream, self._copy)
 
     def send(self, packet: av.Packet[Stream]) -> None:
@@ -147,11 +148,22 @@ def _holds(container: str, stream: Stream) -> bool:
         return _codec(stream) in _MPEGTS_CODECS
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            _add_copy(stream, trial)
             trial.start_encoding()
     except (av.FFmpegError, ValueError):
         return False
     return True
+
+
+def _add_copy(stream: Stream, output: OutputContainer) -> Stream:
+    """A track for the packets of `stream`. Raises ValueError or FFmpegError if it can't be had."""
+    copy = output.add_stream_from_template(stream, opaque=True)
+    if isinstance(copy, AudioStream) and output.format.name == "mp4":
+        layout = copy.codec_context.layout
+        # Of PCM, AVI and Matroska don't say which channel is where, and MP4 can't end without.
+        if layout.name == f"{layout.nb_channels} channels":
+            copy.codec_context.layout = AudioLayout(f"{layout.nb_channels}c")
+    return copy
 
 
 def _holds_codec(container: str, codec: str) -> bool:
