@@ -49,9 +49,23 @@ class Tracks:
         self._pending: deque[av.Packet[Stream]] = deque()
         self._covers: list[av.Packet[Stream]] = []
         self._routes: dict[int, Route] = {}
+        self._is_taken = False
+        self._is_dropped = False
+
+    def take(self) -> None:
+        """Say that the tracks will be written, before the frames are asked for."""
+        self._is_taken = True
+
+    def drop_unless_taken(self) -> None:
+        """Keep nothing if nobody will write it; called by the source with its first frame."""
+        if not self._is_taken:
+            self._is_dropped = True
+            self._pending.clear()
 
     def offer(self, packet: av.Packet[Stream]) -> None:
         """Hand over a packet of any other track than the painted one; called by the source."""
+        if self._is_dropped:
+            return
         if is_cover(packet.stream):
             self._covers.append(packet)  # FFmpeg gives it before all others
             return

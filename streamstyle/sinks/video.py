@@ -62,6 +62,8 @@ class VideoSink(Closing):
         self._target = target
         self._overwrite = overwrite
         self._tracks = tracks
+        if tracks is not None:
+            tracks.take()
         self._video = video
         self._encoding = encoding
         self._encoder = encoding.encoder(suffix)

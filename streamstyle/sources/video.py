@@ -94,6 +94,7 @@ class VideoSource(Closing):
             raise
 
     def __iter__(self) -> Iterator[Frame]:
+        self.tracks.drop_unless_taken()
         converter = Converter()
         changed = 0
         size = None
