@@ -127,6 +127,15 @@ def test_bad_preset_is_one_sentence(tmp_path: Path) -> None:
     assert written(tmp_path) == []
 
 
+def test_folder_that_has_gone_is_not_the_encoder_s_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "away"
+    folder.mkdir()
+    sink = _video(folder)
+    folder.rmdir()
+    with sink, pytest.raises(UserError, match=r"^cannot write .*out.mp4: no such file"):
+        sink.write(frames(1)[0])
+
+
 def test_codec_that_the_container_cannot_hold_is_one_sentence(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "out.webm", FORMAT, None, Encoding(codec="h264"))
     with sink, pytest.raises(UserError, match=r"webm can't hold what the encoder libx264"):

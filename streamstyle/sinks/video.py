@@ -96,6 +96,7 @@ class VideoSink(Closing):
     def _open(self, first: Frame) -> "_File":
         self._fall_back_if_needed(first)
         try:
+            self._partial.touch()  # so that what is wrong with it does not come from an encoder
             file = _File(
                 self._partial, self._encoder, self._options, self._video, first, self._tracks
             )
