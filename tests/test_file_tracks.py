@@ -46,6 +46,24 @@ def test_subtitles_that_a_container_cannot_hold_are_written_in_its_kind(painted)
     assert any("written as mov_text" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix", "to"),
+    [("mov_text", ".mp4", ".mp4"), ("subrip", ".mkv", ".mkv"), ("subrip", ".mkv", ".mp4")],
+)
+def test_subtitle_that_is_on_at_the_start_stays_as_long_as_it_would(
+    painted, tmp_path: Path, codec: str, suffix: str, to: str
+) -> None:
+    recipe = Recipe(subtitles=("Hello",), subtitle_codec=codec)  # from 0.2 to 0.7 s
+    painted(recipe, suffix, to, clip=Clip(start_seconds=Fraction(2, 5)))
+    with av.open(tmp_path / f"out{to}") as file:
+        cues = [
+            (packet.pts * packet.time_base, packet.duration * packet.time_base)
+            for packet in file.demux(subtitles=0)
+            if b"Hello" in bytes(packet)
+        ]
+    assert cues == [(0, Fraction(3, 10))]
+
+
 def test_sound_that_a_container_cannot_hold_is_encoded_anew(painted) -> None:
     recipe = Recipe(audio_seconds=(1.0,))
     _, after, report = painted(recipe, ".mp4", ".webm")
