@@ -80,7 +80,7 @@ class VideoSink(Closing):
     def finish(self) -> None:
         if self._file is None:
             raise UserError(f"nothing to write to {self._target}: the input has no frame")
-        file, self._file = self._file, None
+        file = self._take_file()
         with self._as_user_error():
             file.finish()
             appear(self._partial, self._target, self._overwrite)
@@ -88,10 +88,21 @@ class VideoSink(Closing):
     def close(self) -> None:
         if self._file is None:
             return
-        file, self._file = self._file, None
+        file = self._take_file()
         self.notes.append(f"what was painted so far is in {self._partial}")
         with suppress(av.FFmpegError, OSError):  # a disk that is full says so once more
             file.break_off()
+
+    def _take_file(self) -> "_File":
+        """The open file, to be ended."""
+        assert self._file is not None
+        file, self._file = self._file, None
+        if file.left_out:
+            self.notes.append(
+                f"{file.left_out} frames were left out, as the ticks of {self._target.suffix} are "
+                "too long for them"
+            )
+        return file
 
     def _open(self, first: Frame) -> "_File":
         self._fall_back_if_needed(first)
@@ -143,6 +154,9 @@ class _File:
         first: Frame,
         tracks: Tracks | None,
     ) -> None:
+        self.left_out = 0
+        """Frames that came within one tick after another."""
+        self._last_pts: int | None = None
         color = video.color.written_at(first.width, first.height)
         kind = pixel_format(encoder, video.chroma, first.width, first.height)
         self._tracks = tracks
@@ -176,7 +190,11 @@ class _File:
         picture.pts = round(frame.pts_seconds / base)
         if frame.duration_seconds is not None:
             picture.duration = round(frame.duration_seconds / base)
-        self._output.mux(self._stream.encode(picture))
+        if self._last_pts is None or picture.pts > self._last_pts:
+            self._output.mux(self._stream.encode(picture))
+            self._last_pts = picture.pts
+        else:
+            self.left_out += 1
         if self._tracks is not None:
             self._tracks.mux_pending()
 
