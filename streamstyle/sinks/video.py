@@ -82,16 +82,23 @@ class VideoSink(Closing):
             raise UserError(f"nothing to write to {self._target}: the input has no frame")
         file = self._take_file()
         with self._as_user_error():
-            file.finish()
-            appear(self._partial, self._target, self._overwrite)
+            try:
+                file.finish()
+                appear(self._partial, self._target, self._overwrite)
+            except (av.FFmpegError, OSError):
+                self._name_partial()
+                raise
 
     def close(self) -> None:
         if self._file is None:
             return
         file = self._take_file()
-        self.notes.append(f"what was painted so far is in {self._partial}")
+        self._name_partial()
         with suppress(av.FFmpegError, OSError):  # a disk that is full says so once more
             file.break_off()
+
+    def _name_partial(self) -> None:
+        self.notes.append(f"what was painted so far is in {self._partial}")
 
     def _take_file(self) -> "_File":
         """The open file, to be ended."""
