@@ -169,7 +169,8 @@ class _File:
         self._tracks = tracks
         # Without tracks it comes from a camera, and can't be painted again after a crash.
         safe = _CRASH_SAFE.get(path.suffix.lower(), {}) | {"flush_packets": "1"}
-        self._output = av.open(path, "w", container_options=safe if tracks is None else {})
+        url = f"file:{path}"  # in whose name a colon would else end that of a protocol
+        self._output = av.open(url, "w", container_options=safe if tracks is None else {})
         try:
             self._stream = _add_stream(self._output, encoder, options, video, first, color, kind)
             if tracks is not None:
