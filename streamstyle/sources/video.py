@@ -97,7 +97,9 @@ class VideoSource(Closing):
         converter = Converter()
         changed = 0
         size = None
+        transparent = False
         for index, frame in enumerate(self._frames):
+            transparent = transparent or _is_transparent(frame)
             mapped = self._tonemap(frame) if self._tonemap else frame
             image = converter.to_rgb(mapped, Color.of(mapped))
             width, height = size_of(frame, self._stream.codec_context)
@@ -117,6 +119,8 @@ class VideoSource(Closing):
             )
         if changed:
             self.notes.append(f"{changed} frames of another size were scaled to the first one's")
+        if transparent:
+            self.notes.append(f"the transparency of {self._name} is not kept")
         if self._damaged:
             self.notes.append(f"{self._name} is damaged: {self._damaged} places decoded in part")
         if self._continuity.jumps:
@@ -265,6 +269,13 @@ class VideoSource(Closing):
             stated = Fraction(self._container.start_time or 0, av.time_base) + self.stated_seconds
             end = stated if end is None else min(end, stated)
         return None if end is None else max(1, round((end - span.zero_seconds) * self._rate))
+
+
+def _is_transparent(frame: av.VideoFrame) -> bool:
+    """Whether anything would show through; most videos that could hold it have none."""
+    if not any(component.is_alpha for component in frame.format.components):
+        return False
+    return bool((frame.reformat(format="rgba").to_ndarray()[..., 3] < 255).any())
 
 
 def _chroma(frame: av.VideoFrame) -> str:
