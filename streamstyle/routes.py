@@ -5,9 +5,11 @@ from __future__ import annotations  # PyAV's generic types have no subscript at 
 import io
 from dataclasses import dataclass
 from itertools import product
+from math import inf
 from typing import Protocol
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -99,6 +101,9 @@ class _EncodeAudio:
         self._output = output
         self._decoder = stream.codec_context
         self._encoder = sound.add_to(output)
+        self._last_dts = -inf
+        self._first: AudioFrame | None = None
+        self._other: AudioFrame | None = None
         describe(stream, self._encoder)
 
     def send(self, packet: av.Packet[Stream] | None) -> None:
@@ -107,11 +112,38 @@ class _EncodeAudio:
         except av.FFmpegError:  # a damaged packet is a short silence
             return
         for frame in frames:
-            self._output.mux(self._encoder.encode(frame))
+            for alike in self._alike(frame):
+                self._encode(alike)
 
     def finish(self) -> None:
         self.send(None)
-        self._output.mux(self._encoder.encode(None))
+        self._encode(None)
+
+    def _encode(self, frame: AudioFrame | None) -> None:
+        for packet in self._encoder.encode(frame):
+            assert packet.dts is not None
+            if packet.dts > self._last_dts:  # else it overlaps what was, as where recordings join
+                self._last_dts = packet.dts
+                self._output.mux_one(packet)
+
+    def _alike(self, frame: AudioFrame) -> list[AudioFrame]:
+        """Of the first frame's kind, as the encoder takes no other; broadcasts change theirs."""
+        first = self._first = self._first or frame
+        if _kind(frame) == _kind(first):
+            return [frame]
+        if self._other is None or _kind(frame) != _kind(self._other):
+            self._other = frame
+            self._to_first = av.AudioResampler(first.format, first.layout, first.sample_rate)
+        alike = self._to_first.resample(frame)
+        for part in alike:
+            if part.pts is not None and part.time_base and first.time_base:
+                part.pts = round(part.pts * part.time_base / first.time_base)
+                part.time_base = first.time_base
+        return alike
+
+
+def _kind(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 class _EncodeText:

@@ -53,6 +53,26 @@ def test_sound_goes_along(tmp_path: Path, inverter: Engine, to: str) -> None:
     assert max(b - a for a, b in pairwise(times)) < 0.06
 
 
+def test_sound_that_changes_its_kind_is_encoded_as_the_first(
+    tmp_path: Path, inverter: Engine
+) -> None:
+    pts, tick = range(0, FRAME * 50, FRAME), Fraction(1, 90000)
+    kinds = (("stereo", 48000), ("mono", 44100), ("stereo", 48000))
+    parts = [
+        make_clip(tmp_path / "part.ts", Recipe(pts=pts, time_base=tick, audio_seconds=(2.0,),
+                  audio_layout=layout, audio_rate=rate)).read_bytes()
+        for layout, rate in kinds
+    ]  # fmt: skip
+    (tmp_path / "in.ts").write_bytes(b"".join(parts))
+    paint_video(tmp_path / "in.ts", tmp_path / "out.webm", engine=inverter)
+    with av.open(tmp_path / "out.webm") as file:
+        frames = [(f.pts * f.time_base, f.samples, f.layout.name) for f in file.decode(audio=0)]
+    assert {layout for *_, layout in frames} == {"stereo"}
+    assert abs(frames[-1][0] - 6) < 0.1
+    assert max(b - a for (a, *_), (b, *_) in pairwise(frames)) < 0.06
+    assert abs(sum(samples for _, samples, _ in frames) / 48000 - 6) < 0.1
+
+
 @pytest.mark.parametrize("places", [-30, -8, 8, 30])
 def test_sound_may_be_early_or_late(tmp_path: Path, places: int) -> None:
     """As broadcasts send it."""
