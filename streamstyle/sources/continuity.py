@@ -24,6 +24,7 @@ class Continuity:
         """A jump is one of all tracks if `painted` makes it, too; `step_seconds` is how long a
         picture stays that does not say."""
         self.jumps = 0
+        """Places at which the clock jumps back."""
         self.lost = 0
         """Packets of other tracks that were left out, as they lay before others of theirs."""
         self._painted = painted.index
@@ -38,14 +39,18 @@ class Continuity:
     def joined(self, packets: Iterator[av.Packet[Stream]]) -> Iterator[av.Packet[Stream]]:
         """The same packets, on the clock that goes on."""
         for packet in packets:
-            if packet.dts is None or is_cover(packet.stream):
+            if is_cover(packet.stream):
+                yield packet
+            elif packet.dts is None:
+                _move(packet, self._offset)
                 yield packet
             elif packet.stream.index == self._painted:
                 jumps = self._goes_back(packet, self._offset)
                 if jumps:
                     self._jump(packet)
                 yield from self._placed(packet, self._offset)
-                self._end = max(self._end, _seconds(packet) + self._length(packet))
+                length = (packet.duration or 0) * (packet.time_base or Fraction(0))
+                self._end = max(self._end, _seconds(packet) + (length or self._step))
                 if jumps:
                     for early in self._early:
                         yield from self._placed(early, self._offset)
@@ -87,12 +92,7 @@ class Continuity:
 
     def _placed(self, packet: av.Packet[Stream], offset: Fraction) -> Iterator[av.Packet[Stream]]:
         """The packet with its times moved by `offset`; nothing if no file could hold it there."""
-        assert packet.time_base is not None
-        assert packet.dts is not None
-        ticks = round(offset / packet.time_base)
-        packet.dts += ticks
-        if packet.pts is not None:
-            packet.pts += ticks
+        _move(packet, offset)
         index, at = packet.stream.index, _decoded_at(packet)
         if index != self._painted and at < self._last.get(index, at):
             self.lost += 1
@@ -100,8 +100,14 @@ class Continuity:
         self._last[index] = at
         yield packet
 
-    def _length(self, packet: av.Packet[Stream]) -> Fraction:
-        return (packet.duration or 0) * (packet.time_base or Fraction(0)) or self._step
+
+def _move(packet: av.Packet[Stream], offset: Fraction) -> None:
+    assert packet.time_base is not None
+    ticks = round(offset / packet.time_base)
+    if packet.dts is not None:
+        packet.dts += ticks
+    if packet.pts is not None:
+        packet.pts += ticks
 
 
 def _seconds(packet: av.Packet[Stream]) -> Fraction:
