@@ -34,8 +34,9 @@ class Mask(Protocol):
         """Give up what is held open."""
 
 
-def open_mask(location: str, inverted: bool = False) -> Mask:
-    """What is inside of a mask, or with `inverted` outside of it.
+def open_mask(location: str, inverted: bool = False, start_seconds: Fraction | None = None) -> Mask:
+    """What is inside of a mask, or with `inverted` outside of it. `start_seconds` is where a video
+    begins whose frames come with the time after that, as of `Clip`.
 
     A mask is an image or a video, white inside and black outside (of an image with transparency,
     its opacity), stretched over the frame; or an .onnx file that segments (see
@@ -48,7 +49,7 @@ def open_mask(location: str, inverted: bool = False) -> Mask:
     elif suffix in SUFFIXES - {".gif"}:
         mask = _ImageMask(Path(location))
     else:
-        mask = _VideoMask(location)
+        mask = _VideoMask(location, start_seconds)
     return _Inverted(mask) if inverted else mask
 
 
@@ -70,15 +71,18 @@ class _ImageMask(Closing):
 
 
 class _VideoMask(Closing):
-    """The mask's frame of the same time, as both count from their beginning; its last one stays."""
+    """The mask's frame of the same time, as both count from their beginning, or from the start that
+    is given; its last one stays."""
 
-    def __init__(self, location: str) -> None:
-        self._source = open_video(location, Clip())
+    def __init__(self, location: str, start_seconds: Fraction | None) -> None:
+        self._source = open_video(location, Clip(start_seconds))
         self._frames = iter(self._source)
         self._following: Frame | None = None
         self._present = next(self._frames)
         self._began: Fraction | None = None
         self._own_beginning = self._present.pts_seconds
+        if start_seconds is not None:
+            self._began = self._own_beginning = Fraction(0)
         self._advance()
 
     def __call__(self, frame: Frame) -> Part:

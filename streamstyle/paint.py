@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from engines import Engine
@@ -92,7 +93,9 @@ def paint_video(
             sink = ImageSink(Path(target), folder=True, overwrite=overwrite, inputs=inputs)
         else:
             sink = VideoSink(Path(target), video.info.video, video.tracks, encoding, overwrite)
-        return _run(video, sink, Path(target), style, engine, look, region, on_progress)
+        return _run(
+            video, sink, Path(target), style, engine, look, region, on_progress, clip.start_seconds
+        )
 
 
 def paint_image(
@@ -135,12 +138,14 @@ def _run(
     look: Look,
     region: Region | None,
     on_progress: Progress | None,
+    start_seconds: Fraction | None = None,
 ) -> Report:
     with ExitStack() as stack:
         used = stack.enter_context(open_engine(style)) if engine is None else engine
         mask = None
         if region is not None:
-            mask = stack.enter_context(closing(open_mask(region.mask, region.inverted)))
+            opened = open_mask(region.mask, region.inverted, start_seconds)
+            mask = stack.enter_context(closing(opened))
         elsewhere = None if region is None else region.elsewhere
         painter = Painter(used, look, mask=mask, outside=elsewhere)
         painters = painter.share(min(machine.cores(), MAX_PAINTERS))

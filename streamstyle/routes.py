@@ -3,9 +3,14 @@
 from __future__ import annotations  # PyAV's generic types have no subscript at run time
 
 import io
+from dataclasses import dataclass
+from itertools import product
+from math import inf
 from typing import Protocol
 
 import av
+from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
@@ -33,14 +38,12 @@ class Route(Protocol):
 def find_route(stream: Stream, output: OutputContainer) -> tuple[Route | None, str | None]:
     """The best way for `stream` into `output`, and a note for the user unless it is a copy."""
     container = output.format.name
-    if isinstance(stream, AudioStream) and stream.container.format.name == "lavfi":
-        return _EncodeAudio(stream, output), None  # made here, so there is nothing to keep
-    if _holds(container, stream):
+    made_here = stream.container.format.name == "lavfi"  # so that there is nothing to keep
+    if not made_here and _holds(container, stream):
         return _Copy(stream, output), None
-    if isinstance(stream, AudioStream) and output.default_audio_codec != "none":
-        codec = output.default_audio_codec
-        note = f"{_name(stream)} encoded anew as {codec}, as {container} can't hold it"
-        return _EncodeAudio(stream, output), note
+    if isinstance(stream, AudioStream) and (sound := _closest_sound(stream, output)) is not None:
+        note = f"{_name(stream)} encoded anew as {sound}, as {container} can't hold it"
+        return _EncodeAudio(stream, sound, output), None if made_here else note
     if isinstance(stream, SubtitleStream) and _codec(stream) in _TEXT_CODECS:
         for codec in _WRITTEN_TEXT_CODECS:
             if _holds_codec(container, codec):
@@ -62,7 +65,7 @@ class _Copy:
 
     def __init__(self, stream: Stream, output: OutputContainer) -> None:
         self._output = output
-        self._copy = output.add_stream_from_template(stream, opaque=True)
+        self._copy = _add_copy(stream, output)
         describe(stream, self._copy)
 
     def send(self, packet: av.Packet[Stream]) -> None:
@@ -73,18 +76,34 @@ class _Copy:
         pass
 
 
+@dataclass(frozen=True)
+class _Sound:
+    """What sound is encoded as."""
+
+    codec: str
+    rate: int
+    layout: str
+
+    def add_to(self, output: OutputContainer) -> AudioStream:
+        added = output.add_stream(self.codec, rate=self.rate, layout=self.layout)
+        assert isinstance(added, AudioStream)
+        added.bit_rate = _BITS_PER_CHANNEL * added.channels
+        return added
+
+    def __str__(self) -> str:
+        return f"{self.codec} ({self.rate} Hz, {AudioLayout(self.layout).name})"
+
+
 class _EncodeAudio:
     """Sound in the container's default codec."""
 
-    def __init__(self, stream: AudioStream, output: OutputContainer) -> None:
+    def __init__(self, stream: AudioStream, sound: _Sound, output: OutputContainer) -> None:
         self._output = output
         self._decoder = stream.codec_context
-        added = output.add_stream(
-            output.default_audio_codec, rate=self._decoder.sample_rate, layout=self._decoder.layout
-        )
-        assert isinstance(added, AudioStream)
-        self._encoder = added
-        self._encoder.bit_rate = _BITS_PER_CHANNEL * max(1, self._decoder.channels)
+        self._encoder = sound.add_to(output)
+        self._last_dts = -inf
+        self._first: AudioFrame | None = None
+        self._other: AudioFrame | None = None
         describe(stream, self._encoder)
 
     def send(self, packet: av.Packet[Stream] | None) -> None:
@@ -93,11 +112,38 @@ class _EncodeAudio:
         except av.FFmpegError:  # a damaged packet is a short silence
             return
         for frame in frames:
-            self._output.mux(self._encoder.encode(frame))
+            for alike in self._alike(frame):
+                self._encode(alike)
 
     def finish(self) -> None:
         self.send(None)
-        self._output.mux(self._encoder.encode(None))
+        self._encode(None)
+
+    def _encode(self, frame: AudioFrame | None) -> None:
+        for packet in self._encoder.encode(frame):
+            assert packet.dts is not None
+            if packet.dts > self._last_dts:  # else it overlaps what was, as where recordings join
+                self._last_dts = packet.dts
+                self._output.mux_one(packet)
+
+    def _alike(self, frame: AudioFrame) -> list[AudioFrame]:
+        """Of the first frame's kind, as the encoder takes no other; broadcasts change theirs."""
+        first = self._first = self._first or frame
+        if _kind(frame) == _kind(first):
+            return [frame]
+        if self._other is None or _kind(frame) != _kind(self._other):
+            self._other = frame
+            self._to_first = av.AudioResampler(first.format, first.layout, first.sample_rate)
+        alike = self._to_first.resample(frame)
+        for part in alike:
+            if part.pts is not None and part.time_base and first.time_base:
+                part.pts = round(part.pts * part.time_base / first.time_base)
+                part.time_base = first.time_base
+        return alike
+
+
+def _kind(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 class _EncodeText:
@@ -147,11 +193,48 @@ def _holds(container: str, stream: Stream) -> bool:
         return _codec(stream) in _MPEGTS_CODECS
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            _add_copy(stream, trial)
             trial.start_encoding()
     except (av.FFmpegError, ValueError):
         return False
     return True
+
+
+def _closest_sound(stream: AudioStream, output: OutputContainer) -> _Sound | None:
+    """The rate and layout closest to the track's that the container's default codec takes; None
+    where it has no sound."""
+    codec = output.default_audio_codec
+    if codec == "none":
+        return None
+    rate = stream.codec_context.sample_rate
+    rates = av.Codec(codec, "w").audio_rates or [rate]
+    higher, lower = (sorted(r for r in rates if (r >= rate) is h) for h in (True, False))
+    layouts = (_layout_of(stream), f"{stream.codec_context.channels}c", "5.1", "stereo")
+    for layout, hz in product(layouts, (*higher, *reversed(lower))):
+        sound = _Sound(codec, hz, layout)
+        try:
+            with av.open(io.BytesIO(), "w", format=output.format.name) as trial:
+                sound.add_to(trial)
+                trial.start_encoding()
+        except (av.FFmpegError, ValueError):
+            continue
+        return sound
+    return None
+
+
+def _add_copy(stream: Stream, output: OutputContainer) -> Stream:
+    """A track for the packets of `stream`. Raises ValueError or FFmpegError if it can't be had."""
+    copy = output.add_stream_from_template(stream, opaque=True)
+    if isinstance(copy, AudioStream) and output.format.name == "mp4":
+        copy.codec_context.layout = _layout_of(copy)  # without which it can't be ended
+    return copy
+
+
+def _layout_of(stream: AudioStream) -> str:
+    """Which channel is where; the usual for so many if nothing says so, as of PCM in AVI."""
+    layout = stream.codec_context.layout
+    count = layout.nb_channels
+    return f"{count}c" if layout.name == f"{count} channels" else layout.name
 
 
 def _holds_codec(container: str, codec: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations  # PyAV's generic types have no subscript at 
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING
 
 import av
@@ -49,12 +50,27 @@ class Tracks:
         self._pending: deque[av.Packet[Stream]] = deque()
         self._covers: list[av.Packet[Stream]] = []
         self._routes: dict[int, Route] = {}
+        self._is_taken = False
+        self._is_dropped = False
+
+    def take(self) -> None:
+        """Say that the tracks will be written, before the frames are asked for."""
+        self._is_taken = True
+
+    def drop_unless_taken(self) -> None:
+        """Keep nothing if nobody will write it; called by the source with its first frame."""
+        if not self._is_taken:
+            self._is_dropped = True
+            self._pending.clear()
 
     def offer(self, packet: av.Packet[Stream]) -> None:
         """Hand over a packet of any other track than the painted one; called by the source."""
+        if self._is_dropped:
+            return
         if is_cover(packet.stream):
             self._covers.append(packet)  # FFmpeg gives it before all others
             return
+        self._cut_to_start(packet)
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None and self._span.holds(time * (packet.time_base or Fraction(0))):
             self._pending.append(packet)
@@ -107,6 +123,18 @@ class Tracks:
             self.notes.append(note)
         if route is not None:
             self._routes[stream.index] = route
+
+    def _cut_to_start(self, packet: av.Packet[Stream]) -> None:
+        """Let a subtitle that is on where the span begins begin there."""
+        start = self._span.start_seconds
+        if start is None or packet.stream.type != "subtitle" or packet.pts is None:
+            return
+        assert packet.time_base is not None
+        first = ceil(start / packet.time_base)
+        end = packet.pts + (packet.duration or 0)
+        if packet.pts < first < end:
+            packet.pts = packet.dts = first
+            packet.duration = end - first
 
     def _shift(self, packet: av.Packet[Stream]) -> None:
         assert packet.time_base is not None

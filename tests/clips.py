@@ -39,6 +39,8 @@ class Recipe:
     audio_seconds: Sequence[float] = ()
     """One tone of this length for each sound track."""
     audio_codec: str = "aac"
+    audio_rate: int = 48000
+    audio_layout: str = "stereo"
     subtitles: Sequence[str] = ()
     """One cue of this text at 0.2 s for each subtitle track."""
     subtitle_codec: str = "mov_text"
@@ -68,7 +70,12 @@ def make_clip(path: Path, recipe: Recipe = PLAIN) -> Path:
         if recipe.rotation or recipe.mirrored:
             video.set_display_rotation(recipe.rotation, hflip=recipe.mirrored)
         video.metadata["language"] = "fra"
-        sounds = [output.add_stream(recipe.audio_codec, rate=48000) for _ in recipe.audio_seconds]
+        sounds = [
+            output.add_stream(
+                recipe.audio_codec, rate=recipe.audio_rate, layout=recipe.audio_layout
+            )
+            for _ in recipe.audio_seconds
+        ]
         texts = [output.add_stream(recipe.subtitle_codec) for _ in recipe.subtitles]
         for stream, language in zip((*sounds, *texts), ("eng", "deu") * 4, strict=False):
             stream.metadata["language"] = language
@@ -204,12 +211,13 @@ def _picture(recipe: Recipe, index: int) -> av.VideoFrame:
 
 
 def _encode_tone(output: av.container.OutputContainer, stream: av.AudioStream, seconds: float):
-    samples = np.arange(round(seconds * 48000))
-    tone = (0.2 * np.sin(2 * np.pi * 440 * samples / 48000)).astype(np.float32)
+    rate = stream.codec_context.sample_rate
+    samples = np.arange(round(seconds * rate))
+    tone = (0.2 * np.sin(2 * np.pi * 440 * samples / rate)).astype(np.float32)
     for start in range(0, len(tone), 1024):
         chunk = tone[None, start : start + 1024]
         frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
 

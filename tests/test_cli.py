@@ -47,6 +47,15 @@ def test_video_options(folder: Path, inverter_path: Path) -> None:
     assert main([*arguments, "--overwrite"]) == 0
 
 
+@pytest.mark.parametrize("name", ["10:30.mp4", "http:clip.mp4", "file:clip.mp4"])
+def test_name_of_a_file_is_not_taken_for_a_protocol(
+    folder: Path, inverter_path: Path, name: str
+) -> None:
+    make_clip(folder / name)
+    assert main(["video", name, f"painted:{name}", "--style", str(inverter_path)]) == 0
+    assert len(read_clip(folder / f"painted:{name}").times) == 25
+
+
 def test_video_to_images(folder: Path, inverter_path: Path) -> None:
     make_clip(folder / "in.mp4", Recipe(pts=range(3)))
     assert main(["video", "in.mp4", "frames/", "--style", str(inverter_path)]) == 0

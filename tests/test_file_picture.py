@@ -1,11 +1,14 @@
 """Size, orientation, pixel aspect and colors of the painted file are the original's."""
 
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from streamstyle import Clip, Look, UserError
+from engines import Engine
+from streamstyle import Clip, Look, UserError, paint_video
 from streamstyle import color as colors
 from streamstyle.color import Converter
 from tests.clips import BLUE, BT601, BT709, FULL, GREEN, GREY, LIMITED, RED, Recipe
@@ -122,3 +125,25 @@ def test_threads_convert_to_the_same_picture(
         made.append([*rows, converter.to_rgb(frame, colors.BT709)])
     for others in made[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(made[0], others, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format"), [("qtrle", "argb"), ("png", "rgba"), ("prores_ks", "yuva444p10le")]
+)
+@pytest.mark.parametrize("opacity", [255, 100])
+def test_transparency_is_not_lost_in_silence(
+    tmp_path: Path, inverter: Engine, codec: str, pixel_format: str, opacity: int
+) -> None:
+    source = tmp_path / "in.mov"
+    image = np.full((48, 64, 4), 255, np.uint8)
+    with av.open(source, "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixel_format
+        for left in (255, opacity):
+            image[:, :32, 3] = left
+            picture = av.VideoFrame.from_ndarray(image, format="rgba")
+            output.mux(stream.encode(picture.reformat(format=pixel_format)))
+        output.mux(stream.encode(None))
+    report = paint_video(source, tmp_path / "out.mov", engine=inverter)
+    said = any("transparency of in.mov" in note for note in report.notes)
+    assert said == (opacity < 255)

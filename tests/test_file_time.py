@@ -1,5 +1,6 @@
 """Every frame of the painted file is shown when, and as long as, it was."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -83,3 +84,19 @@ def test_last_frame_stays_as_long_as_it_did(painted, suffix: str) -> None:
     before, after, _ = painted(recipe, ".gif", suffix)
     assert after.durations == before.durations
     assert after.durations[-1] != after.durations[-2]
+
+
+@pytest.mark.parametrize(
+    ("pts", "tick", "kept"),
+    [
+        (range(24), Fraction(1, 120), list(range(20))),
+        ((0, 100, 101, 200, 500), Fraction(1, 1000), [0, 10, 20, 50]),
+    ],
+)
+def test_frames_within_a_tick_of_a_gif_are_left_out(
+    painted, pts: Sequence[int], tick: Fraction, kept: list[int]
+) -> None:
+    _, after, report = painted(Recipe(pts=pts, time_base=tick), ".mp4", ".gif")
+    assert [round(100 * time) for time in after.times] == kept
+    left_out = f"{len(pts) - len(kept)} frames were left out"
+    assert [left_out in note for note in report.notes] == [True]

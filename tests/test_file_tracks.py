@@ -1,5 +1,6 @@
 """Sound, subtitles, chapters, covers and metadata go along."""
 
+import gc
 import io
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,9 @@ from av.stream import Disposition
 from PIL import Image
 
 from engines import Engine
-from streamstyle import Clip, paint_video
+from streamstyle import Clip, Region, paint_video
+from streamstyle.pipeline import Stats
+from streamstyle.sources import SourceInfo, open_video
 from tests.clips import (
     Recipe,
     make_clip,
@@ -41,6 +44,24 @@ def test_subtitles_that_a_container_cannot_hold_are_written_in_its_kind(painted)
     assert after.kinds == [("video", "h264", "fra"), ("subtitle", "mov_text", "eng")]
     assert Fraction(1, 5) in [time for time, _ in after.packets[1]]  # after a silence of its own
     assert any("written as mov_text" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "to"),
+    [("mov_text", ".mp4", ".mp4"), ("subrip", ".mkv", ".mkv"), ("subrip", ".mkv", ".mp4")],
+)
+def test_subtitle_that_is_on_at_the_start_stays_as_long_as_it_would(
+    painted, tmp_path: Path, codec: str, suffix: str, to: str
+) -> None:
+    recipe = Recipe(subtitles=("Hello",), subtitle_codec=codec)  # from 0.2 to 0.7 s
+    painted(recipe, suffix, to, clip=Clip(start_seconds=Fraction(2, 5)))
+    with av.open(tmp_path / f"out{to}") as file:
+        cues = [
+            (packet.pts * packet.time_base, packet.duration * packet.time_base)
+            for packet in file.demux(subtitles=0)
+            if b"Hello" in bytes(packet)
+        ]
+    assert cues == [(0, Fraction(3, 10))]
 
 
 def test_sound_that_a_container_cannot_hold_is_encoded_anew(painted) -> None:
@@ -123,6 +144,24 @@ def test_second_video_track_is_left_out_with_a_note(tmp_path: Path, inverter: En
     report = paint_video(source, target, engine=inverter)
     assert [kind for kind, *_ in read_clip(target).kinds] == ["video"]
     assert any("one video track is painted" in note for note in report.notes)
+
+
+def test_sound_that_nobody_writes_is_not_kept(tmp_path: Path, inverter: Engine) -> None:
+    recipe = Recipe(pts=range(100), audio_seconds=(60.0,))  # more than 2800 packets
+    clip = make_clip(tmp_path / "in.ts", recipe)
+    held = []
+
+    def count(_info: SourceInfo, _stats: Stats) -> None:
+        held.append(sum(type(thing) is av.Packet for thing in gc.get_objects()))
+
+    with open_video(str(clip)) as video:
+        for _ in video:
+            pass
+        count(video.info, Stats())
+    paint_video(clip, f"{tmp_path}/frames/", engine=inverter, on_progress=count)
+    mask = Region(str(clip))
+    paint_video(clip, f"{tmp_path}/masked/", engine=inverter, region=mask, on_progress=count)
+    assert max(held) < 100
 
 
 def _add_extras(plain: Path, path: Path) -> None:

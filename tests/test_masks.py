@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import onnx
 import pytest
@@ -11,7 +12,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from engines import Engine
-from streamstyle import Look, Region, UserError, paint_image, paint_video
+from streamstyle import Clip, Look, Region, UserError, paint_image, paint_video
 from streamstyle.cli import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
@@ -110,6 +111,24 @@ def test_a_mask_that_moves_is_taken_at_the_frame_s_time(tmp_path: Path) -> None:
         wanted = shown.frames[index].max(axis=2) / 255
         assert np.abs(part - wanted)[8:-8, 8:-8].mean() < 0.02, index
     opened.close()
+
+
+def test_a_mask_begins_where_the_painted_part_does(tmp_path: Path, inverter: Engine) -> None:
+    """Black up to the middle of the video, then white."""
+    clip = make_clip(tmp_path / "in.mp4", Recipe(size=SIZE, bars=[RED], pts=range(20)))
+    mask = tmp_path / "mask.mp4"
+    with av.open(mask, "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "1", "g": "4"})
+        stream.width, stream.height = SIZE
+        for index in range(20):
+            image = np.full((SIZE[1], SIZE[0], 3), 255 * (index >= 10), np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        output.mux(stream.encode(None))
+    painted = tmp_path / "out.mp4"
+    part = Clip(Fraction(31, 100), Fraction(8, 25))  # frames 8 to 15
+    paint_video(clip, painted, engine=inverter, region=Region(str(mask)), clip=part)
+    negative = [frame[32, 48, 0] < 128 for frame in read_clip(painted).frames]
+    assert negative == [False, False, *[True] * 6]
 
 
 def write_segmentation(path: Path, channels_last: bool, classes: int, fixed: bool) -> None:

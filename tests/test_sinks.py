@@ -1,5 +1,6 @@
 """One conformance suite for every sink."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -127,6 +128,15 @@ def test_bad_preset_is_one_sentence(tmp_path: Path) -> None:
     assert written(tmp_path) == []
 
 
+def test_folder_that_has_gone_is_not_the_encoder_s_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "away"
+    folder.mkdir()
+    sink = _video(folder)
+    folder.rmdir()
+    with sink, pytest.raises(UserError, match=r"^cannot write .*out.mp4: no such file"):
+        sink.write(frames(1)[0])
+
+
 def test_codec_that_the_container_cannot_hold_is_one_sentence(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "out.webm", FORMAT, None, Encoding(codec="h264"))
     with sink, pytest.raises(UserError, match=r"webm can't hold what the encoder libx264"):
@@ -150,6 +160,23 @@ def test_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
             sink.finish()
     assert (tmp_path / "out.mp4").read_bytes() == b"somebody else's"
     assert len(read_clip(tmp_path / "out.partial.mp4").times) == 1
+
+
+def test_part_is_named_if_the_disk_is_full_in_the_end(tmp_path: Path) -> None:
+    """The limit on a file's size stands in for the disk."""
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    sink = _video(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with sink:
+        sink.write(Frame(noise, 0, Fraction(0)))  # which the encoder keeps until the end
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            with pytest.raises(UserError, match=r"cannot write .*out.mp4"):
+                sink.finish()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert written(tmp_path) == ["out.partial.mp4"]
+    assert any("out.partial.mp4" in note for note in sink.notes)
 
 
 RECORDER = """

@@ -62,6 +62,8 @@ class VideoSink(Closing):
         self._target = target
         self._overwrite = overwrite
         self._tracks = tracks
+        if tracks is not None:
+            tracks.take()
         self._video = video
         self._encoding = encoding
         self._encoder = encoding.encoder(suffix)
@@ -78,22 +80,41 @@ class VideoSink(Closing):
     def finish(self) -> None:
         if self._file is None:
             raise UserError(f"nothing to write to {self._target}: the input has no frame")
-        file, self._file = self._file, None
+        file = self._take_file()
         with self._as_user_error():
-            file.finish()
-            appear(self._partial, self._target, self._overwrite)
+            try:
+                file.finish()
+                appear(self._partial, self._target, self._overwrite)
+            except (av.FFmpegError, OSError):
+                self._name_partial()
+                raise
 
     def close(self) -> None:
         if self._file is None:
             return
-        file, self._file = self._file, None
-        self.notes.append(f"what was painted so far is in {self._partial}")
+        file = self._take_file()
+        self._name_partial()
         with suppress(av.FFmpegError, OSError):  # a disk that is full says so once more
             file.break_off()
+
+    def _name_partial(self) -> None:
+        self.notes.append(f"what was painted so far is in {self._partial}")
+
+    def _take_file(self) -> "_File":
+        """The open file, to be ended."""
+        assert self._file is not None
+        file, self._file = self._file, None
+        if file.left_out:
+            self.notes.append(
+                f"{file.left_out} frames were left out, as the ticks of {self._target.suffix} are "
+                "too long for them"
+            )
+        return file
 
     def _open(self, first: Frame) -> "_File":
         self._fall_back_if_needed(first)
         try:
+            self._partial.touch()  # so that what is wrong with it does not come from an encoder
             file = _File(
                 self._partial, self._encoder, self._options, self._video, first, self._tracks
             )
@@ -140,12 +161,16 @@ class _File:
         first: Frame,
         tracks: Tracks | None,
     ) -> None:
+        self.left_out = 0
+        """Frames that came within one tick after another."""
+        self._last_pts: int | None = None
         color = video.color.written_at(first.width, first.height)
         kind = pixel_format(encoder, video.chroma, first.width, first.height)
         self._tracks = tracks
         # Without tracks it comes from a camera, and can't be painted again after a crash.
         safe = _CRASH_SAFE.get(path.suffix.lower(), {}) | {"flush_packets": "1"}
-        self._output = av.open(path, "w", container_options=safe if tracks is None else {})
+        url = f"file:{path}"  # in whose name a colon would else end that of a protocol
+        self._output = av.open(url, "w", container_options=safe if tracks is None else {})
         try:
             self._stream = _add_stream(self._output, encoder, options, video, first, color, kind)
             if tracks is not None:
@@ -173,7 +198,11 @@ class _File:
         picture.pts = round(frame.pts_seconds / base)
         if frame.duration_seconds is not None:
             picture.duration = round(frame.duration_seconds / base)
-        self._output.mux(self._stream.encode(picture))
+        if self._last_pts is None or picture.pts > self._last_pts:
+            self._output.mux(self._stream.encode(picture))
+            self._last_pts = picture.pts
+        else:
+            self.left_out += 1
         if self._tracks is not None:
             self._tracks.mux_pending()
 

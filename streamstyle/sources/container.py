@@ -37,13 +37,15 @@ def open_container(
     low_delay: bool = False,
     device: HWAccel | None = None,
 ) -> InputContainer:
-    timeout = None
-    if "://" in location:
+    url, timeout = location, None
+    if container_format is None and "://" not in location:
+        url = f"file:{location}"  # in whose name a colon would else end that of a protocol
+    elif "://" in location:
         waits = not low_delay or is_segmented(location)
         timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S if waits else LIVE_TIMEOUT_S)
     try:
         return av.open(
-            location,
+            url,
             "r",
             format=container_format,
             container_options=LIVE_OPTIONS if low_delay else {},

@@ -12,6 +12,10 @@ from streamstyle.timing import now_s
 LATE_S = 0.5
 """Behind by more than this, as after the machine has slept, the clock is set anew."""
 
+GAP_S = 5.0
+"""So long a frame is waited for after the end of the one before it; then the clock is set anew, as
+timestamps may jump."""
+
 
 class PacedSource(Closing):
     """Gives each frame when its time has come; see `sources.base.Source`."""
@@ -28,11 +32,14 @@ class PacedSource(Closing):
         index = 0
         while True:
             zero_s = None
+            shown_s = 0.0
             for frame in self._source:
                 due_s = float(frame.pts_seconds)
                 at_s = now_s()
                 if zero_s is None or at_s > zero_s + due_s + LATE_S:
                     zero_s = at_s - due_s
+                zero_s = min(zero_s, at_s + shown_s + GAP_S - due_s)
+                shown_s = float(frame.duration_seconds or 0)
                 sleep(max(0.0, zero_s + due_s - at_s))
                 yield replace(frame, index=index, captured_at_s=now_s())
                 index += 1

@@ -18,11 +18,9 @@ from streamstyle.orientation import Orientation
 from streamstyle.pixels import resized
 from streamstyle.sources.base import SourceInfo, VideoFormat
 from streamstyle.sources.container import best_video, open_container, span_of
+from streamstyle.sources.continuity import INTERLEAVE_S, Continuity
 from streamstyle.tonemap import ToneMap
 from streamstyle.tracks import Tracks
-
-INTERLEAVE_S = 2
-"""How far behind its picture a file may keep its sound: what is read on after the last frame."""
 
 FALLBACK_RATE = Fraction(25)
 """For raw streams that say neither timestamps nor a rate."""
@@ -64,6 +62,7 @@ class VideoSource(Closing):
             self._base = self._stream.time_base or Fraction(1, 1000)
             self._span = span_of(self._container, start_seconds, duration_seconds)
             self.tracks = Tracks(self._container, self._stream, self._span)
+            self._continuity = Continuity(self._stream, self._step)
             self._packets = self._demux()
             self._frames = self._decode()
             first = next(self._frames, None)
@@ -94,10 +93,13 @@ class VideoSource(Closing):
             raise
 
     def __iter__(self) -> Iterator[Frame]:
+        self.tracks.drop_unless_taken()
         converter = Converter()
         changed = 0
         size = None
+        transparent = False
         for index, frame in enumerate(self._frames):
+            transparent = transparent or _is_transparent(frame)
             mapped = self._tonemap(frame) if self._tonemap else frame
             image = converter.to_rgb(mapped, Color.of(mapped))
             width, height = size_of(frame, self._stream.codec_context)
@@ -117,8 +119,20 @@ class VideoSource(Closing):
             )
         if changed:
             self.notes.append(f"{changed} frames of another size were scaled to the first one's")
+        if transparent:
+            self.notes.append(f"the transparency of {self._name} is not kept")
         if self._damaged:
             self.notes.append(f"{self._name} is damaged: {self._damaged} places decoded in part")
+        if self._continuity.jumps:
+            self.notes.append(
+                f"{self._name} jumps back in time at {self._continuity.jumps} places; what comes "
+                "there follows on what was before"
+            )
+        if self._continuity.lost:
+            self.notes.append(
+                f"{self._continuity.lost} packets of sound or subtitles in {self._name} came too "
+                "late and were left out"
+            )
 
     def close(self) -> None:
         self._container.close()
@@ -131,7 +145,7 @@ class VideoSource(Closing):
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """The frames of the span, each with a later `pts` than the one before."""
-        step = max(1, round(1 / ((self._rate or FALLBACK_RATE) * self._base)))
+        step = max(1, round(self._step / self._base))
         end = self._span.end_seconds
         pts = None
         for frame in self._decode_all():
@@ -180,7 +194,15 @@ class VideoSource(Closing):
                 return
 
     def _demux(self) -> Iterator[av.Packet[Stream]]:
-        """All packets up to where the file can be read."""
+        """All packets, on one clock."""
+        for packet in self._continuity.joined(self._readable()):
+            if packet.pts is not None and packet.time_base is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                self._last_seconds = max(self._last_seconds, end)
+            yield packet
+
+    def _readable(self) -> Iterator[av.Packet[Stream]]:
+        """The packets up to where the file can be read."""
         packets = self._container.demux()
         while True:
             try:
@@ -190,12 +212,8 @@ class VideoSource(Closing):
             except (av.FFmpegError, OSError) as error:
                 self.notes.append(f"{self._name} could not be read to its end: {reason(error)}")
                 return
-            if not packet.size:  # PyAV's sign to a decoder that the end is near
-                continue
-            if packet.pts is not None and packet.time_base is not None:
-                end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                self._last_seconds = max(self._last_seconds, end)
-            yield packet
+            if packet.size:  # none is PyAV's sign to a decoder that the end is near
+                yield packet
 
     def _note_early_end(self) -> None:
         """Say so if all tracks stop before the length that the file states."""
@@ -235,6 +253,11 @@ class VideoSource(Closing):
         rate = self._stream.average_rate or self._stream.guessed_rate
         return rate if rate and rate <= MAX_RATE else None
 
+    @property
+    def _step(self) -> Fraction:
+        """How long a frame stays that does not say."""
+        return 1 / (self._rate or FALLBACK_RATE)
+
     def _estimated_frames(self) -> int | None:
         span = self._span
         if span.end_seconds is None and span.zero_seconds == 0 and self._stream.frames:
@@ -246,6 +269,13 @@ class VideoSource(Closing):
             stated = Fraction(self._container.start_time or 0, av.time_base) + self.stated_seconds
             end = stated if end is None else min(end, stated)
         return None if end is None else max(1, round((end - span.zero_seconds) * self._rate))
+
+
+def _is_transparent(frame: av.VideoFrame) -> bool:
+    """Whether anything would show through; most videos that could hold it have none."""
+    if not any(component.is_alpha for component in frame.format.components):
+        return False
+    return bool((frame.reformat(format="rgba").to_ndarray()[..., 3] < 255).any())
 
 
 def _chroma(frame: av.VideoFrame) -> str:

@@ -1,0 +1,122 @@
+"""One clock for a file whose own jumps back, as where recordings were put one behind the other."""
+
+from __future__ import annotations  # PyAV's generic types have no subscript at run time
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.stream import Stream
+
+from streamstyle.tracks import is_cover
+
+JUMP_S = 1
+"""Back by more than this is another recording; less is disorder within one."""
+
+INTERLEAVE_S = 2
+"""How far from its picture a file may keep its sound."""
+
+
+class Continuity:
+    """Lets each recording begin where the last picture of the one before it ended."""
+
+    def __init__(self, painted: Stream, step_seconds: Fraction) -> None:
+        """A jump is one of all tracks if `painted` makes it, too; `step_seconds` is how long a
+        picture stays that does not say."""
+        self.jumps = 0
+        """Places at which the clock jumps back."""
+        self.lost = 0
+        """Packets of other tracks that were left out, as they lay before others of theirs."""
+        self._painted = painted.index
+        self._step = step_seconds
+        # What is added to the file's times, and what was before the last jump.
+        self._offset = self._offset_before = Fraction(0)
+        self._jumped_at = Fraction(0)  # where the jump is on the clock that goes on
+        self._end = Fraction(0)  # of the picture so far
+        self._last: dict[int, Fraction] = {}  # dts of each track
+        self._early: list[av.Packet[Stream]] = []  # behind a jump that the picture has yet to make
+
+    def joined(self, packets: Iterator[av.Packet[Stream]]) -> Iterator[av.Packet[Stream]]:
+        """The same packets, on the clock that goes on."""
+        for packet in packets:
+            if is_cover(packet.stream):
+                yield packet
+            elif packet.dts is None:
+                _move(packet, self._offset)
+                yield packet
+            elif packet.stream.index == self._painted:
+                jumps = self._goes_back(packet, self._offset)
+                if jumps:
+                    self._jump(packet)
+                yield from self._placed(packet, self._offset)
+                length = (packet.duration or 0) * (packet.time_base or Fraction(0))
+                self._end = max(self._end, _seconds(packet) + (length or self._step))
+                if jumps:
+                    for early in self._early:
+                        yield from self._placed(early, self._offset)
+                    self._early.clear()
+            else:
+                offset = self._offset_for(packet)
+                if self._goes_back(packet, offset):
+                    self._hold(packet)
+                else:
+                    yield from self._placed(packet, offset)
+        self.lost += len(self._early)
+
+    def _goes_back(self, packet: av.Packet[Stream], offset: Fraction) -> bool:
+        last = self._last.get(packet.stream.index)
+        return last is not None and _decoded_at(packet) + offset < last - JUMP_S
+
+    def _jump(self, packet: av.Packet[Stream]) -> None:
+        self.jumps += 1
+        self._jumped_at = self._end
+        self._offset_before, self._offset = self._offset, self._end - _seconds(packet)
+
+    def _offset_for(self, packet: av.Packet[Stream]) -> Fraction:
+        """Of another track, which may be late: behind a jump, packets from before it still come."""
+        if self._end < self._jumped_at + INTERLEAVE_S:
+            time = _decoded_at(packet)
+            return min(
+                (self._offset, self._offset_before),
+                key=lambda offset: abs(time + offset - self._end),
+            )
+        return self._offset
+
+    def _hold(self, packet: av.Packet[Stream]) -> None:
+        """Keep it until the picture jumps, too; if it has not after a while, it won't."""
+        first = self._early[0] if self._early else packet
+        if _decoded_at(packet) > _decoded_at(first) + INTERLEAVE_S:
+            self.lost += len(self._early)
+            self._early.clear()
+        self._early.append(packet)
+
+    def _placed(self, packet: av.Packet[Stream], offset: Fraction) -> Iterator[av.Packet[Stream]]:
+        """The packet with its times moved by `offset`; nothing if no file could hold it there."""
+        _move(packet, offset)
+        index, at = packet.stream.index, _decoded_at(packet)
+        if index != self._painted and at < self._last.get(index, at):
+            self.lost += 1
+            return
+        self._last[index] = at
+        yield packet
+
+
+def _move(packet: av.Packet[Stream], offset: Fraction) -> None:
+    assert packet.time_base is not None
+    ticks = round(offset / packet.time_base)
+    if packet.dts is not None:
+        packet.dts += ticks
+    if packet.pts is not None:
+        packet.pts += ticks
+
+
+def _seconds(packet: av.Packet[Stream]) -> Fraction:
+    """When a packet is shown."""
+    time = packet.pts if packet.pts is not None else packet.dts
+    assert time is not None
+    return time * (packet.time_base or Fraction(0))
+
+
+def _decoded_at(packet: av.Packet[Stream]) -> Fraction:
+    assert packet.dts is not None
+    return packet.dts * (packet.time_base or Fraction(0))
