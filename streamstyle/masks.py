@@ -72,20 +72,30 @@ class _ImageMask(Closing):
 
 class _VideoMask(Closing):
     """The mask's frame of the same time, as both count from their beginning, or from the start that
-    is given; its last one stays."""
+    is given; its last one stays. It begins again with the frames, as of a file that is looped."""
 
     def __init__(self, location: str, start_seconds: Fraction | None) -> None:
-        self._source = open_video(location, Clip(start_seconds))
+        self._location = location
+        self._start = start_seconds
+        self._open()
+
+    def _open(self) -> None:
+        self._source = open_video(self._location, Clip(self._start))
         self._frames = iter(self._source)
-        self._following: Frame | None = None
         self._present = next(self._frames)
+        self._following: Frame | None = None
+        self._last: Fraction | None = None
         self._began: Fraction | None = None
         self._own_beginning = self._present.pts_seconds
-        if start_seconds is not None:
+        if self._start is not None:
             self._began = self._own_beginning = Fraction(0)
         self._advance()
 
     def __call__(self, frame: Frame) -> Part:
+        if self._last is not None and frame.pts_seconds < self._last:
+            self.close()
+            self._open()
+        self._last = frame.pts_seconds
         if self._began is None:
             self._began = frame.pts_seconds
         at = frame.pts_seconds - self._began + self._own_beginning

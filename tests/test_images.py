@@ -100,6 +100,18 @@ def test_damage_after_the_first_picture_does_no_harm(tmp_path: Path, inverter: E
     assert report.notes == (f"only the first picture in {source} is painted",)
 
 
+def test_two_images_of_one_name_are_not_written_over_each_other(
+    tmp_path: Path, inverter: Engine
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name, grey in (("a.gif", 50), ("a.gif.png", 200)):
+        Image.new("RGB", (64, 48), (grey, grey, grey)).save(tmp_path / "in" / name)
+    report = paint_image(tmp_path / "in", tmp_path / "out", engine=inverter, overwrite=True)
+    target = tmp_path / "out" / "a.gif.png"
+    assert report.notes == (f"a.gif.png is left out, as another image is in {target} now",)
+    assert Image.open(target).getpixel((9, 9)) == (205, 205, 205)
+
+
 def test_transparent_palette(painted) -> None:
     picture = Image.fromarray(gradient()).quantize(16)
     result = painted(picture, "in.gif", "out.png", transparency=0)

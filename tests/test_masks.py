@@ -105,7 +105,7 @@ def test_a_mask_that_moves_is_taken_at_the_frame_s_time(tmp_path: Path) -> None:
     mask = make_clip(tmp_path / "mask.mp4", Recipe(size=SIZE, pts=range(25)))  # a moving gradient
     opened = open_mask(str(mask))
     shown = read_clip(mask)
-    for index in (0, 7, 24):
+    for index in (0, 7, 24, 0, 7):  # and from the beginning, as of a file that is looped
         frame = Frame(np.zeros((64, 96, 3), np.uint8), index, 100 + Fraction(index, 25))
         part = opened(frame)[..., 0]
         wanted = shown.frames[index].max(axis=2) / 255

@@ -46,6 +46,7 @@ class ImageSink(Closing):
         self._folder = folder
         self._overwrite = overwrite
         self._inputs = inputs
+        self._written: set[str] = set()
         if folder:
             if target.exists() and not target.is_dir():
                 raise UserError(f"{target} is a file; give a folder for the painted images")
@@ -62,6 +63,11 @@ class ImageSink(Closing):
         if self._folder:
             numbered = f"{frame.index + 1:06d}.png"
             target /= still_name(frame.still.name) if frame.still is not None else numbered
+            if target.name in self._written:
+                name = "" if frame.still is None else frame.still.name
+                self.notes.append(f"{name} is left out, as another image is in {target} now")
+                return
+            self._written.add(target.name)
             check_not_input(target, *self._inputs)
             check_target(target, self._overwrite)
         kind = WRITTEN_AS[target.suffix.lower()]
