@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +15,7 @@ from streamstyle import Clip, UserError
 from streamstyle.sources import PatternSource, Source, StillSource, open_video
 from streamstyle.sources.pattern import PATTERNS
 from tests.clips import Recipe, make_clip
+from tests.serving import QuietHandler, serving
 
 
 def _video(folder: Path) -> Source:
@@ -115,6 +118,28 @@ def test_unknown_pattern_lists_the_known() -> None:
 def test_missing_video(location: str) -> None:
     with pytest.raises(UserError, match=r"does not exist|is a folder"):
         open_video(location)
+
+
+def test_time_that_a_file_does_not_have(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mp4")
+    with pytest.raises(UserError, match=r"in the time asked for; all of it is 1\.0 s long"):
+        open_video(str(tmp_path / "clip.mp4"), Clip(Fraction(50)))
+
+
+def test_address_of_which_no_part_can_be_had(tmp_path: Path) -> None:
+    """What is to be read first is at the file's end."""
+    noise = np.random.default_rng(0).integers(0, 256, (30, 240, 320, 3), np.uint8)
+    with av.open(tmp_path / "clip.mp4", "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height = 320, 240
+        for image in noise:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        output.mux(stream.encode(None))
+    with (
+        serving(partial(QuietHandler, directory=tmp_path)) as address,
+        pytest.raises(UserError, match=r"clip\.mp4 cannot be read: .*download it first"),
+    ):
+        open_video(f"{address}/clip.mp4")
 
 
 def test_frame_shows_its_shape_not_its_pixels(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class VideoSource(Closing):
         self.notes: list[str] = []
         self._name = name or location.rpartition("/")[2] or location
         self._damaged = 0
+        self._unread: str | None = None  # why the rest could not be read
         self._last_seconds = Fraction(0)  # where the last packet ends
         device, why_not = (None, "") if hwaccel == OFF else find_device(hwaccel)
         self._container = open_container(location, container_format, low_delay, device)
@@ -67,7 +68,7 @@ class VideoSource(Closing):
             self._frames = self._decode()
             first = next(self._frames, None)
             if first is None:
-                raise UserError(f"no picture in {self._name} can be decoded in the time asked for")
+                raise UserError(self._no_picture(location))
             if hwaccel != OFF and not is_on_device(self._stream.codec_context):
                 codec = self._stream.codec_context.codec.canonical_name
                 why_not = why_not or f"the device does not take this {codec}"
@@ -210,10 +211,25 @@ class VideoSource(Closing):
             except StopIteration:
                 return
             except (av.FFmpegError, OSError) as error:
-                self.notes.append(f"{self._name} could not be read to its end: {reason(error)}")
+                self._unread = reason(error)
+                self.notes.append(f"{self._name} could not be read to its end: {self._unread}")
                 return
             if packet.size:  # none is PyAV's sign to a decoder that the end is near
                 yield packet
+
+    def _no_picture(self, location: str) -> str:
+        """Why there is none, and what to do."""
+        if self._unread is not None:
+            advice = ""
+            if location.startswith("http"):
+                advice = "; if its server can't begin in the middle of a file, download it first"
+            return f"{self._name} cannot be read: {self._unread}{advice}"
+        problem = f"no picture in {self._name} can be decoded"
+        if self._span.start_seconds is self._span.end_seconds is None:
+            return problem
+        stated = self.stated_seconds
+        length = "" if stated is None else f"; all of it is {float(stated):.1f} s long"
+        return f"{problem} in the time asked for{length}"
 
     def _note_early_end(self) -> None:
         """Say so if all tracks stop before the length that the file states."""
