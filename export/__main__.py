@@ -4,7 +4,7 @@ import os
 import sys
 
 from engines.diagnosis import IN_FOLDER
-from streamstyle.memory import keep
+from engines.memory import keep
 
 
 def main() -> int:

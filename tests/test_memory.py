@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 BEGIN = """
 import ctypes
 import psutil
-from streamstyle import memory
+from engines import memory
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
