@@ -292,3 +292,4 @@ def test_without_a_screen_is_one_sentence(tmp_path: Path, inverter_path: Path) -
     assert run.returncode == 2
     assert "--no-window" in run.stderr
     assert len(run.stderr.splitlines()) == 1
+    assert run.stdout == ""

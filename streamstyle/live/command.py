@@ -127,7 +127,8 @@ def live(options: argparse.Namespace) -> None:
         finally:
             status = session.status()
             session.close()
-            print_summary(status, session.notes)
+            if status.shown or session.notes:
+                print_summary(status, session.notes)
 
 
 def list_cameras() -> None:

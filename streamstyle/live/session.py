@@ -174,8 +174,9 @@ class LiveSession(Closing):
     def hopeless(self) -> str | None:
         """Why nothing comes of it, or will unless somebody changes something: the first style
         can't be had, or all that it records and streams into has failed."""
-        if not self._engine and self._shelf.problems:
-            return next(iter(self._shelf.problems.values()))
+        problems = list(self._shelf.problems.values())
+        if problems and not self._engine:
+            return problems[0]
         outlets = (*self._outlets, *self._takes)
         if outlets and all(outlet.problem for outlet in outlets):
             return outlets[0].problem
