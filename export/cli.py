@@ -22,7 +22,7 @@ from export.losses import LossConfig
 from export.models.johnson import JohnsonConfig
 from export.models.many_style import ManyStyleConfig
 from export.models.stytr2 import StyTr2Config
-from export.options import add_options, as_options, replaced
+from export.options import add_options, add_training, as_options, replaced
 from export.photos import list_photos, to_image
 from export.styles import COLUMNS, MORE, StylePicture, read_styles
 from export.stytr2_file import write_stytr2_engine
@@ -279,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     johnson.add_argument("--paper", action="store_true", help="net and losses as published")
     johnson.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_style_options(johnson)
-    _add_training(johnson, TrainConfig, JohnsonConfig, LossConfig)
+    add_training(johnson, TrainConfig, JohnsonConfig, LossConfig)
 
     many = families.add_parser("many-style", help="one net for many pictures")
     many.set_defaults(command=_train_many)
@@ -291,7 +291,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
-    _add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
+    add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
 
     any_style = families.add_parser("stytr2", help="a transformer for the style of any picture")
     any_style.set_defaults(command=_train_stytr2)
@@ -299,12 +299,12 @@ def _parser() -> argparse.ArgumentParser:
     any_style.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     any_style.add_argument("--compact", action="store_true", help="a net for real time on a CPU")
     any_style.add_argument("--paper-code", action="store_true", help="weights of the authors' code")
-    _add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
+    add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
     wct = families.add_parser("wct", help="nets that paint in the style of any picture")
     wct.set_defaults(command=_train_wct)
     wct.add_argument("--pictures", type=Path, help="folder of paintings, for --style-steps")
     wct.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
-    _add_training(wct, WctConfig)
+    add_training(wct, WctConfig)
 
     adding = commands.add_parser("add-style", help="teach a net for many styles one more")
     adding.set_defaults(command=_add_style)
@@ -312,7 +312,7 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--to", type=Path, required=True, help="the net, a .onnx file")
     adding.add_argument("--out", type=Path, help="the .onnx file to write (default: --to)")
     _add_style_options(adding)
-    _add_training(adding, TrainConfig, LossConfig)
+    add_training(adding, TrainConfig, LossConfig)
 
     optimising = commands.add_parser("gatys", help="paint one photograph by optimisation, slowly")
     optimising.set_defaults(command=_gatys)
@@ -342,10 +342,3 @@ def _add_style_options(parser: argparse.ArgumentParser) -> None:
     card.add_argument("--artist", default="unknown")
     card.add_argument("--year", default="unknown")
     card.add_argument("--licence", default="unknown")
-
-
-def _add_training(parser: argparse.ArgumentParser, *configs: type) -> None:
-    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
-    parser.add_argument("--run", type=Path, help="folder for checkpoints (default: OUT.run)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    add_options(parser, *configs)

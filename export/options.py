@@ -19,6 +19,14 @@ def add_options(parser: argparse.ArgumentParser, *configs: type) -> None:
                 _add_option(group, field)
 
 
+def add_training(parser: argparse.ArgumentParser, *configs: type) -> None:
+    """What every training takes, and the fields of `configs`."""
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--run", type=Path, help="folder for checkpoints (default: OUT.run)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    add_options(parser, *configs)
+
+
 def _is_option(field: Any) -> bool:
     return field.default is not MISSING and field.metadata.get("option", True)
 

@@ -1,5 +1,6 @@
 """How `streamstyle-export` starts, in processes of its own."""
 
+import ctypes
 import subprocess
 import sys
 
@@ -20,6 +21,20 @@ try:
     main()
 finally:
     print(os.environ["OMP_WAIT_POLICY"])
+"""
+
+FREED_TWICE = """
+import numpy as np
+import psutil
+from export.__main__ import keep_memory
+
+def megabytes():
+    np.ones(20_000_000)  # 160 MB, and gone
+    return psutil.Process().memory_info().rss / 1e6
+
+print(megabytes())
+keep_memory()
+print(megabytes())
 """
 
 
@@ -43,3 +58,12 @@ def test_threads_that_wait_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
         else:
             monkeypatch.setenv("OMP_WAIT_POLICY", given)
         assert run(WAITING).stdout.splitlines()[-1] == used
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"),
+    reason="this C library has no such call",
+)
+def test_what_each_step_needs_again_is_kept() -> None:
+    usual_mb, kept_mb = map(float, run(FREED_TWICE).stdout.split())
+    assert kept_mb > usual_mb + 120

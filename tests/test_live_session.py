@@ -117,6 +117,7 @@ def test_size_goes_up_to_what_is_allowed_and_comes_down_when_told() -> None:
     with LiveSession(Large, Controls("dark"), choose=alone(open_plain)) as session:
         show_until(session, lambda _f: session.status().size == (640, 480))
         session.quality(-1)
+        assert session.largest == (512, 384)
         show_until(session, lambda _f: session.status().size == (512, 384))
         session.quality(-1)
         show_until(session, lambda _f: session.status().size == (416, 312))

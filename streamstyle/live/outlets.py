@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
-from engines.memory import give_back
 from streamstyle.channel import Cancelled, Channel, Policy
 from streamstyle.frame import Frame
+from streamstyle.memory import give_back
 from streamstyle.sinks import Sink
 from streamstyle.timing import now_s
 

@@ -239,10 +239,10 @@ class LiveSession(Closing):
 
     def _forget_takes(self) -> None:
         """Or a session of days would grow with each recording."""
-        for take in self._takes:
-            if not take.running:
-                self.notes += take.notes
-        self._takes = [take for take in self._takes if take.running]
+        ended = [take for take in self._takes if not take.running]
+        self._takes = [take for take in self._takes if take not in ended]
+        for take in ended:
+            self.notes += take.notes
 
     def snapshot(self, target: Path) -> None:
         """Write the frame that was painted last as an image. Raises UserError before the first."""
