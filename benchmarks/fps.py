@@ -29,7 +29,7 @@ from streamstyle import machine
 from streamstyle.bench import PATTERN, Size, check_size, end_to_end, moving_frames, open_ready, race
 from streamstyle.errors import UserError
 from streamstyle.live.governor import Promise
-from streamstyle.options import add_style, size_of
+from streamstyle.options import add_style, size_of, transfer_of
 from streamstyle.sinks.files import check_target
 from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, read_style
 
@@ -72,7 +72,7 @@ def main() -> None:
         check_matplotlib()
     earlier = None if options.compare is None else read_table(options.compare)
     style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
-    transfer = Transfer(options.levels, options.alpha)
+    transfer = transfer_of(options)
     runners = list(ways(style, sizes[0], transfer, not options.no_peers))
     table = _begun(options, style, transfer, runners)
 

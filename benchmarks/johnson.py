@@ -20,11 +20,11 @@ from export.losses import LossConfig, PerceptualLoss
 from export.photos import load_picture
 from streamstyle import machine
 from streamstyle.bench import Contestant, race
-from streamstyle.options import add_style
+from streamstyle.options import add_style, transfer_of
 from streamstyle.paint import describe
 from streamstyle.pixels import resized
 from streamstyle.sources.still import read_still
-from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, open_engine
+from streamstyle.styles import CLASSIC_STYLE, asked_for, open_engine
 from streamstyle.timing import now_s
 
 ITERATIONS = (100, 300, 500)
@@ -52,7 +52,7 @@ def main() -> None:
     network = load_loss_network(options.network, (*config.content_layers, *config.style_layers))
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     image = read_still(options.photo).image
-    with open_engine(style, transfer=Transfer(options.levels, options.alpha)) as engine:
+    with open_engine(style, transfer=transfer_of(options)) as engine:
         print(f"{machine.hardware()}\n{machine.packages()}, torch {torch.__version__}")
         print(f"{style} by {describe(engine)}; optimisation with {Path(options.network).stem}\n")
         print("| side | net, ms | iteration, ms | ", end="")
@@ -77,7 +77,9 @@ def _iteration_ms(
         torch.nn.functional.interpolate(load_picture(path, side), (side, side)).to(device)
         for path in (options.photo, options.picture)
     )
-    loss = PerceptualLoss(config, network, [picture], torch.ones(1, device=device))
+    loss = PerceptualLoss(config, network)
+    style = loss.statistics(picture)
     done_s = [now_s()]
-    gatys.optimised(photo, loss, options.iterations + 1, lambda _loss: done_s.append(now_s()))
+    steps = options.iterations + 1
+    gatys.optimised(photo, style, loss, steps, lambda _loss: done_s.append(now_s()))
     return 1000 * median(np.diff(done_s[1:]).tolist())  # the first is slower

@@ -26,9 +26,9 @@ from engines.card import ModelCard
 from engines.parts import graph_of
 from streamstyle import machine
 from streamstyle.bench import moving_frames
-from streamstyle.options import add_style, size_of
+from streamstyle.options import add_style, size_of, transfer_of
 from streamstyle.paint import describe
-from streamstyle.styles import Transfer, asked_for, open_engine, read_style
+from streamstyle.styles import asked_for, open_engine, read_style
 
 CLIP = 50
 """Frames that go through the stages."""
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     options = parser.parse_args()
     style = asked_for(options.style, options.style_image)
-    transfer = Transfer(options.levels, options.alpha)
+    transfer = transfer_of(options)
     width, height = options.size
     print(f"{machine.hardware()}\n{machine.packages()}\n")
     with open_engine(style, options.engine, "cpu", options.precision, transfer) as engine:

@@ -21,18 +21,13 @@ from benchmarks.warping import Motion, motions_of, read_frames, warping_error
 from engines import DEFAULT_LEVELS, Engine
 from export import gatys
 from export.engine_file import keep_measured
+from export.evaluation import JUDGED_LAYERS, JUDGED_SIDE, content_loss, style_loss
 from export.loss_network import LossNetwork, load_loss_network
 from export.losses import LossConfig, PerceptualLoss
 from export.photos import list_photos, load_picture, to_image
 from export.styles import read_styles
 from streamstyle.frame import Image
 from streamstyle.styles import Transfer, find_style, is_picture, open_engine, styles_beside
-
-LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-"""Of the style; the last one is the content's. The paper takes relu5_1 as well."""
-
-SIDE = 256
-"""Pixels of the short side at which photos are painted, and pictures are compared."""
 
 SECONDS = 1
 """Of each clip."""
@@ -58,8 +53,10 @@ class Judge:
 
     def __init__(self, network: LossNetwork, photos: list[Path], clips: list[Path]) -> None:
         self._network = network
-        self._photos = [load_picture(path, SIDE) for path in photos]
-        self._contents = [network(photo, LAYERS[-1:])[LAYERS[-1]] for photo in self._photos]
+        self._photos = [load_picture(path, JUDGED_SIDE) for path in photos]
+        self._contents = [
+            network(photo, JUDGED_LAYERS[-1:])[JUDGED_LAYERS[-1]] for photo in self._photos
+        ]
         videos = [read_frames(clip, SECONDS) for clip in clips]
         self._videos = [(video, motions_of(video)) for video in videos]
 
@@ -71,21 +68,21 @@ class Judge:
 
     def by_optimisation(self, picture: Path, steps: int) -> tuple[Measured, Image]:
         """The same of what Gatys' method makes of the losses that the nets are trained with."""
-        config = LossConfig()
-        style = load_picture(picture, SIDE)
-        loss = PerceptualLoss(config, self._network, [style], torch.ones(1))
-        painted = [gatys.optimised(photo, loss, steps) for photo in self._photos]
+        config = LossConfig(style_layers=JUDGED_LAYERS)
+        loss = PerceptualLoss(config, self._network)
+        style = loss.statistics(load_picture(picture, JUDGED_SIDE))
+        painted = [gatys.optimised(photo, style, loss, steps) for photo in self._photos]
         return self._judged(painted, picture, None)
 
     def _judged(
         self, painted: list[Tensor], picture: Path, flicker: float | None
     ) -> tuple[Measured, Image]:
-        wanted = self._network(load_picture(picture, SIDE))
+        wanted = self._network(load_picture(picture, JUDGED_SIDE))
         losses = []
         for paint, content in zip(painted, self._contents, strict=True):
             features = self._network(paint)
             losses.append(
-                (content_loss(features[LAYERS[-1]], content), style_loss(features, wanted))
+                (content_loss(features[JUDGED_LAYERS[-1]], content), style_loss(features, wanted))
             )
         of_content, of_style = np.mean(losses, axis=0)
         measured = Measured(float(of_content), float(of_style), flicker)
@@ -114,13 +111,13 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="picture to write: photos down, styles across")
     parser.add_argument("--keep", action="store_true", help="write the figures into the models")
     options = parser.parse_args()
-    network = load_loss_network(options.network, LAYERS)
+    network = load_loss_network(options.network, JUDGED_LAYERS)
     photos = list_photos(options.photos)
     judge = Judge(network, photos, options.clips)
     pictures = {s.name: Path(s.picture) for s in read_styles(options.table, options.pictures)}
     about = {
         "photos": len(photos),
-        "loss_network": f"{Path(options.network).stem}, {LAYERS[0]} to {LAYERS[-1]}",
+        "loss_network": f"{Path(options.network).stem}, {JUDGED_LAYERS[0]} to {JUDGED_LAYERS[-1]}",
         "clips": [clip.stem for clip in options.clips],
     }
     print("; ".join(f"{key} {value}" for key, value in about.items()))
@@ -134,7 +131,9 @@ def main() -> None:
             name = card.styles[number].name
             if name not in pictures:
                 parser.error(f"the picture of {name} is not in {options.table}")
-        with open_engine(style, transfer=Transfer(options.levels, options.alpha)) as engine:
+        with open_engine(
+            style, transfer=Transfer(levels=options.levels, alpha=options.alpha)
+        ) as engine:
             card = engine.card
             picture = pictures[name] if card.styles else Path(style.rpartition(":")[2])
             measured, column = judge(engine, picture)
@@ -153,21 +152,6 @@ def main() -> None:
             keep_measured(path, {**about, "styles": styles})
 
 
-def content_loss(painted: Tensor, photo: Tensor) -> float:
-    """Equation 9 for one layer's features, (1, C, H, W)."""
-    return float((_normalised(painted) - _normalised(photo)).square().mean())
-
-
-def style_loss(painted: dict[str, Tensor], picture: dict[str, Tensor]) -> float:
-    """Equation 10 for features by layer, each (1, C, H, W) of any size; summed over the layers."""
-    total = 0.0
-    for layer, features in painted.items():
-        for statistic in (torch.mean, torch.std):
-            difference = statistic(features, dim=(2, 3)) - statistic(picture[layer], dim=(2, 3))
-            total += float(difference.square().mean())
-    return total
-
-
 def _all(styles: list[str]) -> list[str]:
     """With all of its styles in place of a model."""
     named = [[s] if is_picture(s) or not _is_model(s) else styles_beside(s)[0] for s in styles]
@@ -181,11 +165,6 @@ def _is_model(style: str) -> bool:
 def _flicker(engine: Engine, frames: list[Image], motions: list[Motion]) -> float:
     engine.begin()
     return warping_error([engine.paint(frame[np.newaxis])[0] for frame in frames], motions)
-
-
-def _normalised(features: Tensor) -> Tensor:
-    mean, deviation = features.mean((2, 3), keepdim=True), features.std((2, 3), keepdim=True)
-    return (features - mean) / (deviation + 1e-5)
 
 
 def _painted(engine: Engine, photo: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from engines import STYLE_WEIGHTS, Frames, ModelCard, Style
 from export.engine_file import FrameGraph, load_weights
 from export.models.many_style import ManyStyle
-from export.train import FAMILIES, TrainConfig
+from export.train import FAMILIES, TrainConfig, net_config
 from streamstyle.bench import Paint, Size
 from streamstyle.styles import Transfer, read_style
 
@@ -37,8 +37,8 @@ def torch_peers(style: str, transfer: Transfer) -> dict[str, Callable[[Size], Pa
 
 def graph_of(card: ModelCard) -> FrameGraph:
     """The net of an engine file in PyTorch."""
-    config = FAMILIES[card.family](**card.training.get("net", {}))  # none: as published by default
-    net = TrainConfig(card.styles, "", net=config).make_net()  # type: ignore[arg-type]
+    config = TrainConfig(card.styles, "", strokes=card.strokes, net=net_config(card))  # type: ignore[arg-type]
+    net = config.make_net()
     load_weights(net, card.path)
     return FrameGraph(net).eval()
 

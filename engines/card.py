@@ -52,6 +52,9 @@ class ModelCard:
     """What is in half precision when it is painted in fp16: one of engines.half.OPERATORS."""
     refused: tuple[str, ...] = ()
     """Precisions in which it would paint another picture, measured when the file was written."""
+    strokes: tuple[float, ...] = (1.0,)
+    """Sizes, from small to large, of each style's picture that strokes were learned of. Each of
+    `styles` has as many rows, one after the other, in the weights of a model of many styles."""
     most_pixels: int | None = None
     """Of a frame, unless more are asked for; None where any number will do."""
 
@@ -97,6 +100,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         parts=tuple(json.loads(properties.get("parts", "[]"))),
         style_tensors=tuple(json.loads(properties.get("style_tensors", "[]"))),
         ranges=json.loads(properties.get("ranges", "{}")),
+        strokes=tuple(json.loads(properties.get("strokes", "[1.0]"))),
         half=verification.get("half", CONVOLUTIONS),
         refused=tuple(verification.get("refused", ())),
         most_pixels=json.loads(properties.get("most_pixels", "null")),

@@ -1,7 +1,7 @@
 """What every training does: go on after a pause, keep a log, and compute as fast as it can."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -31,6 +31,11 @@ def save_checkpoint(run: Path, config: str, step: int, parts: Mapping[str, State
     partial.replace(run / FILE)  # never half a checkpoint, whenever the power fails
 
 
+def has_checkpoint(run: Path) -> bool:
+    """Whether a training in the folder `run` goes on from where it stopped."""
+    return (run / FILE).exists()
+
+
 def resume(run: Path, config: str, parts: Mapping[str, Stateful], device: torch.device) -> int:
     """Load the checkpoint in `run`, if any, into `parts`; returns the steps already done. Raises
     ExportError if it is of a training with another configuration."""
@@ -44,7 +49,10 @@ def resume(run: Path, config: str, parts: Mapping[str, Stateful], device: torch.
         )
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    return int(state["step"])
+    step = int(state["step"])
+    for table in run.glob("*.csv"):
+        _cut(table, step)
+    return step
 
 
 def read_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:
@@ -57,39 +65,54 @@ def read_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     return state
 
 
-def descend(
-    terms: Mapping[str, Tensor],
+def optimizer_step(
+    batches: Iterable[Mapping[str, Tensor]],
+    count: int,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     max_gradient_norm: float,
-) -> Tensor:
-    """One step down the sum of `terms`, which is returned. Raises ExportError where it is not a
-    number: the nets are then what they were."""
-    loss = torch.stack([*terms.values()]).sum()
-    if not torch.isfinite(loss):
-        step = schedule.last_epoch + 1
-        raise ExportError(
-            f"the loss is {loss.item()} at step {step}; lower --learning-rate and start again"
-        )
+) -> dict[str, float]:
+    """One step down the mean of the loss terms of `count` batches, which is returned by name.
+
+    Gradients are clipped to `max_gradient_norm`; a step whose gradients overflow is left out.
+    Raises ExportError where a loss is not a number: the nets are then what they were.
+    """
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    nn.utils.clip_grad_norm_(learned, max_gradient_norm)
-    optimizer.step()
+    means: dict[str, float] = {}
+    for terms in batches:
+        loss = torch.stack([*terms.values()]).sum() / count
+        if not torch.isfinite(loss):
+            step = schedule.last_epoch + 1
+            raise ExportError(
+                f"the loss is {loss.item()} at step {step}; lower --learning-rate and start again"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, term in terms.items():
+            means[name] = means.get(name, 0.0) + term.item() / count
+    trainable = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if torch.isfinite(nn.utils.clip_grad_norm_(trainable, max_gradient_norm)):
+        optimizer.step()
     schedule.step()
-    return loss
+    return means
 
 
-def log(run: Path, row: dict[str, Any]) -> None:
-    """Add a line to `log.csv` in the folder `run`."""
-    run.mkdir(parents=True, exist_ok=True)
-    path = run / "log.csv"
+def log(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line to the CSV file `path`, below a header with the names."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, row)
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def _cut(table: Path, step: int) -> None:
+    """Take out the lines of steps that came after the checkpoint and are now done again."""
+    header, *lines = table.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if int(line.partition(",")[0]) <= step]
+    if len(kept) < len(lines):
+        table.write_text("".join([header, *kept]))
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

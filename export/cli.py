@@ -27,12 +27,17 @@ from export.photos import list_photos, to_image
 from export.styles import COLUMNS, MORE, StylePicture, read_styles
 from export.stytr2_file import write_stytr2_engine
 from export.stytr2_loss import StyTr2LossConfig
-from export.train import TrainConfig, load_trained, train
+from export.train import TrainConfig, load_trained, net_config, train
 from export.train_stytr2 import FAMILY as STYTR2
 from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
 from export.train_wct import FAMILY as WCT
 from export.train_wct import WctConfig, load_trained_wct, train_wct
 from export.wct_file import write_wct_engine
+
+PAPER = "paper"
+
+STROKES = (0.6, 1.0, 1.6)
+"""Sizes of each style's picture that a net for many styles learns the strokes of."""
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
 """What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
@@ -57,15 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train_johnson(options: argparse.Namespace) -> None:
-    net = JohnsonConfig.paper() if options.paper else JohnsonConfig()
-    loss = LossConfig.paper() if options.paper else LossConfig()
+    net = JohnsonConfig.paper() if options.preset == PAPER else JohnsonConfig()
     style = _style(options, options.style, options.out.stem)
-    _train(options, TrainConfig((style,), str(options.photos), net=net, loss=loss))
+    _train(options, TrainConfig((style,), str(options.photos), net=net, loss=_loss(options)))
 
 
 def _train_many(options: argparse.Namespace) -> None:
-    styles = read_styles(options.styles, options.pictures)
-    _train(options, TrainConfig(styles, str(options.photos), net=ManyStyleConfig()))
+    config = TrainConfig(
+        read_styles(options.styles, options.pictures),
+        str(options.photos),
+        strokes=STROKES,
+        net=ManyStyleConfig(),
+        loss=_loss(options),
+    )
+    _train(options, config)
+
+
+def _loss(options: argparse.Namespace) -> LossConfig:
+    return LossConfig.paper() if options.preset == PAPER else LossConfig()
 
 
 def _add_style(options: argparse.Namespace) -> None:
@@ -81,8 +95,9 @@ def _add_style(options: argparse.Namespace) -> None:
     config = TrainConfig(
         (style,),
         str(options.photos),
-        kept_styles=len(card.styles),
-        net=ManyStyleConfig(**card.training["net"]),
+        kept_styles=len(card.styles) * len(card.strokes),
+        strokes=card.strokes,
+        net=net_config(card),
         loss=LossConfig(**ADDING_LOSS),  # type: ignore[arg-type]
         **ADDING,  # type: ignore[arg-type]
     )
@@ -113,7 +128,7 @@ def _train_stytr2(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
     net = StyTr2Config.compact() if options.compact else StyTr2Config()
     loss = StyTr2LossConfig.paper_code() if options.paper_code else StyTr2LossConfig()
-    config = StyTr2TrainConfig(str(options.photos), str(options.pictures))
+    config = StyTr2TrainConfig(photos=str(options.photos), pictures=str(options.pictures))
     parts = {"net": replaced(net, options), "loss": replaced(loss, options)}
     run = options.run or options.out.with_suffix(".run")
     train_stytr2(replaced(config, options, **parts), run)
@@ -161,7 +176,7 @@ def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
         "photos": len(list_photos(options.photos)),
         "losses": (
             "pixels and features, a compact encoder's also to its teachers' features"
-            + (f"; content and style of {Path(config.network).stem}" if config.style_steps else "")
+            + (f"; content and style of {_named(config.network)}" if config.style_steps else "")
         ),
     }
     _report(options.out, write_wct_engine(nets, options.out, training, options.photos))
@@ -172,7 +187,7 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     cards = [style.card for style in config.styles]
     if config.start_from:
         before = read_card(Path(config.start_from))
-        cards = [*before.styles[: config.kept_styles], *cards]
+        cards = [*before.styles[: config.kept_styles // len(config.strokes)], *cards]
     training = {
         **_history(config, _command(config)),
         "net": asdict(config.net),
@@ -180,10 +195,12 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
         "photos": len(list_photos(options.photos)),
         "losses": (
             f"content at {', '.join(config.loss.content_layers)} and style at "
-            f"{', '.join(config.loss.style_layers)} of {Path(config.loss.network).stem}"
+            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
         ),
     }
-    measured = write_engine(net, options.out, config.family, cards, training, options.photos)
+    measured = write_engine(
+        net, options.out, config.family, cards, training, options.photos, config.strokes
+    )
     _report(options.out, measured)
 
 
@@ -196,7 +213,7 @@ def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
         "photos": len(list_photos(options.photos)),
         "losses": (
             f"content at {', '.join(config.loss.content_layers)}, style and identity at "
-            f"{', '.join(config.loss.style_layers)} of {Path(config.loss.network).stem}"
+            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
         ),
     }
     measured = write_stytr2_engine(net, options.out, training, options.photos)
@@ -210,6 +227,10 @@ def _history(config: TrainConfig | StyTr2TrainConfig | WctConfig, command: str) 
     before = read_card(Path(config.start_from)).training
     notes = {key: before[key] for key in ("note",) if key in before}
     return {"commands": [*before["commands"], command], **notes}
+
+
+def _named(networks: tuple[str, ...]) -> str:
+    return " and ".join(Path(network).name for network in networks)
 
 
 def _stytr2_command(config: StyTr2TrainConfig) -> str:
@@ -276,7 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     johnson = families.add_parser("johnson", help="a net for one picture")
     johnson.set_defaults(command=_train_johnson)
     johnson.add_argument("--style", type=Path, required=True, help="the picture")
-    johnson.add_argument("--paper", action="store_true", help="net and losses as published")
+    _add_preset(johnson, "net and losses")
     johnson.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_style_options(johnson)
     add_training(johnson, TrainConfig, JohnsonConfig, LossConfig)
@@ -290,6 +311,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"CSV file with the columns {', '.join(COLUMNS)}; {', '.join(MORE)} may follow",
     )
     many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
+    _add_preset(many, "losses")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
 
@@ -330,6 +352,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--photos", type=Path, required=True, help="photographs to check it on")
     export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser
+
+
+def _add_preset(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--preset",
+        choices=("recipe", PAPER),
+        default="recipe",
+        help=f"{what} to begin with, for the options below to change: what ships was trained by "
+        "the recipe (default), or as Johnson et al. published",
+    )
 
 
 def _add_style_options(parser: argparse.ArgumentParser) -> None:

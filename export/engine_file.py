@@ -82,9 +82,11 @@ def write_engine(
     styles: Sequence[StyleCard],
     training: dict[str, Any],
     photos: Path,
+    strokes: Sequence[float] = (1.0,),
 ) -> dict[str, Any]:
     """Export `net`, check the file against it on photos, and write it under `out` if it agrees.
 
+    A net of many styles has a row for each of `strokes`, sizes of the picture, in each style.
     Returns what was measured, which is in the file as well. Raises ExportError, and writes
     nothing, if any painted photo is too far off.
     """
@@ -95,6 +97,7 @@ def write_engine(
     described = {
         "family": family,
         "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
+        "strokes": json.dumps(strokes),
         "ranges": json.dumps(ranges),
     }
 

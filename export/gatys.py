@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from export.errors import ExportError
-from export.loss_network import load_loss_network
-from export.losses import LossConfig, PerceptualLoss
+from export.loss_network import load_loss_networks
+from export.losses import LossConfig, PerceptualLoss, Statistics
 from export.photos import load_picture
 
 HISTORY = 10
@@ -37,8 +37,12 @@ class GatysConfig:
             loss=LossConfig(
                 content_layers=("relu4_2",),
                 style_layers=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+                coarse_style_weight=0.0,
                 style_statistics="gram",
+                normalized_content=False,
                 total_variation_weight=0.0,
+                range_weight=0.0,
+                lattice_weight=0.0,
             )
         )
 
@@ -53,25 +57,21 @@ def paint(
     """
     device = torch.device(config.device)
     layers = (*config.loss.content_layers, *config.loss.style_layers)
-    network = load_loss_network(config.loss.network, layers).to(device)
-    loss = PerceptualLoss(
-        config.loss,
-        network,
-        [load_picture(picture, config.side).to(device)],
-        torch.ones(1, device=device),
-    )
-    return optimised(load_picture(photo, config.side).to(device), loss, config.steps, on_step)[0]
+    loss = PerceptualLoss(config.loss, load_loss_networks(config.loss.network, layers).to(device))
+    style = loss.statistics(load_picture(picture, config.side).to(device))
+    content = load_picture(photo, config.side).to(device)
+    return optimised(content, style, loss, config.steps, on_step)[0]
 
 
 def optimised(
     photo: Tensor,
+    style: Statistics,
     loss: PerceptualLoss,
     steps: int,
     on_step: Callable[[float], None] = lambda _loss: None,
 ) -> Tensor:
-    """`photo` (1, 3, H, W), painted in the first style of `loss` by minimising it."""
+    """`photo` (1, 3, H, W), painted in the style that `style` measures, by minimising `loss`."""
     painted = photo.contiguous().clone().requires_grad_()
-    style = torch.zeros(1, dtype=torch.long, device=photo.device)
     optimizer = torch.optim.LBFGS(
         [painted],
         max_iter=steps,
@@ -84,7 +84,8 @@ def optimised(
 
     def evaluate() -> Tensor:
         optimizer.zero_grad()
-        total: Tensor = sum(loss(painted, photo, style).values(), painted.new_zeros(()))
+        terms = loss(painted, photo, style).terms
+        total = torch.stack([*terms.values()]).sum()
         total.backward()  # type: ignore[no-untyped-call]
         on_step(total.item())
         return total

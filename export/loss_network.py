@@ -65,7 +65,7 @@ class LossNetwork(nn.Module):
             if name[4] != block:
                 block = name[4]
                 x = functional.max_pool2d(x, 2)
-            x = functional.relu(convolution(functional.pad(x, (1, 1, 1, 1), self.padding)))
+            x = convolution(functional.pad(x, (1, 1, 1, 1), self.padding)).relu_()
             layer = "relu" + name.removeprefix("conv")
             if layer in wanted:
                 features[layer] = x
@@ -73,6 +73,54 @@ class LossNetwork(nn.Module):
             if not wanted:
                 break
         return features
+
+
+class CombinedLossNetwork(nn.Module):
+    """Several loss networks as one, each of which gives the layers that it is named for."""
+
+    def __init__(self, networks: Sequence[LossNetwork]) -> None:
+        """No two of `networks` have a layer in common."""
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.layers = tuple(layer for network in networks for layer in network.layers)
+
+    def forward(self, rgb: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """As of a `LossNetwork`; one whose layers are not asked for is not computed."""
+        wanted = self.layers if layers is None else layers
+        features: dict[str, Tensor] = {}
+        for network in self.networks:
+            assert isinstance(network, LossNetwork)
+            own = [layer for layer in network.layers if layer in wanted]
+            if own:
+                features |= network(rgb, own)
+        return features
+
+
+def load_loss_networks(
+    sources: Sequence[str], layers: Sequence[str]
+) -> LossNetwork | CombinedLossNetwork:
+    """The `layers` of one or several networks.
+
+    A source is what `load_loss_network` takes, or SOURCE:LAYER,LAYER for these layers alone, which
+    are then taken from it instead of from the sources before it.
+    """
+    owners: dict[str, str] = {}
+    for source in sources:
+        path, colon, named = source.rpartition(":")
+        if colon and named.startswith("relu"):
+            owners |= dict.fromkeys(named.split(","), path)
+        else:
+            owners = dict.fromkeys(layers, source)
+    missing = [layer for layer in layers if layer not in owners]
+    if missing:
+        raise ExportError(
+            f"no loss network is given for {', '.join(missing)}; name one without layers first"
+        )
+    by_source: dict[str, list[str]] = {}
+    for layer in dict.fromkeys(layers):
+        by_source.setdefault(owners[layer], []).append(layer)
+    networks = [load_loss_network(source, some) for source, some in by_source.items()]
+    return networks[0] if len(networks) == 1 else CombinedLossNetwork(networks)
 
 
 def load_loss_network(source: str, layers: Sequence[str] | None) -> LossNetwork:

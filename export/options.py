@@ -9,6 +9,9 @@ from typing import Any, get_args
 PATHS = {"network", "start_from", "clips", "encoder", "teachers"}
 """Options whose files are named in the card, but not where they were."""
 
+UNSAID = {"device", "evaluate", "judge"}
+"""Options that leave the weights as they are, and so are not named in the card."""
+
 
 def add_options(parser: argparse.ArgumentParser, *configs: type) -> None:
     """Every field of `configs` that has a default becomes an option."""
@@ -31,6 +34,11 @@ def _is_option(field: Any) -> bool:
     return field.default is not MISSING and field.metadata.get("option", True)
 
 
+def _is_repeated(field: Any) -> bool:
+    """Whether an option is given once for each value of a tuple."""
+    return bool(field.metadata.get("repeated"))
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -43,8 +51,13 @@ def _add_option(group: Any, field: Any) -> None:
     if isinstance(default, bool):
         kind, choices = _boolean, None
     elif isinstance(default, tuple):
-        kind, choices, shown = lambda text: tuple(text.split(",")), None, ",".join(default)
-    group.add_argument(_flag(field.name), type=kind, choices=choices, help=f"default {shown}")
+        shown, choices = ",".join(map(str, default)), None
+        each = type(default[0]) if default else str
+        kind = str if _is_repeated(field) else lambda text: tuple(map(each, text.split(",")))
+    action = "append" if _is_repeated(field) else "store"
+    group.add_argument(
+        _flag(field.name), type=kind, choices=choices, action=action, help=f"default {shown}"
+    )
 
 
 def _boolean(text: str) -> bool:
@@ -54,9 +67,9 @@ def _boolean(text: str) -> bool:
 def replaced(config: Any, options: argparse.Namespace, **parts: Any) -> Any:
     """`config` with the options that were given."""
     given = {
-        field.name: getattr(options, field.name)
+        field.name: tuple(value) if isinstance(value, list) else value
         for field in fields(config)
-        if _is_option(field) and getattr(options, field.name, None) is not None
+        if _is_option(field) and (value := getattr(options, field.name, None)) is not None
     }
     return replace(config, **given, **parts)
 
@@ -66,12 +79,15 @@ def as_options(config: Any, known: dict[str, Any]) -> list[str]:
     words = []
     for field in fields(config):
         value = getattr(config, field.name)
-        if not _is_option(field) or field.name == "device":
+        if not _is_option(field) or field.name in UNSAID:
             continue
         if value == known.get(field.name, field.default):
             continue
         values = value if isinstance(value, tuple) else (value,)
         if field.name in PATHS:
             values = tuple(Path(one).name for one in values)
-        words += [_flag(field.name), ",".join(map(str, values))]
+        if _is_repeated(field):
+            words += [word for one in values for word in (_flag(field.name), str(one))]
+        else:
+            words += [_flag(field.name), ",".join(map(str, values))]
     return words

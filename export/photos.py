@@ -1,19 +1,20 @@
-"""Training crops from a folder of photographs."""
+"""Training crops of photographs and paintings."""
 
-from collections.abc import Iterable, Iterator
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from export.errors import ExportError
-
-Batch = TypeVar("Batch")
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -23,6 +24,11 @@ def list_photos(folder: Path) -> list[Path]:
     if not photos:
         raise ExportError(f"no photographs ({', '.join(sorted(SUFFIXES))}) in {folder}")
     return photos
+
+
+def spread(paths: list[Path], count: int) -> list[Path]:
+    """`count` of `paths`, evenly spread over all."""
+    return paths[:: max(1, len(paths) // count)][:count]
 
 
 def load_picture(path: Path, short_side: int | None = None) -> Tensor:
@@ -38,52 +44,118 @@ def load_picture(path: Path, short_side: int | None = None) -> Tensor:
     return _to_tensor(picture)[None]
 
 
-class PhotoCrops(Dataset[Tensor]):
-    """Sample `i` is a random square crop, (3, crop, crop), RGB, 0..1.
+class Crops:
+    """Sample `i` is a random square crop of a picture, (3, side, side), RGB, 0..1.
 
     Everything random about it comes from `seed` and `i` alone: a training that resumes at sample
     `i` sees what it would have seen without the pause.
     """
 
-    def __init__(self, photos: list[Path], crop: int, samples: int, seed: int) -> None:
-        self.photos = photos
-        self.crop = crop
-        self.samples = samples
+    def __init__(self, paths: list[Path], side: int, seed: int) -> None:
+        self.paths = paths
+        self.side = side
         self.seed = seed
-
-    def __len__(self) -> int:
-        return self.samples
 
     def __getitem__(self, index: int) -> Tensor:
         random = np.random.default_rng((self.seed, index))
-        photo = Image.open(self.photos[random.integers(len(self.photos))]).convert("RGB")
-        # From half the photo to all of it: small crops stand in for the smooth, blurred pixels of
-        # large frames, which photographs of a few hundred pixels do not have.
-        side = min(photo.size) * random.uniform(0.5, 1.0)
-        left = random.uniform(0, photo.width - side)
-        top = random.uniform(0, photo.height - side)
-        crop = photo.resize(
-            (self.crop, self.crop),
+        return _to_tensor(self.crop(self.draw(random), random))
+
+    def draw(self, random: np.random.Generator) -> Path:
+        """One of the pictures."""
+        return self.paths[random.integers(len(self.paths))]
+
+    def crop(self, path: Path, random: np.random.Generator) -> Image.Image:
+        """From half the picture's short side to all of it: small crops stand in for the smooth,
+        blurred pixels of large frames, which photographs of a few hundred pixels do not have."""
+        picture = Image.open(path).convert("RGB")
+        extent = min(picture.size) * random.uniform(0.5, 1.0)
+        left = random.uniform(0, picture.width - extent)
+        top = random.uniform(0, picture.height - extent)
+        crop = picture.resize(
+            (self.side, self.side),
             Image.Resampling.BICUBIC,
-            box=(left, top, left + side, top + side),
+            box=(left, top, left + extent, top + extent),
         )
-        if random.random() < 0.5:
-            crop = ImageOps.mirror(crop)
-        return _to_tensor(crop)
+        return ImageOps.mirror(crop) if random.random() < 0.5 else crop
 
 
-def one_ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """`batches`, each made by a thread while the one before it is used.
+class PaintingCrops(Crops):
+    """Crops of paintings, drawn by artist and then by painting: an artist of n paintings is drawn
+    as often as the square root of n says. The artist is what stands before `__` in the file's name,
+    or the name without its number. Some are recolored, so that a few hundred paintings stand for
+    many."""
 
-    Not by a process: one that is forked while other libraries' threads hold locks may wait for them
-    for ever, and Pillow lets other threads run while it decodes and scales.
+    RECOLORED = 0.5
+    """The part of the crops that is recolored."""
+
+    def __init__(self, paths: list[Path], side: int, seed: int) -> None:
+        super().__init__(paths, side, seed)
+        by_artist: dict[str, list[Path]] = {}
+        for path in paths:
+            by_artist.setdefault(_artist(path), []).append(path)
+        self._artists = [*by_artist.values()]
+        chances = np.sqrt([len(paintings) for paintings in self._artists])
+        self._chances = chances / chances.sum()
+
+    def draw(self, random: np.random.Generator) -> Path:
+        paintings = self._artists[random.choice(len(self._artists), p=self._chances)]
+        return paintings[random.integers(len(paintings))]
+
+    def crop(self, path: Path, random: np.random.Generator) -> Image.Image:
+        crop = super().crop(path, random)
+        return _recolored(crop, random) if random.random() < self.RECOLORED else crop
+
+
+def _artist(path: Path) -> str:
+    artist, both, _title = path.stem.partition("__")
+    return artist if both else artist.rstrip("0123456789-_ ")
+
+
+def _recolored(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Turned in hue about the gray axis, mostly, and changed in gamma."""
+    rgb = np.asarray(picture, np.float32) / 255
+    if random.random() < 0.7:
+        angle = random.uniform(0, 2 * math.pi)
+        # Rodrigues' rotation about (1, 1, 1)
+        along, across = (1 - math.cos(angle)) / 3, math.sin(angle) / math.sqrt(3)
+        row = [math.cos(angle) + along, along - across, along + across]
+        rgb = rgb @ np.array([np.roll(row, shift) for shift in range(3)], np.float32).T
+    rgb = rgb.clip(1e-3, 1) ** random.uniform(0.7, 1.4)
+    return Image.fromarray((rgb * 255).round().astype(np.uint8))
+
+
+class Samples(Protocol):
+    """Samples without end, each made of its number alone."""
+
+    def __getitem__(self, index: int) -> Tensor: ...
+
+
+def prefetch(
+    sources: Sequence[Samples], batch_size: int, first: int
+) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+    """Batches without end, from number `first` on: the number, and a batch of each source.
+
+    They are made by threads while the ones before are used. Not by processes: one that is forked
+    while other libraries' threads hold locks may wait for them for ever, and Pillow lets other
+    threads run while it decodes and scales.
     """
-    iterator = iter(batches)
-    with ThreadPoolExecutor(1, "photos") as thread:
-        coming = thread.submit(next, iterator, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, iterator, None)
-            yield batch
+
+    def make(number: int) -> tuple[Tensor, ...]:
+        indices = range(number * batch_size, (number + 1) * batch_size)
+        return tuple(torch.stack([source[index] for index in indices]) for source in sources)
+
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    numbers = count(first)
+    with ThreadPoolExecutor(threads, "photos") as pool:
+        coming = deque((number, pool.submit(make, number)) for number in islice(numbers, threads))
+        try:
+            while True:
+                number, batch = coming.popleft()
+                ready = batch.result()
+                coming.append((later := next(numbers), pool.submit(make, later)))
+                yield number, ready
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _to_tensor(picture: Image.Image) -> Tensor:

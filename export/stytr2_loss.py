@@ -1,13 +1,13 @@
 """What StyTr2 is trained by: Deng et al. 2022, section 3.4."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from export import losses
-from export.loss_network import LossNetwork
+from export.loss_network import CombinedLossNetwork, LossNetwork
 
 EPSILON = 1e-5
 """Added to a variance, where a channel has none."""
@@ -18,8 +18,9 @@ class StyTr2LossConfig:
     """The defaults are the paper's layers and weights, which are for the VGG-19 with normalised
     activations, but for `balanced` and `covariances`."""
 
-    network: str = "vgg19"
-    """torchvision's vgg16 or vgg19, or a safetensors file (export/loss_network.py)."""
+    network: tuple[str, ...] = field(default=("vgg19",), metadata={"repeated": True})
+    """Loss networks, each torchvision's vgg16 or vgg19, or a safetensors file, and, behind a colon,
+    the layers that are taken from it instead of from those before it (export/loss_network.py)."""
     content_layers: tuple[str, ...] = ("relu4_1", "relu5_1")
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     """Of the second identity loss, too."""
@@ -54,7 +55,9 @@ class StyTr2LossConfig:
 class StyTr2Loss(nn.Module):
     """Equations 9 to 12, computed in float32 whatever the network's dtype."""
 
-    def __init__(self, config: StyTr2LossConfig, network: LossNetwork) -> None:
+    def __init__(
+        self, config: StyTr2LossConfig, network: LossNetwork | CombinedLossNetwork
+    ) -> None:
         super().__init__()
         self.config = config
         self.network = network
@@ -74,7 +77,7 @@ class StyTr2Loss(nn.Module):
             wanted = normalised(contents[layer])
             content_loss = content_loss + functional.mse_loss(normalised(features[layer]), wanted)
         style_loss, identity_loss = painted.new_zeros(()), painted.new_zeros(())
-        of_style = losses.moments if config.covariances else moments
+        of_style = losses.mean_covariance if config.covariances else moments
         for layer in config.style_layers:
             statistics = zip(of_style(features[layer]), of_style(styles[layer]), strict=True)
             for statistic, wanted in statistics:

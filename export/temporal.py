@@ -44,7 +44,7 @@ class Motion:
         )
 
 
-class MadeMotion(Motion):
+class SyntheticMotion(Motion):
     """A random smooth motion, made by `generator` alone."""
 
     def __init__(self, count: int, side: int, generator: torch.Generator) -> None:

@@ -2,43 +2,31 @@
 
 import dataclasses
 import json
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from export.checkpoint import (
-    Stateful,
-    descend,
-    fast_dtype,
-    log,
-    read_checkpoint,
-    resume,
-    save_checkpoint,
-)
+from engines import ModelCard
+from export.checkpoint import Stateful, fast_dtype, has_checkpoint, read_checkpoint
 from export.clips import ClipPairs, Pair
 from export.engine_file import load_weights
 from export.errors import ExportError
-from export.loss_network import load_loss_network
-from export.losses import LossConfig, PerceptualLoss
+from export.evaluation import JUDGED_LAYERS, JUDGED_SIDE, Judge, Scores
+from export.loss_network import load_loss_network, load_loss_networks
+from export.losses import LossConfig, PerceptualLoss, Statistics, chosen, joined
 from export.models.johnson import Johnson, JohnsonConfig
 from export.models.many_style import ManyStyle, ManyStyleConfig
-from export.photos import PhotoCrops, list_photos, load_picture, one_ahead, to_image
+from export.photos import Crops, list_photos, load_picture, prefetch, spread
+from export.sheets import Sheet, center_crops
 from export.styles import StylePicture
-from export.temporal import MadeMotion, Motion, temporal_loss
-
-LOG_EVERY = 25  # steps; often enough to see a divergence early
-SAVE_EVERY = 250  # steps; what a power cut may cost
-MAX_GRADIENT_NORM = 10.0
-"""Usual ones are 10 to 50 and all directions are kept; a photo without structure, an empty sky,
-gives thousands, and a few of them once led a training astray for good."""
+from export.temporal import Motion, SyntheticMotion, temporal_loss
+from export.training_loop import LoopConfig, averaged, run_training
 
 STYLES_RATE = 5.0
 """Times the learning rate, for the scales and shifts of many styles: each style is in few batches,
@@ -47,7 +35,14 @@ and has to leave the place near 1 and 0 where all begin alike."""
 FLAT = 0.005
 """Standard deviation of colors 0..1, below which a picture is of one color."""
 
-SAMPLES = 4  # photos in a sample picture
+SAMPLES = 4
+"""Photographs on a sample sheet."""
+
+SAMPLE_SIDE = 256
+"""Pixels of a side at which the photographs of a sample sheet are painted."""
+
+EVALUATED = 6
+"""Photographs that the judge looks at."""
 
 
 FAMILIES: dict[str, type[JohnsonConfig] | type[ManyStyleConfig]] = {
@@ -56,8 +51,16 @@ FAMILIES: dict[str, type[JohnsonConfig] | type[ManyStyleConfig]] = {
 }
 
 
+def net_config(card: ModelCard) -> JohnsonConfig | ManyStyleConfig:
+    """The configuration of the net that is in a file."""
+    sizes = card.training.get("net", {})
+    if card.family == "many-style":  # files that name no dilation were trained without
+        return ManyStyleConfig(**{"dilation": 1, **sizes})
+    return FAMILIES[card.family](**sizes)
+
+
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(LoopConfig):
     styles: tuple[StylePicture, ...]
     """One for a Johnson net."""
     photos: str
@@ -65,26 +68,21 @@ class TrainConfig:
     start_from: str = ""
     """An engine of ours, whose weights to begin with: half the steps do then, as most of painting
     is the same in every style. Empty to begin with nothing."""
-    steps: int = 4000
-    batch_size: int = 4
-    crop: int = 256
-    """Side of the square training crops in pixels."""
-    learning_rate: float = 1e-3
-    """Of Adam; it falls to a hundredth along half a cosine."""
-    style_warm_up: int = 500
+    strokes: tuple[float, ...] = (1.0,)
+    """Sizes of each style's picture to learn strokes of, from small to large, in relation to the
+    size that its table gives; the middle one is painted in twice as often (Jing et al. 2018)."""
+    style_warm_up: int = 300
     """Steps over which the style's weight grows from nothing: the net first learns to keep the
     picture, which it is slow to find again once it has learned to paint over it."""
     temporal_weight: float = 0.0
-    """Of the loss that asks for the same strokes after a small motion, with noise and in other
-    light (export/temporal.py)."""
+    """Weight of the loss that asks for the same strokes after a small motion, with noise and in
+    other light (export/temporal.py)."""
     clips: str = ""
     """A folder of videos; every other step then asks for the same strokes on two consecutive frames
     of one of them, instead of on a photo that is moved."""
     kept_styles: int = field(default=0, metadata={"option": False})
-    """Styles that `start_from` paints in already. If there are any, they and all that the styles
-    share stay as they are, and only the scales and shifts of `styles` are learned."""
-    seed: int = 0
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    """Rows of styles that `start_from` paints in already. If there are any, they and all that the
+    styles share stay as they are, and only the scales and shifts of `styles` are learned."""
     net: JohnsonConfig | ManyStyleConfig = field(default_factory=JohnsonConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
@@ -93,8 +91,9 @@ class TrainConfig:
         return next(name for name, kind in FAMILIES.items() if isinstance(self.net, kind))
 
     def make_net(self) -> nn.Module:
+        """The net, with random weights."""
         if isinstance(self.net, ManyStyleConfig):
-            return ManyStyle(self.net, self.kept_styles + len(self.styles))
+            return ManyStyle(self.net, self.kept_styles + len(self.styles) * len(self.strokes))
         return Johnson(self.net)
 
     def as_json(self) -> str:
@@ -103,169 +102,243 @@ class TrainConfig:
     @classmethod
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
-        layers = {key: tuple(values["loss"][key]) for key in ("content_layers", "style_layers")}
+        tuples = ("network", "content_layers", "style_layers")
+        layers = {key: tuple(values["loss"][key]) for key in tuples}
         values["loss"] = LossConfig(**(values["loss"] | layers))
         values["net"] = FAMILIES[values.pop("family")](**values["net"])
         values["styles"] = tuple(StylePicture(**style) for style in values["styles"])
+        values["strokes"] = tuple(values["strokes"])
         return cls(**values)
 
 
 def train(config: TrainConfig, run: Path) -> nn.Module:
     """Train, or go on training, in the folder `run`; returns the net, in evaluation mode.
 
-    The folder holds `checkpoint.pt`, `log.csv` (step and loss terms) and `samples/STEP.png` (photos
-    above, painted in each style below). Raises ExportError if it holds a training with another
-    configuration.
+    See `run_training` for what the folder holds. Raises ExportError if it holds a training with
+    another configuration, or if something that the training needs can't be read.
     """
-    device = torch.device(config.device)
     torch.manual_seed(config.seed)
-    dtype = fast_dtype(device)
-    # channels_last serves bfloat16; in float32 on a CPU a step takes half as long again in it.
-    layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
-    net = config.make_net().to(device)
-    net.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(_learned(net, config))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: 0.01 + 0.99 * (1 + math.cos(math.pi * step / config.steps)) / 2
-    )
-    parts: dict[str, Stateful] = {"net": net, "optimizer": optimizer, "schedule": schedule}
-    first_step = resume(run, config.as_json(), parts, device)
-    if first_step == 0 and config.start_from:
-        load_weights(net, Path(config.start_from))
+    family = FeedForward(config)
+    if config.start_from and not has_checkpoint(run):
+        load_weights(family.net, Path(config.start_from))
+    return run_training(family, config, config.as_json(), run)
 
-    perceptual_loss = _perceptual_loss(config, device, dtype, layout)
-    photos = list_photos(Path(config.photos))
-    crops = PhotoCrops(photos, config.crop, config.steps * config.batch_size, config.seed)
-    batches = DataLoader(
-        crops,
-        batch_size=config.batch_size,
-        sampler=range(first_step * config.batch_size, len(crops)),
-    )
-    # Half the batch has to be steady: it is as costly as all the rest, and strokes need more steps.
-    some = slice((config.batch_size + 1) // 2)
-    pairs = _clip_pairs(config, first_step, some.stop)
-    previews = torch.stack([crops[len(crops) + i] for i in range(SAMPLES)]).to(device)
 
-    shares = torch.tensor([style.share for style in config.styles])
-    progress = tqdm(total=config.steps, initial=first_step, unit="step", desc=run.name)
-    net.train()
-    for step, batch in enumerate(one_ahead(batches), start=first_step + 1):
-        # By the step alone, so that a training that resumes sees what it would have seen.
-        chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        style = torch.multinomial(shares, len(batch), replacement=True, generator=chance).to(device)
-        content = batch.to(device, memory_format=layout)
-        filmed = next(pairs) if pairs is not None and step % 2 == 0 else None
-        if filmed is not None:
-            content[some] = filmed.before.to(device)
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            painted = _painted(net, content, style + config.kept_styles)
-        terms = perceptual_loss(painted, content, style)
-        terms["style"] = terms["style"] * min(1.0, step / config.style_warm_up)
+class Batch(NamedTuple):
+    """What one step learns on."""
+
+    number: int
+    photos: Tensor
+    """(N, 3, crop, crop), RGB, 0..1."""
+    filmed: Pair | None
+    """Frames of videos, for half of the batch."""
+
+
+class FeedForward:
+    """Nets that learn the styles of some pictures; see `export.training_loop.Family`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.device = torch.device(config.device)
+        self._dtype = fast_dtype(self.device)
+        # channels_last serves bfloat16; in float32 on a CPU a step takes half as long again in it.
+        in_float = self._dtype == torch.float32
+        self._layout = torch.contiguous_format if in_float else torch.channels_last
+        self.net = config.make_net().to(self.device)
+        self.net.to(memory_format=self._layout)  # type: ignore[call-overload]
+        rows = [(style, size) for style in config.styles for size in config.strokes]
+        self._pictures = [_style_picture(*row) for row in rows]
+        self._crops = Crops(list_photos(Path(config.photos)), config.crop, config.seed)
+        self.shares = StyleShares(config.styles, config.strokes)
+        self.state: Mapping[str, Stateful] = {"shares": self.shares}
+        self._loss, self._targets = self._perceptual_loss()
+        self._weights = torch.tensor([style.weight for style, _ in rows], device=self.device)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        config = self.config
+        if not isinstance(self.net, ManyStyle):
+            return [{"params": list(self.net.parameters()), "lr": config.learning_rate}]
+        styles = {"params": [self.net.styles], "lr": STYLES_RATE * config.learning_rate}
+        if config.kept_styles:
+            self.net.styles.register_hook(  # type: ignore[no-untyped-call]
+                partial(_only_from, config.kept_styles)
+            )
+            return [styles]
+        shared = [p for p in self.net.parameters() if p is not self.net.styles]
+        return [{"params": shared, "lr": config.learning_rate}, styles]
+
+    def batches(self, first: int) -> Iterator[Batch]:
+        config = self.config
+        pairs = self._clip_pairs(first)
+        for number, (photos,) in prefetch([self._crops], config.batch_size, first):
+            filmed = next(pairs) if pairs is not None and number % 2 else None
+            yield Batch(number, photos, filmed)
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        config = self.config
+        # By the batch's number alone, so that a training that resumes sees what it would have seen.
+        chance = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.number)
+        drawn = self.shares.draw(len(batch.photos), chance)
+        style = drawn.to(self.device)
+        content = batch.photos.to(self.device, memory_format=self._layout)
+        # Half the batch has to be steady: it is as costly as all the rest.
+        some = slice((config.batch_size + 1) // 2)
+        if batch.filmed is not None:
+            content[some] = batch.filmed.before.to(self.device)
+        painted = self._painted(content, style)
+        losses = self._loss(painted, content, chosen(self._targets, style), self._weights[style])
+        self.shares.learn(drawn, losses.style_of_each.cpu())
+        warm = min(1.0, step / config.style_warm_up)
+        terms = {k: warm * v if "style" in k else v for k, v in losses.terms.items()}
         if config.temporal_weight:
-            if filmed is not None:
-                motion = Motion(filmed.grid, filmed.inside)
-                moved = filmed.after.to(device)
+            if batch.filmed is not None:
+                motion = Motion(batch.filmed.grid, batch.filmed.inside)
+                moved = batch.filmed.after.to(self.device)
             else:
-                made = MadeMotion(len(batch[some]), config.crop, chance)
-                motion, moved = made, made.filmed(content[some])
-            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                after = _painted(net, moved, style[some] + config.kept_styles)
+                synthetic = SyntheticMotion(len(content[some]), config.crop, chance)
+                motion, moved = synthetic, synthetic.filmed(content[some])
+            after = self._painted(moved, style[some])
             terms["temporal"] = config.temporal_weight * temporal_loss(painted[some], after, motion)
-        descend(terms, optimizer, schedule, MAX_GRADIENT_NORM)
-        progress.update()
-        if step % LOG_EVERY == 0:
-            values = {name: term.item() for name, term in terms.items()}
-            progress.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
-            log(run, {"step": step, **values})
-        if step % SAVE_EVERY == 0 or step == config.steps:
-            save_checkpoint(run, config.as_json(), step, parts)
-            _save_samples(run, step, net, previews, config)
-    progress.close()
-    net.eval()
-    return net
+        return terms
+
+    @torch.no_grad()
+    def sheet(self, net: nn.Module) -> Sheet:
+        photos = self._previews.to(self.device)
+        middle = self._middle_rows()
+        columns = [_painted(net, photos, self._styles(photos, row)) for row in middle]
+        return Sheet(photos, [self._pictures[row] for row in middle], columns)
+
+    def scores(self, net: nn.Module) -> Scores | None:
+        if self._judge is None:
+            return None
+        scores = {}
+        for style, row in zip(self.config.styles, self._middle_rows(), strict=True):
+            paint = self._painter(net, row)
+            picture = load_picture(Path(style.picture), JUDGED_SIDE).to(self.device)
+            scores[style.name] = self._judge.score(paint, picture)
+        return scores
+
+    def _painter(self, net: nn.Module, row: int) -> Callable[[Tensor], Tensor]:
+        return lambda photo: _painted(net, photo, self._styles(photo, row))
+
+    def _styles(self, photos: Tensor, row: int) -> Tensor:
+        kept = self.config.kept_styles
+        return photos.new_full([len(photos)], kept + row, dtype=torch.long)
+
+    def _middle_rows(self) -> range:
+        """The row of each style's usual stroke size."""
+        sizes = len(self.config.strokes)
+        return range(sizes // 2, len(self._pictures), sizes)
+
+    def _painted(self, content: Tensor, style: Tensor) -> Tensor:
+        low = self._dtype != torch.float32
+        with torch.autocast(self.device.type, dtype=self._dtype, enabled=low):
+            return _painted(self.net, content, style + self.config.kept_styles)
+
+    def _perceptual_loss(self) -> tuple[PerceptualLoss, Statistics]:
+        config = self.config.loss
+        network = load_loss_networks(config.network, (*config.content_layers, *config.style_layers))
+        # Frozen, so that it can be in bfloat16 as a whole: a third faster than under autocast.
+        network = network.to(self.device, self._dtype)
+        network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        loss = PerceptualLoss(config, network)
+        return loss, joined([loss.statistics(rgb.to(self.device)) for rgb in self._pictures])
+
+    @cached_property
+    def _previews(self) -> Tensor:
+        """Photographs of the sample sheets."""
+        if self.config.evaluate:
+            unseen = list_photos(Path(self.config.evaluate))
+            return center_crops([load_picture(p) for p in spread(unseen, SAMPLES)], SAMPLE_SIDE)
+        return torch.stack([self._crops[number] for number in range(SAMPLES)])
+
+    @cached_property
+    def _judge(self) -> Judge | None:
+        config = self.config
+        if not config.judge:
+            return None
+        if not config.evaluate:
+            raise ExportError("--judge takes photographs that were not trained on: --evaluate")
+        network = load_loss_network(config.judge, JUDGED_LAYERS).to(self.device, self._dtype)
+        unseen = spread(list_photos(Path(config.evaluate)), EVALUATED)
+        return Judge(network, [load_picture(p, JUDGED_SIDE).to(self.device) for p in unseen])
+
+    def _clip_pairs(self, first: int) -> Iterator[Pair] | None:
+        """Half a batch of them at a time, for every other batch from number `first` on."""
+        config = self.config
+        if not config.clips or not config.temporal_weight:
+            return None
+        count = (config.batch_size + 1) // 2
+        batches = config.steps * config.accumulate
+        pairs = ClipPairs(Path(config.clips), config.crop, batches // 2 * count, config.seed)
+        rest = range(first // 2 * count, len(pairs))
+        return iter(DataLoader(pairs, batch_size=count, sampler=rest))
 
 
-def _clip_pairs(config: TrainConfig, first_step: int, count: int) -> Iterator[Pair] | None:
-    """For every other step from `first_step` on, `count` at a time."""
-    if not config.clips or not config.temporal_weight:
-        return None
-    pairs = ClipPairs(Path(config.clips), config.crop, config.steps // 2 * count, config.seed)
-    rest = range(first_step // 2 * count, len(pairs))
-    return iter(DataLoader(pairs, batch_size=count, sampler=rest))
+class StyleShares:
+    """How many photographs are painted in each style: more in those whose loss is high."""
 
+    DECAY = 0.98
+    """Decay, with each photograph of a style, of the average of its loss."""
 
-def _learned(net: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Groups of parameters for the optimizer."""
-    if not isinstance(net, ManyStyle):
-        return [{"params": list(net.parameters()), "lr": config.learning_rate}]
-    styles = {"params": [net.styles], "lr": STYLES_RATE * config.learning_rate}
-    if config.kept_styles:
-        net.styles.register_hook(  # type: ignore[no-untyped-call]
-            partial(_only_from, config.kept_styles)
+    MOST = 2.0
+    """Times as often as its share says, at most, and half as often at least."""
+
+    def __init__(self, styles: Sequence[StylePicture], strokes: Sequence[float]) -> None:
+        middle = len(strokes) // 2
+        of_strokes = [2.0 if k == middle and len(strokes) > 1 else 1.0 for k in range(len(strokes))]
+        self._shares = torch.tensor(
+            [style.share * share for style in styles for share in of_strokes]
         )
-        return [styles]
-    shared = [parameter for parameter in net.parameters() if parameter is not net.styles]
-    return [{"params": shared, "lr": config.learning_rate}, styles]
+        self._losses = torch.ones(len(self._shares))
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Numbers of styles, (count,)."""
+        harder = (self._losses / self._losses.mean()).clamp(1 / self.MOST, self.MOST)
+        return torch.multinomial(
+            self._shares * harder, count, replacement=True, generator=generator
+        )
+
+    def learn(self, styles: Tensor, losses: Tensor) -> None:
+        """Take note of the style loss, (N,), of pictures painted in `styles`, (N,)."""
+        for style, loss in zip(styles.tolist(), losses.tolist(), strict=True):
+            self._losses[style] = self.DECAY * self._losses[style] + (1 - self.DECAY) * loss
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": self._losses}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        self._losses = state_dict["losses"].cpu()
 
 
-def _style_picture(style: StylePicture) -> Tensor:
-    picture = load_picture(Path(style.picture), style.size)
+def load_trained(checkpoint: Path) -> tuple[nn.Module, TrainConfig, int]:
+    """The averaged net of a checkpoint, in evaluation mode, with its configuration and step."""
+    state = read_checkpoint(checkpoint)
+    try:
+        config = TrainConfig.from_json(state["config"])
+        average = averaged(config.make_net(), config.average_decay)
+        average.load_state_dict(state["average"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ExportError(f"{checkpoint} is not of a net of this family: {error}") from error
+    net: nn.Module = average.module.eval()
+    return net, config, int(state["step"])
+
+
+def _style_picture(style: StylePicture, size: float) -> Tensor:
+    picture = load_picture(Path(style.picture), round(style.size * size))
     if picture.std(dim=(2, 3)).max() < FLAT:
         raise ExportError(f"{style.picture} is of one color: there is no style to learn from it")
     return picture
 
 
-def _only_from(row: int, gradient: Tensor) -> Tensor:
-    """The gradient without that of the rows before `row`."""
-    return torch.cat([torch.zeros_like(gradient[:row]), gradient[row:]])
-
-
 def _painted(net: nn.Module, content: Tensor, style: Tensor) -> Tensor:
-    """`content` (N, 3, H, W) in the styles of the numbers `style`, (N,)."""
-    painted: Tensor
+    """`content` (N, 3, H, W) in the styles with the numbers `style`, (N,)."""
     if isinstance(net, ManyStyle):
-        weights = nn.functional.one_hot(style, len(net.styles)).to(content.dtype)
-        painted = net(content, weights)
-    else:
-        painted = net(content)
+        return net.paint(content, net.styles[style])
+    painted: Tensor = net(content)
     return painted
 
 
-def _perceptual_loss(
-    config: TrainConfig, device: torch.device, dtype: torch.dtype, layout: torch.memory_format
-) -> PerceptualLoss:
-    layers = (*config.loss.content_layers, *config.loss.style_layers)
-    network = load_loss_network(config.loss.network, layers)
-    # Frozen, so that it can be in bfloat16 as a whole: a third faster than under autocast.
-    network = network.to(device, dtype)
-    network.to(memory_format=layout)  # type: ignore[call-overload]
-    pictures = [_style_picture(style).to(device) for style in config.styles]
-    weights = torch.tensor([style.weight for style in config.styles], device=device)
-    return PerceptualLoss(config.loss, network, pictures, weights)
-
-
-def load_trained(checkpoint: Path) -> tuple[nn.Module, TrainConfig, int]:
-    """The net of a checkpoint, in evaluation mode, with its configuration and step."""
-    state = read_checkpoint(checkpoint)
-    try:
-        config = TrainConfig.from_json(state["config"])
-        net = config.make_net()
-        net.load_state_dict(state["net"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ExportError(f"{checkpoint} is not of a net of this family: {error}") from error
-    net.eval()
-    return net, config, int(state["step"])
-
-
-def _save_samples(
-    run: Path, step: int, net: nn.Module, previews: Tensor, config: TrainConfig
-) -> None:
-    net.eval()
-    rows = [previews]
-    with torch.no_grad():
-        for style in range(config.kept_styles, config.kept_styles + len(config.styles)):
-            rows.append(_painted(net, previews, previews.new_full([len(previews)], style).long()))
-    net.train()
-    sheet = torch.cat([torch.cat([*row], dim=-1) for row in rows], dim=-2)
-    (run / "samples").mkdir(exist_ok=True)
-    to_image(sheet).save(run / "samples" / f"{step:06d}.png")
+def _only_from(row: int, gradient: Tensor) -> Tensor:
+    """The gradient without that of the rows before `row`."""
+    return torch.cat([torch.zeros_like(gradient[:row]), gradient[row:]])

@@ -13,26 +13,26 @@ from typing import Any, Self
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from engines import read_card
 from export.checkpoint import (
     Stateful,
-    descend,
     fast_dtype,
     log,
+    optimizer_step,
     read_checkpoint,
     resume,
     save_checkpoint,
 )
 from export.engine_file import load_weights
 from export.errors import ExportError
-from export.loss_network import LossNetwork, load_loss_network
+from export.loss_network import LossNetwork, load_loss_network, load_loss_networks
+from export.losses import LossConfig, Losses, PerceptualLoss
 from export.models.compact_wct import compact_autoencoder
 from export.models.wct import LEVELS, Autoencoder, VggAutoencoder, number
-from export.photos import PhotoCrops, list_photos, one_ahead, to_image
-from export.wct_loss import STYLE_LAYERS, TransferLoss, transferred
+from export.photos import Crops, PaintingCrops, list_photos, prefetch, to_image
+from export.wct_transfer import transferred
 
 FAMILY = "wct"
 
@@ -89,9 +89,9 @@ class WctConfig:
     feature_weight: float = 1.0
     """Lambda of equation 1 (the paper's appendix says 1)."""
     style_weight: float = 3.0
-    """Of the style in `style_steps`, beside 1 for content."""
-    network: str = "vgg19"
-    """The loss network of `style_steps`: torchvision's vgg19, or a safetensors file."""
+    """Of the style in `style_steps`, beside 1 for content; at half the size half of it."""
+    network: tuple[str, ...] = field(default=("vgg19",), metadata={"repeated": True})
+    """Loss networks of `style_steps`, as other trainings take them (export/losses.py)."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -109,7 +109,7 @@ class WctConfig:
         values = json.loads(text)
         if values.pop("family") != FAMILY:
             raise ValueError("it is of another family of nets")
-        tuples = {key: tuple(values[key]) for key in ("teachers", "levels", "learned")}
+        tuples = {key: tuple(values[key]) for key in ("teachers", "levels", "learned", "network")}
         return cls(**values | tuples)
 
 
@@ -167,7 +167,7 @@ class Autoencoders(nn.Module):
         phase: Phase,
         lesson: Tensor | None = None,
         style: Tensor | None = None,
-        transfer: TransferLoss | None = None,
+        transfer: PerceptualLoss | None = None,
     ) -> dict[str, Tensor]:
         """For pictures (N, 3, H, W), 0..1, the terms of equation 1, pixels and features; or how far
         the features are that the phase's decoder makes of a shallower level. With a `lesson`, the
@@ -179,8 +179,9 @@ class Autoencoders(nn.Module):
                 features = net.features(rgb)
                 colored = transferred(features, net.features(style))
             again = {"pixels": _relative(net.picture(features).float(), rgb)}
-            painted: dict[str, Tensor] = transfer(net.picture(colored).float(), rgb, style)
-            return again | painted
+            targets = transfer.statistics(style)
+            losses: Losses = transfer(net.picture(colored).float(), rgb, targets)
+            return again | losses.terms
         if phase.until is not None:
             assert isinstance(net, VggAutoencoder)
             with torch.no_grad():
@@ -284,10 +285,7 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     nets.to(device)
     for teacher in teachers.values():
         teacher.to(device, dtype)
-    transfer = None
-    if config.style_steps:
-        network = load_loss_network(config.network, STYLE_LAYERS).to(device, dtype)
-        transfer = TransferLoss(network, config.style_weight)
+    transfer = _transfer_loss(config).to(device, dtype) if config.style_steps else None
     learned = [parameter for parameter in nets.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learned, config.learning_rate)
     moments = [(phase, step) for phase in phases for step in range(phase.steps)]
@@ -304,17 +302,19 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
         losses = DistributedDataParallel(nets, find_unused_parameters=True)
 
     plain = len(moments) - config.style_steps
-    crops = _crops(config, config.photos, len(moments), config.seed)
+    crops = Crops(list_photos(Path(config.photos)), config.crop, config.seed)
     batches = _batches(config, crops, first_step, rank, parts)
     if config.style_steps:  # of another seed, so that a photo meets another painting each time
-        paintings = _crops(config, config.pictures, config.style_steps, config.seed + 1)
+        pictures = list_photos(Path(config.pictures))
+        paintings = PaintingCrops(pictures, config.crop, config.seed + 1)
         styles = _batches(config, paintings, max(0, first_step - plain), rank, parts)
-    previews = torch.stack([crops[len(crops) + i] for i in range(SAMPLES)]).to(device)
+    end = len(moments) * config.batch_size
+    previews = torch.stack([crops[end + i] for i in range(SAMPLES)]).to(device)
     progress = tqdm(
         total=len(moments), initial=first_step, unit="step", desc=run.name, disable=rank > 0
     )
-    for step, batch in enumerate(batches, start=first_step + 1):
-        rgb = batch.to(device)
+    for step in range(first_step + 1, len(moments) + 1):
+        rgb = next(batches).to(device)
         phase, done = moments[step - 1]
         given: dict[str, Any] = {}
         if phase.styled:
@@ -326,13 +326,14 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
                 given["lesson"] = teachers[phase.level](rgb, (phase.level,))[phase.level]
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             terms = losses(rgb, phase, **given)
-        loss = descend(terms, optimizer, schedule, MAX_GRADIENT_NORM)
+        values = optimizer_step([terms], 1, optimizer, schedule, MAX_GRADIENT_NORM)
         progress.update()
         if rank == 0 and step % LOG_EVERY == 0:
-            values = {name: f"{term.item():.4f}" for name, term in terms.items()}
-            progress.set_postfix(values)
-            described = " ".join(f"{name} {value}" for name, value in values.items())
-            log(run, {"step": step, "learns": str(phase), "loss": loss.item(), "of": described})
+            described = " ".join(f"{name} {value:.4f}" for name, value in values.items())
+            progress.set_postfix_str(described)
+            loss = sum(values.values())
+            row = {"step": step, "learns": str(phase), "loss": loss, "of": described}
+            log(run / "log.csv", row)
         if rank == 0 and (step % SAVE_EVERY == 0 or step == len(moments)):
             save_checkpoint(run, config.as_json(), step, state)
             _save_samples(run, step, nets, previews)
@@ -348,16 +349,39 @@ def _known(config: WctConfig) -> list[str]:
     return [level for level in config.levels if level in parts]
 
 
-def _crops(config: WctConfig, folder: str, steps: int, seed: int) -> PhotoCrops:
-    return PhotoCrops(list_photos(Path(folder)), config.crop, steps * config.batch_size, seed)
+def _transfer_loss(config: WctConfig) -> PerceptualLoss:
+    """What decoders learn from that paint colored features: their layers were otherwise only shown
+    features of photographs, and smear what is none."""
+    loss = LossConfig(
+        network=config.network,
+        content_weight=1.0,
+        style_weight=config.style_weight,
+        coarse_style_weight=config.style_weight / 2,
+    )
+    return PerceptualLoss(
+        loss, load_loss_networks(loss.network, (*loss.content_layers, *loss.style_layers))
+    )
+
+
+class _PartOfBatches:
+    """The samples that one of several processes takes of each batch."""
+
+    def __init__(self, crops: Crops, batch_size: int, rank: int, parts: int) -> None:
+        self._crops, self._batch_size = crops, batch_size
+        self._rank, self._parts = rank, parts
+
+    def __getitem__(self, index: int) -> Tensor:
+        number, place = divmod(index, self._batch_size // self._parts)
+        return self._crops[number * self._batch_size + place * self._parts + self._rank]
 
 
 def _batches(
-    config: WctConfig, crops: PhotoCrops, first_step: int, rank: int, parts: int
+    config: WctConfig, crops: Crops, first_step: int, rank: int, parts: int
 ) -> Iterator[Tensor]:
-    """Of this process, from `first_step` on."""
-    sampler = range(first_step * config.batch_size + rank, len(crops), parts)
-    return one_ahead(DataLoader(crops, batch_size=config.batch_size // parts, sampler=sampler))
+    """This process's part of each batch, from `first_step` on."""
+    own = _PartOfBatches(crops, config.batch_size, rank, parts)
+    for _, (batch,) in prefetch([own], config.batch_size // parts, first_step):
+        yield batch
 
 
 def _rate(phase: Phase, done: int) -> float:

@@ -31,6 +31,7 @@ from streamstyle.options import (
     add_transfer,
     size_of,
     time_of,
+    transfer_of,
 )
 from streamstyle.paint import Region, paint_image, paint_video
 from streamstyle.painter import Look
@@ -198,7 +199,7 @@ def _doctor(options: argparse.Namespace) -> None:
 def _bench(options: argparse.Namespace) -> None:
     style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
     _check_transfer(options, style)
-    bench(style, options.size, options.seconds, Transfer(options.levels, options.alpha))
+    bench(style, options.size, options.seconds, transfer_of(options))
 
 
 def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
@@ -208,7 +209,8 @@ def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
 
 
 def _check_transfer(options: argparse.Namespace, *styles: str) -> None:
-    if Transfer(options.levels, options.alpha) != Transfer() and not any(map(has_levels, styles)):
+    given = (options.levels, options.alpha)
+    if given != (Transfer.levels, Transfer.alpha) and not any(map(has_levels, styles)):
         raise UserError(
             f"--levels and --alpha are for {PICTURE_MODEL}, in the style of a picture; give one by "
             "--style-image, or leave them out"
@@ -239,7 +241,7 @@ def _open(style: str, options: argparse.Namespace) -> Engine:
         options.engine,
         options.device,
         options.precision,
-        Transfer(options.levels, options.alpha),
+        transfer_of(options),
     )
 
 

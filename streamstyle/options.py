@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from engines import BACKENDS, DEFAULT_LEVELS, PRECISIONS
 from streamstyle.hardware import AUTO, DEVICES, OFF
-from streamstyle.styles import DEFAULT_STYLE, PICTURE_MODEL
+from streamstyle.styles import DEFAULT_STYLE, PICTURE_MODEL, Transfer
 
 
 def add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYLE) -> None:
@@ -27,6 +27,9 @@ def add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYLE
 
 
 def add_transfer(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument(
+        "--stroke", type=float, default=0.5, help="0 fine strokes ... 1 large (default %(default)s)"
+    )
     numbers = ",".join(level[len("relu")] for level in DEFAULT_LEVELS)
     parser.add_argument(
         "--levels",
@@ -42,6 +45,11 @@ def add_transfer(parser: "argparse._ActionsContainer") -> None:
         default=1.0,
         help="how much of a picture's style, for wct, 0 to 1 (default %(default)s)",
     )
+
+
+def transfer_of(options: argparse.Namespace) -> Transfer:
+    """What `add_transfer` takes."""
+    return Transfer(options.stroke, options.levels, options.alpha)
 
 
 def add_look(parser: argparse.ArgumentParser) -> None:

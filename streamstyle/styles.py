@@ -28,7 +28,7 @@ from engines import (
     takes_pictures,
 )
 from engines import open_engine as open_model
-from streamstyle.errors import UserError
+from streamstyle.errors import UserError, check_share
 from streamstyle.pixels import resized
 from streamstyle.sources.still import SUFFIXES, list_stills, read_still
 
@@ -47,6 +47,9 @@ PATCHES_SIDE = 256
 
 PATCHES_AXIS = 3
 """Of the tensors that such a model takes, (1, attentions, heads, patches, width of a head)."""
+
+LARGEST_STROKE = 1.6
+"""Times its usual size at which a picture is taken for the largest strokes."""
 
 LONGEST = 1024
 """Pixels of the long side, at most: a frieze is squeezed."""
@@ -89,10 +92,29 @@ def _card(model: str) -> ModelCard:
     )
 
 
-def style_inputs(card: ModelCard, number: int) -> Style:
-    """What has the model of `card` paint in that one of its styles alone."""
-    count = len(card.styles)
-    return {STYLE_WEIGHTS: np.eye(count, dtype=np.float32)[number]} if count > 1 else NO_STYLE
+def style_inputs(card: ModelCard, number: int) -> tuple[Style, ...]:
+    """What has the model of `card` paint in that one of its styles alone, from its smallest strokes
+    to its largest."""
+    strokes = len(card.strokes)
+    rows = len(card.styles) * strokes
+    if rows == 1:
+        return (NO_STYLE,)
+    alone = np.eye(rows, dtype=np.float32)[number * strokes :][:strokes]
+    return tuple({STYLE_WEIGHTS: weights} for weights in alone)
+
+
+def at_stroke(styles: Sequence[Style], stroke: float) -> Style:
+    """The style with strokes of a size from 0, the first of `styles`, to 1, the last."""
+    place = stroke * (len(styles) - 1)
+    smaller = min(int(place), len(styles) - 1)
+    larger = min(smaller + 1, len(styles) - 1)
+    share = np.float32(place - smaller)
+    if share == 0:
+        return styles[smaller]
+    return {
+        name: (1 - share) * array + share * styles[larger][name]
+        for name, array in styles[smaller].items()
+    }
 
 
 def styles_beside(style: str) -> tuple[list[str], int]:
@@ -124,28 +146,41 @@ def _split(style: str | Path) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How a picture is taken as a style; for models of the family wct."""
+    """How a style is taken."""
 
+    stroke: float = 0.5
+    """Size of the strokes, from 0, fine, to 1, large."""
     levels: tuple[str, ...] = DEFAULT_LEVELS
-    """Of the features that are made like the picture's, relu1_1 to relu5_1: the deeper, the larger
-    its shapes; several are painted one after the other, which costs as much more."""
+    """For a picture by a model of the family wct: which features are made like the picture's,
+    relu1_1 to relu5_1: the deeper, the larger its shapes; several are painted one after the other,
+    which costs as much more."""
     alpha: float = 1.0
-    """0 leaves the features as they are, 1 makes them wholly the picture's."""
+    """For such a picture: 0 leaves the features as they are, 1 makes them wholly the picture's."""
 
     def __post_init__(self) -> None:
+        check_share("stroke", self.stroke)
         if not 0 <= self.alpha <= 1:
             raise UserError(f"alpha is from 0 to 1, got {self.alpha}")
 
 
 def read_style(style: str | Path, transfer: Transfer = Transfer()) -> tuple[ModelCard, Style]:
-    """The model that paints in `style`, and its inputs for it.
+    """The model that paints in `style`, and its inputs for it; see `read_strokes`."""
+    card, styles = read_strokes(style, transfer)
+    return card, at_stroke(styles, transfer.stroke)
+
+
+def read_strokes(
+    style: str | Path, transfer: Transfer = Transfer()
+) -> tuple[ModelCard, tuple[Style, ...]]:
+    """The model that paints in `style`, and its inputs for it, from its smallest strokes to its
+    largest; only one where `transfer` alone says which.
 
     A style is what `find_style` takes, or a PICTURE, MODEL:PICTURE or FILE.onnx:PICTURE. Several of
     one model are mixed, by weights: A+B, A=2+B. Raises UserError or EngineError where it can't be.
     """
     parts = _weighted(str(style))
     model: ModelCard | None = None
-    read = []
+    read: list[tuple[Style, ...]] = []
     for part in parts:
         card, inputs = _read_one(part, transfer)
         if model is not None and (
@@ -159,11 +194,15 @@ def read_style(style: str | Path, transfer: Transfer = Transfer()) -> tuple[Mode
         read.append(inputs)
     assert model is not None
     shares = np.array([*parts.values()], np.float32) / np.float32(sum(parts.values()))
-    if model.style_tensors:
-        return model, _patches_of_each(read, shares)
-    return model, {
-        name: np.asarray(sum(w * inputs[name] for w, inputs in zip(shares, read, strict=True)))
-        for name in read[0]
+    mix = _patches_of_each if model.style_tensors else _mixed
+    return model, tuple(mix(styles, shares) for styles in zip(*read, strict=True))
+
+
+def _mixed(styles: Sequence[Style], shares: NDArray[np.float32]) -> Style:
+    """The weighted sum of styles."""
+    return {
+        name: np.asarray(sum(w * s[name] for w, s in zip(shares, styles, strict=True)))
+        for name in styles[0]
     }
 
 
@@ -224,12 +263,14 @@ def mixes(card: ModelCard) -> bool:
     return not card.style_tensors and (len(card.styles) > 1 or takes_pictures(card))
 
 
-def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, Style]:
+def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, tuple[Style, ...]]:
     model, name = _split(style)
     if not is_picture(name):
         card, number = find_style(style)
         if takes_pictures(card):
             raise UserError(f"{card.path.name} paints in the style of a picture; give one")
+        if len(card.strokes) == 1 and transfer.stroke != Transfer.stroke:
+            raise UserError(f"{card.path.name} has strokes of one size; leave out --stroke")
         return card, style_inputs(card, number)
     card = _card(model)
     if not takes_pictures(card):
@@ -239,7 +280,7 @@ def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, Style]:
         )
     picture = Path(name)
     changed = picture.stat().st_mtime_ns if picture.exists() else 0
-    return card, _style_of_picture(card.path, card.sha256, picture, changed, transfer)
+    return card, (_style_of_picture(card.path, card.sha256, picture, changed, transfer),)
 
 
 @lru_cache(maxsize=8)  # some of them are 11 MB
@@ -248,6 +289,7 @@ def _style_of_picture(
 ) -> Style:
     card = read_card(model)
     side = PATCHES_SIDE if card.style_tensors else PICTURE_SIDE
+    side = round(side * LARGEST_STROKE ** (2 * transfer.stroke - 1))
     return style_of(card, read_picture(picture, side), transfer.levels, transfer.alpha)
 
 

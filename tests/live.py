@@ -47,7 +47,7 @@ class Camera(Closing):
 
 def alone(opener: Callable[[str], Engine]) -> Callable[[str], Choice]:
     """Each style has a model of its own, which `opener` opens."""
-    return lambda style: Choice(style, NO_STYLE, lambda: opener(style))
+    return lambda style: Choice(style, (NO_STYLE,), lambda: opener(style))
 
 
 def color_at(frame: Frame, x: float) -> tuple[int, ...]:

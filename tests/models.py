@@ -43,7 +43,12 @@ def write_tinter(path: Path) -> None:
     _write(path, nodes, [tint])
 
 
-def write_two_styles(path: Path) -> None:
+def write_two_strokes(path: Path) -> None:
+    """A model of one style, whose fine strokes give the frame back, and large ones 255 - frame."""
+    write_two_styles(path, {**CARD, "strokes": json.dumps([0.6, 1.6])})
+
+
+def write_two_styles(path: Path, card: dict[str, str] | None = None) -> None:
     """A model of two styles: "same" gives the frame back, "negative" paints 255 - frame."""
     nodes = [
         helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
@@ -58,7 +63,7 @@ def write_two_styles(path: Path) -> None:
     weights = helper.make_tensor_value_info(STYLE_WEIGHTS, TensorProto.FLOAT, [2])
     (negative,) = json.loads(CARD["styles"])
     styles = [{**negative, "name": "same", "title": "Same"}, negative]
-    _write(path, nodes, [weights], {**CARD, "styles": json.dumps(styles)})
+    _write(path, nodes, [weights], card or {**CARD, "styles": json.dumps(styles)})
 
 
 def _write(

@@ -23,8 +23,8 @@ def test_optimising_lowers_the_loss_from_step_to_step() -> None:
     photo = torch.rand(1, 3, 40, 52, generator=chance)
     picture = torch.rand(1, 3, 33, 47, generator=chance) ** 3
     losses: list[float] = []
-    loss = PerceptualLoss(config, network, [picture], torch.ones(1))
-    painted = optimised(photo, loss, 60, losses.append)
+    loss = PerceptualLoss(config, network)
+    painted = optimised(photo, loss.statistics(picture), loss, 60, losses.append)
     assert painted.shape == photo.shape
     assert painted.min() >= 0
     assert painted.max() <= 1

@@ -122,7 +122,7 @@ def test_folder_of_pictures_may_vanish(
 
 
 def test_choices_of_closed_engines_are_forgotten() -> None:
-    shelf = EngineShelf(lambda style: Choice(style, NO_STYLE, lambda: open_plain("dark")))
+    shelf = EngineShelf(lambda style: Choice(style, (NO_STYLE,), lambda: open_plain("dark")))
     for number in range(12):
         style = f"picture {number}"
         while shelf.get(style, (64, 48)) is None:

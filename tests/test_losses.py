@@ -1,23 +1,29 @@
 """The perceptual losses against their equations, written out in NumPy."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import save_file  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from export.errors import ExportError  # noqa: E402
-from export.loss_network import LossNetwork, load_loss_network  # noqa: E402
+from export.loss_network import LossNetwork, load_loss_network, load_loss_networks  # noqa: E402
 from export.losses import (  # noqa: E402
     LossConfig,
     PerceptualLoss,
+    chosen,
     feature_reconstruction_loss,
     gram_matrix,
-    moments,
+    joined,
+    lattice,
+    mean_covariance,
+    normalized_difference,
     style_reconstruction_loss,
     total_variation,
 )
@@ -46,7 +52,7 @@ def test_gram_matrix_is_equation_3() -> None:
 
 def test_gram_matrix_is_covariance_plus_mean_squared() -> None:
     features = random(2, 3, 4, 5) + 1
-    mean, covariance = moments(features)
+    mean, covariance = mean_covariance(features)
     together = covariance + mean.transpose(1, 2) @ mean / 3
     torch.testing.assert_close(gram_matrix(features), together)
 
@@ -62,6 +68,36 @@ def test_total_variation() -> None:
     assert total_variation(ramp).item() == 1.0
 
 
+def test_the_gradient_of_mean_and_covariance_is_the_equations() -> None:
+    features = random(2, 3, 4, 5).requires_grad_()
+    flat = features.flatten(2)
+    mean = flat.mean(dim=2, keepdim=True)
+    written_out = mean.transpose(1, 2), (flat - mean) @ (flat - mean).transpose(1, 2) / (3 * 20)
+    towards = [random(2, 1, 3), random(2, 3, 3)]
+    (wanted,) = torch.autograd.grad(written_out, features, towards)
+    (gradient,) = torch.autograd.grad(mean_covariance(features), features, towards)
+    torch.testing.assert_close(gradient, wanted)
+
+
+def test_normalized_content_is_free_in_color_and_contrast_and_leaves_out_dead_channels() -> None:
+    wanted = random(2, 3, 8, 8)
+    assert normalized_difference(3 * wanted + 1, wanted).item() == pytest.approx(0, abs=1e-3)
+    assert normalized_difference(wanted.flip(2), wanted).item() > 1
+    wanted[:, 1] = 0.5
+    other = wanted.clone()
+    other[:, 1] = random(2, 8, 8)
+    assert normalized_difference(other, wanted).item() == 0
+
+
+def test_a_lattice_is_told_from_texture() -> None:
+    texture = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0))
+    repeated = texture[..., :4, :4].repeat(1, 1, 48, 48)
+    smooth = torch.linspace(0, 1, 192).expand(1, 3, 192, 192)
+    assert lattice(repeated) > 50 * lattice(texture)
+    assert lattice(smooth) < 1e-9
+    assert lattice(repeated[..., :-1, :-2]) > 50 * lattice(texture)
+
+
 @pytest.mark.parametrize("config", [LossConfig(), LossConfig.paper()])
 def test_the_picture_itself_has_no_content_loss_and_the_style_no_style_loss(
     config: LossConfig,
@@ -70,7 +106,8 @@ def test_the_picture_itself_has_no_content_loss_and_the_style_no_style_loss(
     loss = _loss(config, style)
     terms = loss(style, style)
     assert terms["content"].item() == 0
-    assert terms["style"].item() == pytest.approx(0, abs=1e-8)
+    for name, term in terms.items():
+        assert "style" not in name or term.item() == pytest.approx(0, abs=1e-8)
     terms = loss(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
     assert terms["content"].item() > 0
     assert terms["style"].item() > 0
@@ -78,11 +115,22 @@ def test_the_picture_itself_has_no_content_loss_and_the_style_no_style_loss(
 
 def test_weights_scale_their_terms() -> None:
     painted, content, style = torch.rand(3, 1, 3, 32, 32).unbind(0)
-    one = _loss(LossConfig(content_weight=1, style_weight=1, total_variation_weight=1), style)
-    two = _loss(LossConfig(content_weight=2, style_weight=3, total_variation_weight=4), style)
-    before, after = one(painted, content), two(painted, content)
-    for name, factor in (("content", 2), ("style", 3), ("total_variation", 4)):
-        assert after[name].item() == pytest.approx(factor * before[name].item(), rel=1e-5)
+    names = [field.name for field in fields(LossConfig) if field.name.endswith("_weight")]
+    one = _loss(LossConfig(**dict.fromkeys(names, 1.0)), style)
+    several = dict(zip(names, (2.0, 3.0, 4.0, 5.0, 6.0, 7.0), strict=True))
+    before, after = (
+        one(2 * painted, content),
+        _loss(LossConfig(**several), style)(2 * painted, content),
+    )
+    for name, factor in several.items():
+        term = name.removesuffix("_weight")
+        assert after[term].item() == pytest.approx(factor * before[term].item(), rel=1e-5)
+        assert after[term].item() > 0
+
+
+def test_a_weight_of_zero_leaves_the_term_out() -> None:
+    terms = _loss(LossConfig.paper(), torch.rand(1, 3, 32, 32))(*torch.rand(2, 1, 3, 32, 32))
+    assert terms.keys() == {"content", "style", "total_variation"}
 
 
 def test_balanced_terms_do_not_depend_on_the_scale_of_the_features() -> None:
@@ -92,21 +140,27 @@ def test_balanced_terms_do_not_depend_on_the_scale_of_the_features() -> None:
     weights["conv2_1.weight"] *= 10  # the last layer, so that only its features are scaled
     weights["conv2_1.bias"] *= 10
     after = _loss(LossConfig(), style, weights)(painted, content)
-    for name in ("content", "style"):
+    for name in ("content", "style", "coarse_style"):
         assert after[name].item() == pytest.approx(before[name].item(), rel=1e-4)
 
 
 def test_each_picture_is_held_against_its_own_style_by_its_weight() -> None:
     painted, content, first, second = torch.rand(4, 1, 3, 32, 32).unbind(0)
     network = LossNetwork(small_vgg(), LAYERS, padding="reflect")
-    config = replace(LossConfig(), content_layers=("relu2_1",), style_layers=LAYERS)
-    both = PerceptualLoss(config, network, [first, second], torch.tensor([1.0, 2.0]))
+    loss = PerceptualLoss(
+        replace(LossConfig(), content_layers=("relu2_1",), style_layers=LAYERS), network
+    )
+    table = joined([loss.statistics(style) for style in (first, second)])
+    weights = torch.tensor([1.0, 2.0])
     batch = torch.cat([painted, painted]), torch.cat([content, content])
-    together = both(*batch, torch.tensor([0, 1]))["style"].item()
+    together = loss(*batch, chosen(table, torch.tensor([0, 1])), weights)
     apart = [
-        _loss(LossConfig(), style)(painted, content)["style"].item() for style in (first, second)
+        _loss(LossConfig(style_weight=1.0), style)(painted, content)["style"].item()
+        for style in (first, second)
     ]
-    assert together == pytest.approx((apart[0] + 2 * apart[1]) / 2, rel=1e-5)
+    assert together.style_of_each.tolist() == pytest.approx(apart, rel=1e-5)
+    expected = LossConfig().style_weight * (apart[0] + 2 * apart[1]) / 2
+    assert together.terms["style"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def _loss(
@@ -115,10 +169,26 @@ def _loss(
     """For one style."""
     config = replace(config, content_layers=("relu2_1",), style_layers=LAYERS)
     network = LossNetwork(weights or small_vgg(), LAYERS, padding="reflect")
-    loss = PerceptualLoss(config, network, [style], torch.ones(1))
-    return lambda painted, content: loss(
-        painted, content, torch.zeros(len(painted), dtype=torch.int)
-    )
+    loss = PerceptualLoss(config, network)
+    return lambda painted, content: loss(painted, content, loss.statistics(style)).terms
+
+
+def test_networks_are_combined_by_layers(tmp_path: Path) -> None:
+    weights = small_vgg()
+    save_file(weights, tmp_path / "one.safetensors")
+    save_file({name: 2 * values for name, values in weights.items()}, tmp_path / "two.safetensors")
+    one, two = (str(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
+    layers = ("relu1_1", "relu1_2", "relu2_1")
+    rgb = torch.rand(1, 3, 16, 16)
+    plain, doubled = (load_loss_networks([source], layers)(rgb) for source in (one, two))
+    combined = load_loss_networks([one, f"{two}:relu1_1,relu1_2"], layers)
+    features = combined(rgb)
+    for layer in layers:
+        owner = plain if layer == "relu2_1" else doubled
+        torch.testing.assert_close(features[layer], owner[layer])
+    assert combined(rgb, ("relu2_1",)).keys() == {"relu2_1"}
+    with pytest.raises(ExportError, match="no loss network is given for relu2_1"):
+        load_loss_networks([f"{two}:relu1_1,relu1_2"], layers)
 
 
 def test_loss_network_computes_vgg() -> None:

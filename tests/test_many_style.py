@@ -12,8 +12,12 @@ torch = pytest.importorskip("torch")
 
 from PIL import Image  # noqa: E402
 
-from engines import STYLE_WEIGHTS, open_engine, read_card  # noqa: E402
-from export import calibration, engine_file  # noqa: E402
+from engines import STYLE_WEIGHTS, Style, open_engine, read_card  # noqa: E402
+from export import (  # noqa: E402
+    calibration,
+    engine_file,
+    training_loop,
+)
 from export import train as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.clips import ClipPairs  # noqa: E402
@@ -22,7 +26,7 @@ from export.errors import ExportError  # noqa: E402
 from export.losses import LossConfig  # noqa: E402
 from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
 from export.styles import StylePicture, read_styles  # noqa: E402
-from export.temporal import MadeMotion, Motion, temporal_loss  # noqa: E402
+from export.temporal import Motion, SyntheticMotion, temporal_loss  # noqa: E402
 from export.train import TrainConfig, load_trained, train  # noqa: E402
 from tests.nets import write_training_material  # noqa: E402
 
@@ -55,6 +59,16 @@ def test_styles_differ_and_a_mix_lies_between() -> None:
     assert (near - first).square().mean() < (near - second).square().mean()
 
 
+def test_inner_blocks_see_places_further_apart() -> None:
+    made = ManyStyle(ManyStyleConfig(width=8, residual_blocks=4), 1)
+    assert [layer.dilation[0] for layer in made.residual[::2]] == [1, 2, 2, 1]
+    seen = []
+    made.residual[2].register_forward_hook(lambda _m, inputs, output: seen.append((inputs, output)))
+    made(torch.rand(1, 3, 16, 16), torch.ones(1, 1))
+    ((padded,), output) = seen[0]
+    assert (padded.shape[-1], output.shape[-1]) == (8, 4)
+
+
 def test_each_picture_of_a_batch_has_its_own_style() -> None:
     photos = torch.rand(2, 3, 32, 32)
     weights = torch.cat([one(2), one(0)])
@@ -82,12 +96,12 @@ def test_normalisation_is_equation_5() -> None:
 
 
 def test_motion_is_what_it_says() -> None:
-    motion = MadeMotion(2, 64, torch.Generator().manual_seed(0))
+    motion = SyntheticMotion(2, 64, torch.Generator().manual_seed(0))
     ramp = torch.linspace(0, 1, 64).expand(2, 3, 64, 64)
     moved = motion(ramp)
     assert 0.001 < (moved - ramp)[..., 16:48, 16:48].abs().mean() < 0.1  # some, and small
     assert 0.7 < motion.inside.mean() < 1
-    again = MadeMotion(2, 64, torch.Generator().manual_seed(0))
+    again = SyntheticMotion(2, 64, torch.Generator().manual_seed(0))
     assert torch.equal(again(ramp), moved)
     assert temporal_loss(ramp, moved, motion).item() == pytest.approx(0, abs=1e-12)
     assert temporal_loss(ramp, ramp, motion).item() > 1e-5
@@ -118,7 +132,9 @@ def config(tmp_path: Path) -> TrainConfig:
         device="cpu",
         net=ManyStyleConfig(width=8, residual_blocks=1, decoder_width=4),
         loss=LossConfig(
-            network=str(network), content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1")
+            network=(str(network),),
+            content_layers=("relu2_1",),
+            style_layers=("relu1_1", "relu2_1"),
         ),
     )
 
@@ -126,7 +142,7 @@ def config(tmp_path: Path) -> TrainConfig:
 def test_training_lowers_each_loss_and_tells_styles_apart(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(training_loop, "LOG_EVERY", 1)
     trained = train(replace(config, steps=250, learning_rate=1e-2), tmp_path / "run")
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -144,7 +160,7 @@ def test_training_lowers_each_loss_and_tells_styles_apart(
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", 3)
+    monkeypatch.setattr(training_loop, "SAVE_EVERY", 3)
     whole = train(config, tmp_path / "whole")
     real = training.temporal_loss
     calls = []
@@ -162,7 +178,7 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
     assert load_trained(tmp_path / "halves" / "checkpoint.pt")[2] == 3
     resumed = train(config, tmp_path / "halves")
     for name, values in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], values, msg=name)
+        assert torch.equal(resumed.state_dict()[name], values), name
 
 
 def write_moving(path: Path, step: int) -> None:
@@ -227,6 +243,10 @@ def test_a_style_is_painted_in_as_often_as_its_share_says(
     assert torch.equal(after[1], before[1])
 
 
+def weights(*values: float) -> Style:
+    return {STYLE_WEIGHTS: np.array(values, np.float32)}
+
+
 def write_table(config: TrainConfig, path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -240,7 +260,7 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
     write_table(config, tmp_path / "styles.csv")
     out = tmp_path / "many.onnx"
     command = f"train many-style --styles {tmp_path / 'styles.csv'} --pictures {tmp_path}"
-    command += f" --photos {config.photos} --out {out} --network {config.loss.network}"
+    command += f" --photos {config.photos} --out {out} --network {config.loss.network[0]}"
     command += " --content-layers relu2_1 --style-layers relu1_1,relu2_1 --steps 3 --batch-size 2"
     command += " --crop 32 --width 8 --residual-blocks 1 --decoder-width 4 --temporal-weight 1"
     command += " --device cpu"
@@ -257,7 +277,8 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
     trained = load_trained(tmp_path / "many.run" / "checkpoint.pt")[0]
     graph = engine_file.FrameGraph(trained)
     frames = np.random.default_rng(0).integers(0, 256, (2, 37, 51, 3), np.uint8)
-    weights = np.array([0.3, 0.7], np.float32)
+    assert card.strokes == (0.6, 1.0, 1.6)
+    weights = np.array([0, 0.3, 0, 0, 0, 0.7], np.float32)
     with torch.no_grad():
         expected = graph(torch.from_numpy(frames), torch.from_numpy(weights)).numpy()
     for backend in ("openvino", "onnxruntime"):
@@ -291,7 +312,7 @@ def test_a_style_is_added_and_the_others_stay(
 ) -> None:
     write_table(config, tmp_path / "styles.csv")
     out = tmp_path / "many.onnx"
-    small = f"--photos {config.photos} --network {config.loss.network} --content-layers relu2_1"
+    small = f"--photos {config.photos} --network {config.loss.network[0]} --content-layers relu2_1"
     small += " --style-layers relu1_1,relu2_1 --batch-size 2 --crop 32 --device cpu"
     command = f"train many-style --styles {tmp_path / 'styles.csv'} --pictures {tmp_path}"
     command += f" --out {out} {small} --steps 3 --width 8 --decoder-width 4"
@@ -301,7 +322,7 @@ def test_a_style_is_added_and_the_others_stay(
     assert "8 bits" not in capsys.readouterr().out
     frames = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
     with open_engine(out, "openvino", "cpu", "fp32") as engine:
-        before = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 1], np.float32)})
+        before = engine.paint(frames, weights(0, 0, 0, 1, 0, 0))
 
     blue = tmp_path / "blue.png"
     save_noise(blue, (0.1, 0.2, 1.0))
@@ -318,9 +339,9 @@ def test_a_style_is_added_and_the_others_stay(
     assert command.startswith("streamstyle-export add-style blue.png --to many.onnx --photos")
     assert "--start-from" not in command
     with open_engine(out, "openvino", "cpu", "fp32") as engine:
-        after = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 1, 0], np.float32)})
-        began_as = engine.paint(frames, {STYLE_WEIGHTS: np.array([0.5, 0.5, 0], np.float32)})
-        painted = engine.paint(frames, {STYLE_WEIGHTS: np.array([0, 0, 1], np.float32)})
+        after = engine.paint(frames, weights(0, 0, 0, 1, 0, 0, 0, 0, 0))
+        began_as = engine.paint(frames, weights(*[1 / 6] * 6, 0, 0, 0))
+        painted = engine.paint(frames, weights(0, 0, 0, 0, 0, 0, 0, 1, 0))
     assert psnr(before, after) > 45
     wanted = np.asarray(Image.open(blue)).mean(axis=(0, 1))
     was, became = (np.abs(x.mean(axis=(0, 1, 2)) - wanted).sum() for x in (began_as, painted))

@@ -1,5 +1,7 @@
 """Finding the model of a style, and painting in one style of many."""
 
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +9,19 @@ import pytest
 
 from engines import STYLE_WEIGHTS, EngineError, read_card, takes_pictures
 from streamstyle.errors import UserError
+from streamstyle.live.controls import Controls
+from streamstyle.live.styles import EngineShelf, StyleMix, choose
 from streamstyle.styles import (
     DEFAULT_MODEL,
     DEFAULT_STYLE,
+    Transfer,
     find_style,
     open_engine,
     read_style,
     shipped_models,
     styles_beside,
 )
-from tests.models import write_two_styles
+from tests.models import write_two_strokes, write_two_styles
 
 FRAMES = np.full((1, 32, 32, 3), 200, np.uint8)
 
@@ -36,6 +41,33 @@ def test_one_style_of_a_file(model: Path, name: str, level: int) -> None:
         assert (engine.paint(FRAMES) == level).all()
         mixed = engine.paint(FRAMES, {STYLE_WEIGHTS: np.array([0.5, 0.5], np.float32)})
         assert (np.abs(mixed.astype(int) - 127) <= 1).all()
+
+
+@pytest.mark.parametrize(("stroke", "level"), [(0, 200), (0.25, 164), (0.5, 127), (1, 55)])
+def test_strokes_from_fine_to_large(tmp_path: Path, stroke: float, level: int) -> None:
+    write_two_strokes(tmp_path / "strokes.onnx")
+    transfer = Transfer(stroke=stroke)
+    style = f"{tmp_path / 'strokes.onnx'}:negative"
+    with open_engine(style, "openvino", "cpu", "fp32", transfer) as engine:
+        assert (np.abs(engine.paint(FRAMES).astype(int) - level) <= 1).all()
+    shelf = EngineShelf(partial(choose, backend="openvino", precision="fp32"))
+    mix = StyleMix(shelf)
+    controls = Controls(style=style, stroke=stroke)
+    try:
+        while not (layers := mix.layers(controls, ((32, 32),), 10.0)[0]):
+            time.sleep(0.01)
+        (layer,) = layers
+        painted = layer.engine.paint(FRAMES, layer.inputs)
+    finally:
+        shelf.close()
+    assert (np.abs(painted.astype(int) - level) <= 1).all()
+
+
+def test_a_stroke_that_is_none(model: Path) -> None:
+    with pytest.raises(UserError, match=r"two.onnx has strokes of one size; leave out --stroke"):
+        open_engine(model, transfer=Transfer(stroke=0.7))
+    with pytest.raises(UserError, match="a stroke is from 0 to 1, got 2"):
+        Transfer(stroke=2)
 
 
 def test_a_path_names_a_file_too(model: Path) -> None:

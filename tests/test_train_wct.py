@@ -17,9 +17,8 @@ from export import train_wct as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.errors import ExportError  # noqa: E402
 from export.train_wct import WctConfig, load_trained_wct, train_wct  # noqa: E402
-from export.wct_loss import TransferLoss, transferred  # noqa: E402
+from export.wct_transfer import transferred  # noqa: E402
 from tests.nets import (  # noqa: E402
-    vgg_to_relu5_1,
     write_training_material,
     write_vgg_to_relu5_1,
 )
@@ -46,7 +45,7 @@ def config(tmp_path: Path) -> WctConfig:
 def styled(config: WctConfig, tmp_path: Path) -> WctConfig:
     network = tmp_path / "deep.safetensors"
     write_vgg_to_relu5_1(network)
-    return replace(config, pictures=config.photos, style_steps=6, network=str(network))
+    return replace(config, pictures=config.photos, style_steps=6, network=(str(network),), crop=64)
 
 
 def learning(run: Path) -> dict[str, list[float]]:
@@ -140,26 +139,13 @@ def test_colored_features_have_the_statistics_of_the_style(monkeypatch: pytest.M
         torch.testing.assert_close(*covariances, atol=0.01, rtol=0.01)
 
 
-def test_the_transfer_loss_sees_style_and_content() -> None:
-    loss = TransferLoss(vgg_to_relu5_1(), style_weight=3.0)
-    chance = torch.Generator().manual_seed(0)
-    content, style = (torch.rand(2, 3, 64, 64, generator=chance) for _ in range(2))
-    style = torch.nn.functional.avg_pool2d(style, 5, 1, 2) * 0.5
-    of_content, of_style = (
-        {name: term.item() for name, term in loss(painted, content, style).items()}
-        for painted in (content, style)
-    )
-    assert of_content["content"] < 1e-6 < 0.1 < of_style["content"]
-    assert of_style["style"] < 1e-6 < 0.1 < of_content["style"]
-
-
 @pytest.mark.parametrize("before", [5, 13])
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
     styled: WctConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY", 3)
     whole = train_wct(styled, tmp_path / "whole")
-    real = training.descend
+    real = training.optimizer_step
     calls = []
 
     def pull_the_plug(*given):
@@ -168,11 +154,11 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(training, "descend", pull_the_plug)
+    monkeypatch.setattr(training, "optimizer_step", pull_the_plug)
     with pytest.raises(KeyboardInterrupt):
         train_wct(styled, tmp_path / "halves")
     assert load_trained_wct(tmp_path / "halves" / "checkpoint.pt")[2] == before // 3 * 3
-    monkeypatch.setattr(training, "descend", real)
+    monkeypatch.setattr(training, "optimizer_step", real)
     resumed = train_wct(styled, tmp_path / "halves")
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
@@ -192,8 +178,8 @@ def test_the_command_writes_an_engine(styled: WctConfig, tmp_path: Path) -> None
     out = tmp_path / "wct.onnx"
     given = [
         *["train", "wct", "--photos", config.photos, "--teachers", config.teachers[0]],
-        *["--levels", LEVELS[0], "--steps", "3", "--batch-size", "2", "--crop", "32"],
-        *["--pictures", config.pictures, "--style-steps", "3", "--network", config.network],
+        *["--levels", LEVELS[0], "--steps", "3", "--batch-size", "2", "--crop", "64"],
+        *["--pictures", config.pictures, "--style-steps", "3", "--network", *config.network],
         *["--device", "cpu"],
     ]
     assert main([*given, "--out", str(out)]) == 0

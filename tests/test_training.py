@@ -12,7 +12,11 @@ torch = pytest.importorskip("torch")
 from PIL import Image  # noqa: E402
 
 from engines import StyleCard, open_engine, read_card  # noqa: E402
-from export import engine_file  # noqa: E402
+from export import (  # noqa: E402
+    engine_file,
+    sheets,
+    training_loop,
+)
 from export import train as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.comparison import psnr  # noqa: E402
@@ -20,7 +24,7 @@ from export.engine_file import load_weights, write_engine  # noqa: E402
 from export.errors import ExportError  # noqa: E402
 from export.losses import LossConfig  # noqa: E402
 from export.models.johnson import Johnson, JohnsonConfig  # noqa: E402
-from export.photos import PhotoCrops, list_photos, load_picture  # noqa: E402
+from export.photos import Crops, list_photos, load_picture  # noqa: E402
 from export.styles import StylePicture  # noqa: E402
 from export.train import TrainConfig, load_trained, train  # noqa: E402
 from tests.nets import write_training_material  # noqa: E402
@@ -41,13 +45,15 @@ def config(tmp_path: Path) -> TrainConfig:
         device="cpu",
         net=JohnsonConfig(base_width=4, residual_blocks=1),
         loss=LossConfig(
-            network=str(network), content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1")
+            network=(str(network),),
+            content_layers=("relu2_1",),
+            style_layers=("relu1_1", "relu2_1"),
         ),
     )
 
 
 def test_training_lowers_the_loss(config: TrainConfig, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(training_loop, "LOG_EVERY", 1)
     train(replace(config, steps=80), tmp_path / "run")
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -62,17 +68,17 @@ def test_training_lowers_the_loss(config: TrainConfig, tmp_path: Path, monkeypat
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
     config: TrainConfig, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", 3)
+    monkeypatch.setattr(training_loop, "SAVE_EVERY", 3)
     whole = train(config, tmp_path / "whole")
 
     real = training.PerceptualLoss.forward
     calls = []
 
-    def pull_the_plug_at_step_5(self, painted, content, style):
+    def pull_the_plug_at_step_5(self, *given):
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return real(self, painted, content, style)
+        return real(self, *given)
 
     monkeypatch.setattr(training.PerceptualLoss, "forward", pull_the_plug_at_step_5)
     with pytest.raises(KeyboardInterrupt):
@@ -81,7 +87,7 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
     monkeypatch.setattr(training.PerceptualLoss, "forward", real)
     resumed = train(config, tmp_path / "halves")
     for name, values in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], values, msg=name)
+        assert torch.equal(resumed.state_dict()[name], values), name
 
 
 def test_other_settings_do_not_go_on_from_a_checkpoint(config: TrainConfig, tmp_path: Path) -> None:
@@ -92,8 +98,10 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(config: TrainConfig, tmp_
 
 def test_sample_pictures_are_written(config: TrainConfig, tmp_path: Path) -> None:
     train(config, tmp_path / "run")
-    with Image.open(tmp_path / "run" / "samples" / "000006.png") as sample:
-        assert sample.size == (4 * 32, 2 * 32)
+    with Image.open(tmp_path / "run" / "samples" / "000006.jpg") as sample:
+        assert sample.size == (2 * sheets.TILE, 5 * sheets.TILE)
+    with Image.open(tmp_path / "run" / "progress.jpg") as progress:
+        assert progress.size == (4 * sheets.TILE, sheets.TILE)
 
 
 def test_diverging_training_stops_with_a_sentence(config: TrainConfig, tmp_path: Path) -> None:
@@ -159,8 +167,8 @@ def test_weights_of_another_architecture(config: TrainConfig, tmp_path: Path) ->
 
 def test_crops_depend_on_their_number_alone(config: TrainConfig) -> None:
     photos = list_photos(Path(config.photos))
-    crops = PhotoCrops(photos, 32, 100, seed=0)
-    assert torch.equal(crops[7], PhotoCrops(photos, 32, 50, seed=0)[7])
+    crops = Crops(photos, 32, seed=0)
+    assert torch.equal(crops[7], Crops(photos, 32, seed=0)[7])
     assert not torch.equal(crops[7], crops[8])
     assert crops[7].shape == (3, 32, 32)
     assert 0 <= crops[7].min() <= crops[7].max() <= 1
@@ -269,7 +277,7 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main([*onward, "--network", str(network)]) == 0
     assert read_card(refined).training["commands"] == [
         trained_by,
-        trained_by.replace("--steps", "--start-from mine.onnx --steps"),
+        trained_by.replace("--base-width", "--start-from mine.onnx --base-width"),
     ]
     again = tmp_path / "again.onnx"
     checkpoint = tmp_path / "mine.run" / "checkpoint.pt"

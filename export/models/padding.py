@@ -38,7 +38,7 @@ def reflect_pad(x: Tensor, border: int, multiple: int) -> Tensor:
     return x.index_select(-2, rows.to(x.device)).index_select(-1, columns.to(x.device))
 
 
-def padded(x: Tensor, mode: str) -> Tensor:
-    """(N, C, H, W) with a border of one, "reflect" or "replicate"."""
+def padded(x: Tensor, mode: str, border: int = 1) -> Tensor:
+    """(N, C, H, W) with a border on all sides, "reflect" or "replicate"."""
     with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
-        return functional.pad(x, (1, 1, 1, 1), mode)
+        return functional.pad(x, (border,) * 4, mode)

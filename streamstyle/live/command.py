@@ -23,6 +23,7 @@ from streamstyle.options import (
     add_steady,
     add_style,
     size_of,
+    transfer_of,
 )
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
@@ -33,7 +34,7 @@ from streamstyle.sources.paced import PacedSource
 from streamstyle.sources.pattern import PREFIX as PATTERN
 from streamstyle.sources.screen import PREFIX as SCREEN
 from streamstyle.sources.screen import ScreenSource
-from streamstyle.styles import Transfer, asked_for
+from streamstyle.styles import asked_for
 
 NO_WINDOW_WAIT_S = 0.5
 
@@ -92,10 +93,11 @@ def live(options: argparse.Namespace) -> None:
         backend=options.engine,
         device=options.device,
         precision=options.precision,
-        transfer=Transfer(options.levels, options.alpha),
+        transfer=transfer_of(options),
     )
     controls = Controls(
         style=asked_for(options.style, options.style_image),
+        stroke=options.stroke,
         strength=options.strength,
         steady=options.steady,
         mirror=options.mirror,

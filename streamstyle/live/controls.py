@@ -31,6 +31,8 @@ class Controls:
     second_style: str | None = None
     mix: float = 0.0
     """0 is the first style alone, 1 the second. With a mask, the second is what is outside."""
+    stroke: float = 0.5
+    """0 is fine strokes, 1 large ones."""
     strength: float = 1.0
     """0 is the original, 1 the painting."""
     steady: float = 0.0
@@ -44,5 +46,6 @@ class Controls:
     paused: bool = False
 
     def __post_init__(self) -> None:
+        check_share("stroke", self.stroke)
         check_share("steadiness", self.steady)
         check_share("strength", self.strength)

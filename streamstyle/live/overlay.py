@@ -15,7 +15,8 @@ def lines_of(status: Status, controls: Controls) -> list[str]:
     width, height = status.size
     stages = ", ".join(f"{name} {ms:.0f}" for name, ms in status.stages_ms.items())
     lines = [
-        f"{style}, strength {controls.strength:.0%}, steady {controls.steady:.0%}",
+        f"{style}, stroke {controls.stroke:.0%}, strength {controls.strength:.0%}, "
+        f"steady {controls.steady:.0%}",
         f"{status.fps_out:.0f} fps of {status.fps_in:.0f}, {status.fps_promised:.0f} wanted, "
         f"{status.dropped} dropped",
         f"age {p50:.0f} ms, 95 % {p95:.0f}, 99 % {p99:.0f}",

@@ -13,7 +13,7 @@ from engines import Engine, Style, open_engine
 from streamstyle.limited import limited
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
-from streamstyle.styles import Transfer, mixes, read_style
+from streamstyle.styles import Transfer, at_stroke, mixes, read_strokes
 
 FADE_S = 0.5
 """How long one style takes to become another."""
@@ -32,7 +32,8 @@ class Choice:
 
     model: str
     """Styles of one model share an engine, and glide into each other."""
-    inputs: Style
+    inputs: tuple[Style, ...]
+    """From the smallest strokes to the largest."""
     open: Callable[[], Engine]
 
 
@@ -44,7 +45,7 @@ def choose(
     transfer: Transfer = Transfer(),
 ) -> Choice:
     """See `read_style`, and `engines.open_engine`."""
-    card, inputs = read_style(style, transfer)
+    card, inputs = read_strokes(style, transfer)
 
     def opener() -> Engine:
         return limited(open_engine(card.path, backend, device, precision))
@@ -134,9 +135,9 @@ class EngineShelf:
             try:
                 choice = self._choose(style)
                 engine = self._engines.get(choice.model) or choice.open()
-                engine.prepare(size[1], size[0], style=choice.inputs)
+                engine.prepare(size[1], size[0], style=choice.inputs[0])
                 if not self._engines:
-                    _warm(engine, choice.inputs, size)
+                    _warm(engine, choice.inputs[0], size)
             except Exception as error:  # whatever it is, the picture goes on
                 with self._changed:
                     self.problems[style] = str(error)
@@ -241,7 +242,7 @@ class StyleMix:
             self._target = wanted
         shares = self._shares(at_s)
         self._shelf.use(self, frozenset(shares), sizes)
-        return self._paintings(shares, sizes[0]), changed
+        return self._paintings(shares, sizes[0], controls.stroke), changed
 
     def _shares(self, at_s: float) -> dict[str, float]:
         done = min(1.0, (at_s - self._since_s) / FADE_S)
@@ -252,7 +253,7 @@ class StyleMix:
         }
         return {style: share for style, share in shares.items() if share > 0}
 
-    def _paintings(self, shares: dict[str, float], size: Size) -> list[Layer]:
+    def _paintings(self, shares: dict[str, float], size: Size, stroke: float) -> list[Layer]:
         """One for each model."""
         layers: dict[str, Layer] = {}
         for style, share in shares.items():
@@ -265,7 +266,7 @@ class StyleMix:
                 name: np.asarray(
                     (before.share * before.inputs.get(name, 0) + share * array) / total, np.float32
                 )
-                for name, array in choice.inputs.items()
+                for name, array in at_stroke(choice.inputs, stroke).items()
             }
             layers[choice.model] = Layer(engine, inputs, total)
         return list(layers.values())

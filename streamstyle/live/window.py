@@ -32,6 +32,7 @@ NUMBERS_S = 0.25
 
 MESSAGE_S = 4.0
 STEP = 0.1
+STROKE_STEP = 0.25
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ class Window(Closing):
             Key((".",), "more of the second style", lambda: more("mix", STEP)),
             Key(("-",), "less strength; also by the wheel", lambda: more("strength", -STEP)),
             Key(("+", "="), "more strength", lambda: more("strength", STEP)),
+            Key(("z",), "finer strokes", lambda: more("stroke", -STROKE_STEP)),
+            Key(("x",), "larger strokes", lambda: more("stroke", STROKE_STEP)),
             Key(("k",), "keep the colors of the original", lambda: flip("keep_colors")),
             Key(("s",), "steadier: 0, 50, 100 %", self._steadier),
             Key(("v",), "painted, original, side by side, split (drag the line)", self._next_view),

@@ -1,0 +1,24 @@
+"""Transfers as WCT paints them, for decoders to learn from."""
+
+import torch
+from torch import Tensor
+
+from engines.wct import coloring, whitening
+
+
+def transferred(content: Tensor, style: Tensor) -> Tensor:
+    """Features (N, C, h, w) of each content with the mean and covariance of those of its style,
+    (N, C, ...), by the very functions that paint."""
+    mean, covariance = _statistics(content)
+    wanted_mean, wanted = _statistics(style)
+    transform = coloring(wanted.cpu().numpy()) @ whitening(covariance.cpu().numpy())
+    matrix = torch.from_numpy(transform).to(content)
+    colored = matrix @ (content.flatten(2) - mean) + wanted_mean
+    return colored.reshape(content.shape)
+
+
+def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    flat = features.flatten(2)
+    mean = flat.mean(dim=2, keepdim=True)
+    centred = (flat - mean).double()
+    return mean, centred @ centred.transpose(1, 2) / flat.shape[2]
