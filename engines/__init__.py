@@ -17,7 +17,7 @@ from engines.base import (
     Style,
     WrappedEngine,
 )
-from engines.card import ModelCard, StyleCard, read_card
+from engines.card import STYLE_ROW, ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem, tensorrt_problem
 from engines.errors import EngineError
 from engines.style_image import style_of, takes_pictures
@@ -30,6 +30,7 @@ __all__ = [
     "MIN_SIDE",
     "NO_STYLE",
     "PRECISIONS",
+    "STYLE_ROW",
     "STYLE_WEIGHTS",
     "ZOO",
     "BaseEngine",

@@ -28,7 +28,7 @@ NO_STYLE: Style = {}
 
 STYLE_WEIGHTS = "style_weights"
 """The style input of a model of many styles: float32 (S,), the part of each style of its card in
-the painting; the sum is 1."""
+the painting; the sum is 1, or with a STYLE_ROW what that leaves."""
 
 
 class Engine(Protocol):

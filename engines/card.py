@@ -12,6 +12,10 @@ from typing import Any
 from engines.errors import EngineError
 from engines.half import CONVOLUTIONS
 
+STYLE_ROW = "style_row"
+"""The style tensor of a model that paints any picture's style by a row of scales and shifts:
+float32 (1, R), which is added to the rows that the style weights choose. Zeros for named styles."""
+
 FORMAT = "1"
 """`streamstyle_format` in the metadata. It moves when a reader of today would misread the file."""
 
@@ -55,8 +59,15 @@ class ModelCard:
     strokes: tuple[float, ...] = (1.0,)
     """Sizes, from small to large, of each style's picture that strokes were learned of. Each of
     `styles` has as many rows, one after the other, in the weights of a model of many styles."""
+    row_length: int = 0
+    """R of the STYLE_ROW; 0 for models that take none."""
     most_pixels: int | None = None
     """Of a frame, unless more are asked for; None where any number will do."""
+
+    @property
+    def takes_patches(self) -> bool:
+        """Whether a picture's style is its patches, which can't be added up, rather than a row."""
+        return bool(self.style_tensors) and STYLE_ROW not in self.style_tensors
 
     def within(self, width: int, height: int) -> tuple[int, int]:
         """(width, height), made smaller where they have more than `most_pixels`."""
@@ -103,6 +114,7 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         strokes=tuple(json.loads(properties.get("strokes", "[1.0]"))),
         half=verification.get("half", CONVOLUTIONS),
         refused=tuple(verification.get("refused", ())),
+        row_length=json.loads(properties.get("row_length", "0")),
         most_pixels=json.loads(properties.get("most_pixels", "null")),
     )
 

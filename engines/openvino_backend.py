@@ -146,7 +146,7 @@ class OpenVinoEngine(BaseEngine):
         model = self._model.clone()
         model.reshape({name: list(shape) for name, shape in shapes.items()})
         config = self._config | ({"NUM_STREAMS": str(threads)} if threads > 1 else {})
-        if self.card.style_tensors and shapes["frame"][1:3] == FOUR_PATCHES:
+        if self.card.takes_patches and shapes["frame"][1:3] == FOUR_PATCHES:
             config["INFERENCE_PRECISION_HINT"] = PRECISIONS["fp32"]
         compiled = _Compiled(core().compile_model(model, self.device, config))
         used = str(compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string())

@@ -3,9 +3,9 @@
 Of models of several parts (WCT), what belongs to a part alone is named PART/NAME; what the parts
 share, such as `frame` and common weights, has no part before its name.
 
-Models that take a picture beside the frame (StyTr2) are cut in two halves, between which are the
-tensors that the card lists as `style_tensors`: all that painting needs of the picture, so that they
-are computed once for a style, not once for a frame.
+Models that take a picture beside the frame (StyTr2, any-picture) are cut in two halves, between
+which are the tensors that the card lists as `style_tensors`: all that painting needs of the
+picture, so that they are computed once for a style, not once for a frame.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,6 +15,9 @@ from engines.card import ModelCard
 from engines.errors import EngineError
 
 SEPARATOR = "/"
+
+PICTURE = "picture"
+"""The input of the picture to paint in the style of."""
 
 
 def part_name(part: str, name: str) -> str:
@@ -64,13 +67,16 @@ def cut_out(path: Path, part: str, wanted: Collection[str] | None = None) -> byt
 
 
 def split(path: Path, tensors: Sequence[str]) -> tuple[bytes, bytes]:
-    """The ONNX models from `picture` to `tensors`, and from `frame` and `tensors` to `stylized`."""
+    """The ONNX models from `picture` to `tensors`, and from all other inputs and `tensors` to
+    `stylized`."""
     import onnx  # slow, and only for models that take pictures
     from onnx.utils import Extractor
 
-    extractor = Extractor(onnx.load(path))
-    style = extractor.extract_model(["picture"], list(tensors))
-    frame = extractor.extract_model(["frame", *tensors], ["stylized"])
+    model = onnx.load(path)
+    extractor = Extractor(model)
+    style = extractor.extract_model([PICTURE], list(tensors))
+    others = [port.name for port in model.graph.input if port.name != PICTURE]
+    frame = extractor.extract_model([*others, *tensors], ["stylized"])
     return style.SerializeToString(), frame.SerializeToString()
 
 

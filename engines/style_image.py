@@ -8,11 +8,11 @@ import numpy as np
 import openvino as ov
 
 from engines import wct
-from engines.base import NO_STYLE, Frames, Style, check_inputs
+from engines.base import NO_STYLE, STYLE_WEIGHTS, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
 from engines.openvino_backend import core
-from engines.parts import cut_out, split
+from engines.parts import PICTURE, cut_out, split
 
 
 def takes_pictures(card: ModelCard) -> bool:
@@ -37,7 +37,7 @@ def style_of(
     if len(picture) != 1:
         raise EngineError(f"a style is of one picture, got {len(picture)}")
     if card.style_tensors:
-        return _style_tensors(card, picture)
+        return {**_no_named_style(card), **_style_tensors(card, picture)}
     return wct.style_of(card, partial(statistics_at, card, picture), levels, alpha)
 
 
@@ -51,9 +51,15 @@ def statistics_at(card: ModelCard, picture: Frames, level: str) -> wct.Statistic
     )
 
 
+def _no_named_style(card: ModelCard) -> Style:
+    """Weights of zero for the styles that the model knows by name."""
+    rows = len(card.styles) * len(card.strokes)
+    return {STYLE_WEIGHTS: np.zeros(rows, np.float32)} if rows else NO_STYLE
+
+
 def _style_tensors(card: ModelCard, picture: Frames) -> Style:
     request = _compiled_half(card.path, card.sha256, card.style_tensors).create_infer_request()
-    request.infer({"picture": np.require(picture, requirements=["C", "W"])})
+    request.infer({PICTURE: np.require(picture, requirements=["C", "W"])})
     return {name: request.get_tensor(name).data.copy() for name in card.style_tensors}
 
 

@@ -1,6 +1,6 @@
 """Bounds of what a net convolves, so that its convolutions can be done in 8 bits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from engines import STYLE_WEIGHTS, Frames
+from engines import Frames, Style
 from engines.int8 import Ranges, convolved, quantise
 from engines.openvino_backend import core
 from export.comparison import BEST_DB, psnr
@@ -39,10 +39,9 @@ IN_REACH_DB = 3.0
 """What leaving them out may be hoped to bring: it brought 1 dB where it was needed."""
 
 
-def calibrated(model: bytes, styles: int | None, photos: Path) -> tuple[Ranges, float]:
+def calibrated(model: bytes, styles: Sequence[Style], photos: Path) -> tuple[Ranges, float]:
     """The bounds of each tensor that the ONNX graph `model` convolves, none if it can't be done
-    well, and the worst PSNR in dB of what it then paints in any of its `styles` (None for a model
-    of one)."""
+    well, and the worst PSNR in dB of what it then paints in any of `styles`."""
     paths = list_photos(photos)
     chosen = paths[:: max(1, len(paths) // (2 * PHOTOS))][: 2 * PHOTOS]
     graph = core().read_model(model)
@@ -82,15 +81,12 @@ def calibrated(model: bytes, styles: int | None, photos: Path) -> tuple[Ranges, 
     return ranges if worst_db >= MIN_PSNR_DB else {}, round(min(worst_db, BEST_DB), 1)
 
 
-def _inputs(photos: list[Path], styles: int | None) -> Iterator[dict[str, NDArray[Any]]]:
+def _inputs(photos: list[Path], styles: Sequence[Style]) -> Iterator[dict[str, NDArray[Any]]]:
     """Each photo in each style."""
     for photo in photos:
         frame = frame_of(photo, SIZE).numpy()
-        if styles is None:
-            yield {"frame": frame}
-            continue
-        for weights in np.eye(styles, dtype=np.float32):
-            yield {"frame": frame, STYLE_WEIGHTS: weights}
+        for style in styles:
+            yield {"frame": frame, **style}
 
 
 def _painted(graph: ov.Model, inputs: list[dict[str, NDArray[Any]]]) -> list[Frames]:

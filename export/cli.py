@@ -1,49 +1,35 @@
 """`streamstyle-export`: train a net for a picture, and make an engine of it."""
 
 import argparse
-import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from engines import EngineError, read_card
 from export import gatys
-from export.checkpoint import read_checkpoint
-from export.engine_file import write_engine
+from export.checkpoint import FILE
 from export.errors import ExportError
+from export.from_checkpoint import ADDING, STROKES, write_from_checkpoint
 from export.gatys import GatysConfig
 from export.losses import LossConfig
+from export.models.any_picture import AnyPictureConfig
 from export.models.johnson import JohnsonConfig
 from export.models.many_style import ManyStyleConfig
 from export.models.stytr2 import StyTr2Config
-from export.options import add_options, add_training, as_options, replaced
-from export.photos import list_photos, to_image
+from export.options import add_options, add_training, replaced
+from export.photos import to_image
 from export.styles import COLUMNS, MORE, StylePicture, read_styles
-from export.stytr2_file import write_stytr2_engine
 from export.stytr2_loss import StyTr2LossConfig
-from export.train import TrainConfig, load_trained, net_config, train
-from export.train_stytr2 import FAMILY as STYTR2
-from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
-from export.train_wct import FAMILY as WCT
-from export.train_wct import WctConfig, load_trained_wct, train_wct
-from export.wct_file import write_wct_engine
+from export.train import TrainConfig, net_config, train
+from export.train_any_picture import FAMILY as ANY_PICTURE
+from export.train_any_picture import AnyPictureTrainConfig, train_any_picture
+from export.train_stytr2 import StyTr2TrainConfig, train_stytr2
+from export.train_wct import WctConfig, train_wct
 
 PAPER = "paper"
-
-STROKES = (0.6, 1.0, 1.6)
-"""Sizes of each style's picture that a net for many styles learns the strokes of."""
-
-ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
-"""What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
-
-ADDING_LOSS = {"content_layers": ("relu3_1", "relu4_1"), "style_weight": 6.0}
-"""And as the losses: those of the last training of what ships."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +70,7 @@ def _loss(options: argparse.Namespace) -> LossConfig:
 
 def _add_style(options: argparse.Namespace) -> None:
     card = read_card(options.to)
-    if card.family != "many-style":
+    if card.family not in ("many-style", ANY_PICTURE):
         raise ExportError(f"{options.to} is a net for one style; give one for many")
     style = _style(options, options.picture, options.picture.stem)
     if style.name in [known.name for known in card.styles]:
@@ -95,10 +81,9 @@ def _add_style(options: argparse.Namespace) -> None:
     config = TrainConfig(
         (style,),
         str(options.photos),
-        kept_styles=len(card.styles) * len(card.strokes),
+        kept_rows=len(card.styles) * len(card.strokes),
         strokes=card.strokes,
         net=net_config(card),
-        loss=LossConfig(**ADDING_LOSS),  # type: ignore[arg-type]
         **ADDING,  # type: ignore[arg-type]
     )
     _train(options, config)
@@ -121,7 +106,7 @@ def _train(options: argparse.Namespace, config: TrainConfig) -> None:
     parts = {part: replaced(getattr(config, part), options) for part in ("net", "loss")}
     run = options.run or options.out.with_suffix(".run")
     train(replaced(config, options, **parts), run)
-    _write(run / "checkpoint.pt", options)
+    _write(run / FILE, options)
 
 
 def _train_stytr2(options: argparse.Namespace) -> None:
@@ -132,14 +117,36 @@ def _train_stytr2(options: argparse.Namespace) -> None:
     parts = {"net": replaced(net, options), "loss": replaced(loss, options)}
     run = options.run or options.out.with_suffix(".run")
     train_stytr2(replaced(config, options, **parts), run)
-    _write_stytr2(run / "checkpoint.pt", options)
+    _write(run / FILE, options)
+
+
+def _train_any_picture(options: argparse.Namespace) -> None:
+    _check_out(options.out, options.overwrite)
+    config = AnyPictureTrainConfig(photos=str(options.photos), pictures=str(options.pictures))
+    parts = {part: replaced(getattr(config, part), options) for part in ("net", "loss")}
+    run = options.run or options.out.with_suffix(".run")
+    train_any_picture(replaced(config, options, **parts), run)
+    _write(run / FILE, options)
 
 
 def _onnx(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
-    family = json.loads(read_checkpoint(options.checkpoint)["config"])["family"]
-    writers = {STYTR2: _write_stytr2, WCT: _write_wct}
-    writers.get(family, _write)(options.checkpoint, options)
+    _write(options.checkpoint, options)
+
+
+def _write(checkpoint: Path, options: argparse.Namespace) -> None:
+    out: Path = options.out
+    measured = write_from_checkpoint(checkpoint, out, options.photos)
+    print(
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB, at least "
+        f"{measured['worst_psnr_db']} dB from PyTorch at {', '.join(measured['sizes'])}"
+    )
+    int8_db = measured.get("int8_worst_psnr_db")
+    if int8_db is not None and not read_card(out).ranges:
+        print(
+            f"{out.name} is not painted in 8 bits, where it has {int8_db} dB at worst: "
+            "a processor takes about twice as long"
+        )
 
 
 def _gatys(options: argparse.Namespace) -> None:
@@ -162,119 +169,7 @@ def _train_wct(options: argparse.Namespace) -> None:
     config = WctConfig(str(options.photos), str(options.pictures or ""))
     train_wct(replaced(config, options), run)
     if int(os.environ.get("RANK", "0")) == 0:  # the first process of several writes
-        _write_wct(run / "checkpoint.pt", options)
-
-
-def _write_wct(checkpoint: Path, options: argparse.Namespace) -> None:
-    nets, config, step = load_trained_wct(checkpoint)
-    words = ["streamstyle-export", "train", "wct", "--photos", "PHOTOS"]
-    words += ["--pictures", "PICTURES"] if config.style_steps else []
-    words += as_options(config, {})
-    training = {
-        **_history(config, shlex.join(words)),
-        "steps": step,
-        "photos": len(list_photos(options.photos)),
-        "losses": (
-            "pixels and features, a compact encoder's also to its teachers' features"
-            + (f"; content and style of {_named(config.network)}" if config.style_steps else "")
-        ),
-    }
-    _report(options.out, write_wct_engine(nets, options.out, training, options.photos))
-
-
-def _write(checkpoint: Path, options: argparse.Namespace) -> None:
-    net, config, step = load_trained(checkpoint)
-    cards = [style.card for style in config.styles]
-    if config.start_from:
-        before = read_card(Path(config.start_from))
-        cards = [*before.styles[: config.kept_styles // len(config.strokes)], *cards]
-    training = {
-        **_history(config, _command(config)),
-        "net": asdict(config.net),
-        "steps": step,
-        "photos": len(list_photos(options.photos)),
-        "losses": (
-            f"content at {', '.join(config.loss.content_layers)} and style at "
-            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
-        ),
-    }
-    measured = write_engine(
-        net, options.out, config.family, cards, training, options.photos, config.strokes
-    )
-    _report(options.out, measured)
-
-
-def _write_stytr2(checkpoint: Path, options: argparse.Namespace) -> None:
-    net, config, step = load_trained_stytr2(checkpoint)
-    training = {
-        **_history(config, _stytr2_command(config)),
-        "net": asdict(config.net),
-        "steps": step,
-        "photos": len(list_photos(options.photos)),
-        "losses": (
-            f"content at {', '.join(config.loss.content_layers)}, style and identity at "
-            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
-        ),
-    }
-    measured = write_stytr2_engine(net, options.out, training, options.photos)
-    _report(options.out, measured)
-
-
-def _history(config: TrainConfig | StyTr2TrainConfig | WctConfig, command: str) -> dict[str, Any]:
-    """The commands that trained it, those of what it starts from first, and what is noted there."""
-    if not config.start_from:
-        return {"commands": [command]}
-    before = read_card(Path(config.start_from)).training
-    notes = {key: before[key] for key in ("note",) if key in before}
-    return {"commands": [*before["commands"], command], **notes}
-
-
-def _named(networks: tuple[str, ...]) -> str:
-    return " and ".join(Path(network).name for network in networks)
-
-
-def _stytr2_command(config: StyTr2TrainConfig) -> str:
-    words = ["streamstyle-export", "train", "stytr2", "--photos", "PHOTOS"]
-    words += ["--pictures", "PICTURES"]
-    for part in (config, config.net, config.loss):
-        words += as_options(part, {})
-    return shlex.join(words)
-
-
-def _report(out: Path, measured: dict[str, Any]) -> None:
-    print(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB, at least "
-        f"{measured['worst_psnr_db']} dB from PyTorch at {', '.join(measured['sizes'])}"
-    )
-    int8_db = measured.get("int8_worst_psnr_db")
-    if int8_db is not None and not read_card(out).ranges:
-        print(
-            f"{out.name} is not painted in 8 bits, where it has {int8_db} dB at worst: "
-            "a processor takes about twice as long"
-        )
-
-
-def _command(config: TrainConfig) -> str:
-    """The command that trains this, with names of files but not where they were."""
-    style = config.styles[0]
-    parts: list[Any] = [config, config.net, config.loss]
-    words = ["streamstyle-export"]
-    if config.kept_styles:
-        words += ["add-style", Path(style.picture).name, "--to", Path(config.start_from).name]
-        parts.remove(config.net)
-    elif config.family == "johnson":
-        words += ["train", "johnson", "--style", Path(style.picture).name]
-    else:
-        words += ["train", "many-style", "--styles", "STYLES", "--pictures", "PICTURES"]
-    words += ["--photos", "PHOTOS"]
-    if len(config.styles) == 1 and style.size != StylePicture.size:
-        words += ["--style-size", str(style.size)]
-    known: dict[str, Any] = {}
-    if config.kept_styles:
-        known = {"start_from": config.start_from, **ADDING, **ADDING_LOSS}  # --to is start_from
-    for part in parts:
-        words += as_options(part, known)
-    return shlex.join(words)
+        _write(run / FILE, options)
 
 
 def _check_out(out: Path, overwrite: bool, suffixes: tuple[str, ...] = (".onnx",)) -> None:
@@ -314,6 +209,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_preset(many, "losses")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
+
+    any_picture = families.add_parser("any-picture", help="one net for the style of any picture")
+    any_picture.set_defaults(command=_train_any_picture)
+    any_picture.add_argument("--pictures", type=Path, required=True, help="folder of paintings")
+    any_picture.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    add_training(any_picture, AnyPictureTrainConfig, AnyPictureConfig, LossConfig)
 
     any_style = families.add_parser("stytr2", help="a transformer for the style of any picture")
     any_style.set_defaults(command=_train_stytr2)

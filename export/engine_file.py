@@ -17,12 +17,21 @@ from onnx import helper, numpy_helper
 from onnxscript import optimizer
 from torch import Tensor, nn
 
-from engines import MIN_SIDE, NO_STYLE, STYLE_WEIGHTS, StyleCard, open_engine, read_card
+from engines import (
+    MIN_SIDE,
+    NO_STYLE,
+    STYLE_WEIGHTS,
+    Style,
+    StyleCard,
+    open_engine,
+    read_card,
+)
 from engines.card import FORMAT
 from engines.parts import part_name
 from export.calibration import calibrated
 from export.comparison import Comparison
 from export.errors import ExportError
+from export.models.any_picture import AnyPicture
 from export.models.many_style import ManyStyle
 from export.models.pixels import to_pixels, to_unit
 from export.photos import frame_of, list_photos
@@ -41,6 +50,9 @@ TWIN_NOISE = 0.01
 
 NET = "net."
 """Before the name of each weight of a net."""
+
+BASE = "base"
+"""The weight of an AnyPicture net that predicted rows are differences from."""
 
 STYLES = "styles"
 """The weight of a ManyStyle net that has a row for each style."""
@@ -92,8 +104,10 @@ def write_engine(
     """
     graph = FrameGraph(net).eval()
     model = export_graph(graph)
-    many = len(net.styles) if isinstance(net, ManyStyle) else None
-    ranges, int8_db = calibrated(model.SerializeToString(), many, photos)
+    tried: list[Style] = [NO_STYLE]
+    if isinstance(net, ManyStyle):
+        tried = [{STYLE_WEIGHTS: weights} for weights in np.eye(len(net.styles), dtype=np.float32)]
+    ranges, int8_db = calibrated(model.SerializeToString(), tried, photos)
     described = {
         "family": family,
         "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
@@ -241,11 +255,13 @@ def load_weights(net: nn.Module, engine: Path, part: str | None = None) -> None:
         if tensor.name.startswith(prefix)
     }
     weights = {name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()}
-    if isinstance(net, ManyStyle) and STYLES in weights:
-        rows = weights[STYLES]
-        missing = len(net.styles) - len(rows)
+    if isinstance(net, ManyStyle):
+        rows = weights.get(STYLES, net.styles.detach()[:0])  # a file for any picture may have none
+        if isinstance(net, AnyPicture) and BASE not in weights:
+            weights = {**net.state_dict(), **weights, BASE: rows.mean(dim=0)}
         # A new style begins as the mean of those that there are.
-        weights[STYLES] = torch.cat([rows, rows.mean(dim=0, keepdim=True).expand(missing, -1)])
+        new = (weights[BASE] if BASE in weights else rows.mean(dim=0)).expand_as(net.styles)
+        weights[STYLES] = torch.cat([rows, new[len(rows) :]])[: len(net.styles)]
     widens = not any(isinstance(module, nn.Linear) for module in net.modules())
     for name, wanted in net.state_dict().items():
         if widens and name in weights and name != STYLES and weights[name].ndim == wanted.ndim:

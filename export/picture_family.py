@@ -55,7 +55,8 @@ class PictureFamily:
 
     state: Mapping[str, Stateful] = {}
 
-    def __init__(self, config: PictureConfig, net: nn.Module) -> None:
+    def __init__(self, config: PictureConfig, net: nn.Module, picture_crop: int) -> None:
+        """`picture_crop` is the side in pixels of the crops of paintings."""
         self.config = config
         self.device = torch.device(config.device)
         self.dtype = fast_dtype(self.device)
@@ -65,7 +66,7 @@ class PictureFamily:
         # Of different seeds, so that a photo meets another painting each time.
         self._crops = (
             Crops(list_photos(Path(config.photos)), config.crop, config.seed),
-            PaintingCrops(list_photos(Path(config.pictures)), config.crop, config.seed + 1),
+            PaintingCrops(list_photos(Path(config.pictures)), picture_crop, config.seed + 1),
         )
         self.net = net.to(self.device)
         self.net.to(memory_format=self.layout)  # type: ignore[call-overload]

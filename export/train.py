@@ -20,6 +20,7 @@ from export.errors import ExportError
 from export.evaluation import JUDGED_LAYERS, JUDGED_SIDE, Judge, Scores
 from export.loss_network import load_loss_network, load_loss_networks
 from export.losses import LossConfig, PerceptualLoss, Statistics, chosen, joined
+from export.models.any_picture import AnyPicture, AnyPictureConfig
 from export.models.johnson import Johnson, JohnsonConfig
 from export.models.many_style import ManyStyle, ManyStyleConfig
 from export.photos import Crops, list_photos, load_picture, prefetch, spread
@@ -48,6 +49,7 @@ EVALUATED = 6
 FAMILIES: dict[str, type[JohnsonConfig] | type[ManyStyleConfig]] = {
     "johnson": JohnsonConfig,
     "many-style": ManyStyleConfig,
+    "any-picture": AnyPictureConfig,
 }
 
 
@@ -80,20 +82,23 @@ class TrainConfig(LoopConfig):
     clips: str = ""
     """A folder of videos; every other step then asks for the same strokes on two consecutive frames
     of one of them, instead of on a photo that is moved."""
-    kept_styles: int = field(default=0, metadata={"option": False})
-    """Rows of styles that `start_from` paints in already. If there are any, they and all that the
-    styles share stay as they are, and only the scales and shifts of `styles` are learned."""
+    kept_rows: int | None = field(default=None, metadata={"option": False})
+    """Rows of styles that `start_from` paints in already: they and all that the styles share stay
+    as they are, and only the rows of `styles` are learned. None to learn everything."""
     net: JohnsonConfig | ManyStyleConfig = field(default_factory=JohnsonConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     @property
     def family(self) -> str:
-        return next(name for name, kind in FAMILIES.items() if isinstance(self.net, kind))
+        return next(name for name, kind in FAMILIES.items() if type(self.net) is kind)
 
     def make_net(self) -> nn.Module:
         """The net, with random weights."""
+        rows = (self.kept_rows or 0) + len(self.styles) * len(self.strokes)
+        if isinstance(self.net, AnyPictureConfig):
+            return AnyPicture(self.net, rows)
         if isinstance(self.net, ManyStyleConfig):
-            return ManyStyle(self.net, self.kept_styles + len(self.styles) * len(self.strokes))
+            return ManyStyle(self.net, rows)
         return Johnson(self.net)
 
     def as_json(self) -> str:
@@ -121,6 +126,7 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     family = FeedForward(config)
     if config.start_from and not has_checkpoint(run):
         load_weights(family.net, Path(config.start_from))
+        family.predict_rows()
     return run_training(family, config, config.as_json(), run)
 
 
@@ -139,6 +145,7 @@ class FeedForward:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        self._kept = config.kept_rows or 0
         self.device = torch.device(config.device)
         self._dtype = fast_dtype(self.device)
         # channels_last serves bfloat16; in float32 on a CPU a step takes half as long again in it.
@@ -154,14 +161,21 @@ class FeedForward:
         self._loss, self._targets = self._perceptual_loss()
         self._weights = torch.tensor([style.weight for style, _ in rows], device=self.device)
 
+    @torch.no_grad()
+    def predict_rows(self) -> None:
+        """Let new rows begin as what a net for any picture predicts."""
+        if isinstance(self.net, AnyPicture):
+            for row, picture in enumerate(self._pictures, start=self._kept):
+                self.net.styles[row] = self.net.rows_of(picture.to(self.device))[0]
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         config = self.config
         if not isinstance(self.net, ManyStyle):
             return [{"params": list(self.net.parameters()), "lr": config.learning_rate}]
         styles = {"params": [self.net.styles], "lr": STYLES_RATE * config.learning_rate}
-        if config.kept_styles:
+        if config.kept_rows is not None:
             self.net.styles.register_hook(  # type: ignore[no-untyped-call]
-                partial(_only_from, config.kept_styles)
+                partial(_only_from, config.kept_rows)
             )
             return [styles]
         shared = [p for p in self.net.parameters() if p is not self.net.styles]
@@ -222,8 +236,7 @@ class FeedForward:
         return lambda photo: _painted(net, photo, self._styles(photo, row))
 
     def _styles(self, photos: Tensor, row: int) -> Tensor:
-        kept = self.config.kept_styles
-        return photos.new_full([len(photos)], kept + row, dtype=torch.long)
+        return photos.new_full([len(photos)], self._kept + row, dtype=torch.long)
 
     def _middle_rows(self) -> range:
         """The row of each style's usual stroke size."""
@@ -233,7 +246,7 @@ class FeedForward:
     def _painted(self, content: Tensor, style: Tensor) -> Tensor:
         low = self._dtype != torch.float32
         with torch.autocast(self.device.type, dtype=self._dtype, enabled=low):
-            return _painted(self.net, content, style + self.config.kept_styles)
+            return _painted(self.net, content, style + self._kept)
 
     def _perceptual_loss(self) -> tuple[PerceptualLoss, Statistics]:
         config = self.config.loss

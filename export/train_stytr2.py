@@ -84,7 +84,7 @@ class StyTr2Family(PictureFamily):
     """StyTr2 and its losses; see `export.training_loop.Family`."""
 
     def __init__(self, config: StyTr2TrainConfig) -> None:
-        super().__init__(config, StyTr2(config.net))
+        super().__init__(config, StyTr2(config.net), config.crop)
         layers = (*config.loss.content_layers, *config.loss.style_layers)
         self._loss = StyTr2Loss(config.loss, self.loss_network(config.loss.network, layers))
 

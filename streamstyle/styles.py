@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from engines import (
     DEFAULT_LEVELS,
     MIN_SIDE,
     NO_STYLE,
+    STYLE_ROW,
     STYLE_WEIGHTS,
     ZOO,
     Engine,
@@ -47,6 +48,9 @@ PATCHES_SIDE = 256
 
 PATCHES_AXIS = 3
 """Of the tensors that such a model takes, (1, attentions, heads, patches, width of a head)."""
+
+STROKES = (0.0, 0.5, 1.0)
+"""Strokes that a picture is taken for where they are then mixed."""
 
 LARGEST_STROKE = 1.6
 """Times its usual size at which a picture is taken for the largest strokes."""
@@ -97,10 +101,11 @@ def style_inputs(card: ModelCard, number: int) -> tuple[Style, ...]:
     to its largest."""
     strokes = len(card.strokes)
     rows = len(card.styles) * strokes
-    if rows == 1:
+    if rows == 1 and not card.row_length:
         return (NO_STYLE,)
+    no_row = {STYLE_ROW: np.zeros((1, card.row_length), np.float32)} if card.row_length else {}
     alone = np.eye(rows, dtype=np.float32)[number * strokes :][:strokes]
-    return tuple({STYLE_WEIGHTS: weights} for weights in alone)
+    return tuple({STYLE_WEIGHTS: weights, **no_row} for weights in alone)
 
 
 def at_stroke(styles: Sequence[Style], stroke: float) -> Style:
@@ -184,7 +189,7 @@ def read_strokes(
     for part in parts:
         card, inputs = _read_one(part, transfer)
         if model is not None and (
-            model.path != card.path or not (mixes(card) or card.style_tensors)
+            model.path != card.path or not (mixes(card) or card.takes_patches)
         ):
             raise UserError(
                 f"{part} is painted by {card.path.name}, which can't be mixed into one style with "
@@ -194,7 +199,7 @@ def read_strokes(
         read.append(inputs)
     assert model is not None
     shares = np.array([*parts.values()], np.float32) / np.float32(sum(parts.values()))
-    mix = _patches_of_each if model.style_tensors else _mixed
+    mix = _patches_of_each if model.takes_patches else _mixed
     return model, tuple(mix(styles, shares) for styles in zip(*read, strict=True))
 
 
@@ -260,14 +265,14 @@ def has_levels(style: str) -> bool:
 def mixes(card: ModelCard) -> bool:
     """Whether styles of a model are mixed by adding up their inputs: not where there is but one,
     nor where a style is the patches of a picture, of which a mix has some of each."""
-    return not card.style_tensors and (len(card.styles) > 1 or takes_pictures(card))
+    return not card.takes_patches and (len(card.styles) > 1 or takes_pictures(card))
 
 
 def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, tuple[Style, ...]]:
     model, name = _split(style)
     if not is_picture(name):
         card, number = find_style(style)
-        if takes_pictures(card):
+        if not card.styles:
             raise UserError(f"{card.path.name} paints in the style of a picture; give one")
         if len(card.strokes) == 1 and transfer.stroke != Transfer.stroke:
             raise UserError(f"{card.path.name} has strokes of one size; leave out --stroke")
@@ -280,15 +285,22 @@ def _read_one(style: str, transfer: Transfer) -> tuple[ModelCard, tuple[Style, .
         )
     picture = Path(name)
     changed = picture.stat().st_mtime_ns if picture.exists() else 0
-    return card, (_style_of_picture(card.path, card.sha256, picture, changed, transfer),)
+    # A row is predicted in a moment, so that strokes can change while it is painted.
+    strokes = STROKES if card.row_length else (transfer.stroke,)
+    return card, tuple(
+        _style_of_picture(
+            card.path, card.sha256, picture, changed, replace(transfer, stroke=stroke)
+        )
+        for stroke in strokes
+    )
 
 
-@lru_cache(maxsize=8)  # some of them are 11 MB
+@lru_cache(maxsize=12)  # some of them are 11 MB
 def _style_of_picture(
     model: Path, _sha256: str, picture: Path, _changed_ns: int, transfer: Transfer
 ) -> Style:
     card = read_card(model)
-    side = PATCHES_SIDE if card.style_tensors else PICTURE_SIDE
+    side = PATCHES_SIDE if card.takes_patches else PICTURE_SIDE
     side = round(side * LARGEST_STROKE ** (2 * transfer.stroke - 1))
     return style_of(card, read_picture(picture, side), transfer.levels, transfer.alpha)
 

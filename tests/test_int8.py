@@ -12,7 +12,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from engines import ZOO, EngineError, open_engine, read_card  # noqa: E402
+from engines import STYLE_WEIGHTS, ZOO, EngineError, open_engine, read_card  # noqa: E402
 from engines.int8 import WEIGHT_STEPS, convolved, quantise  # noqa: E402
 from engines.openvino_backend import core  # noqa: E402
 from export import calibration  # noqa: E402
@@ -21,12 +21,15 @@ from export.engine_file import FrameGraph, export_graph, write_engine  # noqa: E
 from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
 from streamstyle import machine  # noqa: E402
 from tests.models import write_inverter  # noqa: E402
-from tests.test_engines import STYLE_WEIGHTS, grainy, picture, psnr  # noqa: E402
+from tests.test_engines import grainy, picture, psnr  # noqa: E402
 
 WIDTH, STYLES = 8, 2
 
 UNTRAINED_DB = 15.0
 """The least of such a net, which makes noise of noise."""
+
+
+EACH = [{STYLE_WEIGHTS: weights} for weights in np.eye(STYLES, dtype=np.float32)]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def test_bounds_hold_what_is_convolved(
     graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibration, "MIN_PSNR_DB", UNTRAINED_DB)
-    ranges, worst_db = calibrated(graph, STYLES, photos)
+    ranges, worst_db = calibrated(graph, EACH, photos)
     assert len(ranges) == 5  # encoder, two of the block, decoder, pixels
     first, second, *_ = ranges.values()
     assert -1 <= first[0] < first[1] <= 1  # pixels
@@ -65,9 +68,9 @@ def test_what_costs_the_most_is_left_out_where_that_is_enough(
     graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibration, "MIN_PSNR_DB", UNTRAINED_DB)
-    every, before_db = calibrated(graph, STYLES, photos)
+    every, before_db = calibrated(graph, EACH, photos)
     monkeypatch.setattr(calibration, "MIN_PSNR_DB", before_db + 0.1)
-    some, worst_db = calibrated(graph, STYLES, photos)
+    some, worst_db = calibrated(graph, EACH, photos)
     assert len(every) - calibration.LEFT_OUT <= len(some) < len(every)
     assert some.items() < every.items()
     assert worst_db > before_db
@@ -77,7 +80,7 @@ def test_net_that_needs_more_bits_gets_no_bounds(
     graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibration, "INSIDE", 60.0)  # so much is cut off
-    ranges, worst_db = calibrated(graph, STYLES, photos)
+    ranges, worst_db = calibrated(graph, EACH, photos)
     assert ranges == {}
     assert worst_db < calibration.MIN_PSNR_DB
 

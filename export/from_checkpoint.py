@@ -1,0 +1,158 @@
+"""Engines of checkpoints; what trained them goes into their cards."""
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engines import read_card
+from export.any_picture_file import write_any_picture_engine
+from export.checkpoint import read_checkpoint
+from export.engine_file import write_engine
+from export.models.any_picture import AnyPicture
+from export.options import as_options
+from export.photos import list_photos
+from export.styles import StylePicture
+from export.stytr2_file import write_stytr2_engine
+from export.train import TrainConfig, load_trained
+from export.train_any_picture import FAMILY as ANY_PICTURE
+from export.train_any_picture import AnyPictureTrainConfig, load_trained_any_picture
+from export.train_stytr2 import FAMILY as STYTR2
+from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2
+from export.train_wct import FAMILY as WCT
+from export.train_wct import WctConfig, load_trained_wct
+from export.wct_file import write_wct_engine
+
+STROKES = (0.6, 1.0, 1.6)
+"""Sizes of each style's picture that a net for many styles learns the strokes of."""
+
+ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
+"""What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
+
+
+def write_from_checkpoint(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
+    """Write the engine of a checkpoint of any family, checked on `photos`; returns what was
+    measured. Raises ExportError, and writes nothing, if it paints differently from PyTorch."""
+    config = json.loads(read_checkpoint(checkpoint)["config"])
+    writers = {STYTR2: _write_stytr2, WCT: _write_wct, ANY_PICTURE: _write_any_picture}
+    learned_styles = "styles" in config  # by a net of any family
+    write = _write_feed_forward if learned_styles else writers[config["family"]]
+    return write(checkpoint, out, photos)
+
+
+def _write_feed_forward(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
+    net, config, step = load_trained(checkpoint)
+    cards = [style.card for style in config.styles]
+    if config.start_from:
+        before = read_card(Path(config.start_from))
+        cards = [*before.styles[: (config.kept_rows or 0) // len(config.strokes)], *cards]
+    losses = config.loss
+    training = {
+        **_history(config, _command(config)),
+        "net": asdict(config.net),
+        "steps": step,
+        "photos": len(list_photos(photos)),
+        "losses": (
+            f"content at {', '.join(losses.content_layers)} and style at "
+            f"{', '.join(losses.style_layers)} of {_named(losses.network)}"
+        ),
+    }
+    if isinstance(net, AnyPicture):
+        return write_any_picture_engine(
+            net, out, cards, config.strokes, training, photos, pictures=photos
+        )
+    return write_engine(net, out, config.family, cards, training, photos, config.strokes)
+
+
+def _write_any_picture(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
+    net, config, step = load_trained_any_picture(checkpoint)
+    training = {
+        **_history(config, _picture_command(ANY_PICTURE, config)),
+        "net": asdict(config.net),
+        "steps": step,
+        "photos": len(list_photos(photos)),
+        "losses": (
+            f"content at {', '.join(config.loss.content_layers)} and style at "
+            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
+        ),
+    }
+    pictures = Path(config.pictures)
+    return write_any_picture_engine(net, out, [], STROKES, training, photos, pictures)
+
+
+def _write_stytr2(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
+    net, config, step = load_trained_stytr2(checkpoint)
+    training = {
+        **_history(config, _picture_command(STYTR2, config)),
+        "net": asdict(config.net),
+        "steps": step,
+        "photos": len(list_photos(photos)),
+        "losses": (
+            f"content at {', '.join(config.loss.content_layers)}, style and identity at "
+            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
+        ),
+    }
+    return write_stytr2_engine(net, out, training, photos)
+
+
+def _write_wct(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
+    nets, config, step = load_trained_wct(checkpoint)
+    words = ["streamstyle-export", "train", "wct", "--photos", "PHOTOS"]
+    words += ["--pictures", "PICTURES"] if config.style_steps else []
+    words += as_options(config, {})
+    training = {
+        **_history(config, shlex.join(words)),
+        "steps": step,
+        "photos": len(list_photos(photos)),
+        "losses": (
+            "pixels and features, a compact encoder's also to its teachers' features"
+            + (f"; content and style of {_named(config.network)}" if config.style_steps else "")
+        ),
+    }
+    return write_wct_engine(nets, out, training, photos)
+
+
+def _history(
+    config: TrainConfig | AnyPictureTrainConfig | StyTr2TrainConfig | WctConfig, command: str
+) -> dict[str, Any]:
+    """The commands that trained it, those of what it starts from first, and what is noted there."""
+    if not config.start_from:
+        return {"commands": [command]}
+    before = read_card(Path(config.start_from)).training
+    notes = {key: before[key] for key in ("note",) if key in before}
+    return {"commands": [*before["commands"], command], **notes}
+
+
+def _named(networks: tuple[str, ...]) -> str:
+    return " and ".join(Path(network).name for network in networks)
+
+
+def _picture_command(family: str, config: AnyPictureTrainConfig | StyTr2TrainConfig) -> str:
+    words = ["streamstyle-export", "train", family, "--photos", "PHOTOS", "--pictures", "PICTURES"]
+    for part in (config, config.net, config.loss):
+        words += as_options(part, {})
+    return shlex.join(words)
+
+
+def _command(config: TrainConfig) -> str:
+    """The command that trains this, with names of files but not where they were."""
+    style = config.styles[0]
+    parts: list[Any] = [config, config.net, config.loss]
+    words = ["streamstyle-export"]
+    if config.kept_rows is not None:
+        words += ["add-style", Path(style.picture).name, "--to", Path(config.start_from).name]
+        parts.remove(config.net)
+    elif config.family == "johnson":
+        words += ["train", "johnson", "--style", Path(style.picture).name]
+    else:
+        words += ["train", "many-style", "--styles", "STYLES", "--pictures", "PICTURES"]
+    words += ["--photos", "PHOTOS"]
+    if len(config.styles) == 1 and style.size != StylePicture.size:
+        words += ["--style-size", str(style.size)]
+    known: dict[str, Any] = {}
+    if config.kept_rows is not None:  # --to is start_from, and has the strokes
+        known = {"start_from": config.start_from, "strokes": config.strokes, **ADDING}
+    for part in parts:
+        words += as_options(part, known)
+    return shlex.join(words)
