@@ -1,0 +1,80 @@
+# Trains what ships, from the most to the least worth, and goes on where it stopped:
+#
+#     make -f export/trainings.mk DATA=data OUT=trainings
+#
+# DATA holds photos/train, photos/eval, paintings/train, paintings/eval (with any folders inside),
+# clips/train, and the loss networks vgg/distilled-encoder-relu5_1.safetensors and
+# vgg/vgg19-normalised-relu4_1.safetensors. On a GPU add DEVICE=cuda BATCH=32, and the targets that
+# gain the most: OUT/large.onnx OUT/stytr2-draft.onnx OUT/any-picture-draft.onnx. They need no clips:
+# `make -f export/trainings.mk pack` packs the rest of DATA into OUT/data.tar, to be unpacked there.
+#
+# What is trained is OUT/NAME.onnx; OUT/NAME.run holds its log, samples and progress.
+
+DATA ?= data
+OUT ?= trainings
+DEVICE ?= cpu
+BATCH ?= 4
+PYTHON ?= python
+
+DISTILLED := $(DATA)/vgg/distilled-encoder-relu5_1.safetensors
+VGG := $(DATA)/vgg/vgg19-normalised-relu4_1.safetensors
+# The distilled network is 16 times cheaper; shallow layers of the real one see the finest patterns.
+REAL_SHALLOW := --network $(DISTILLED) --network $(VGG):relu1_1,relu2_1
+
+TRAIN := $(PYTHON) -m export train
+COMMON = --photos $(DATA)/photos/train --evaluate $(DATA)/photos/eval --judge $(VGG) \
+	--device $(DEVICE) --batch-size $(BATCH) --out $@ --run $(@:.onnx=.run)
+STYLES := --styles export/sixteen.csv --pictures $(DATA)/paintings/train
+PICTURES := --pictures $(DATA)/paintings/train --evaluate-pictures $(DATA)/paintings/eval
+STEADY := --temporal-weight 60 --clips $(DATA)/clips/train
+# From a net that paints already, gently.
+REFINE := --learning-rate 5e-4 --style-warm-up 1 --content-weight 1.6 --style-weight 8
+
+all: $(addprefix $(OUT)/,medium.onnx any-picture.onnx stytr2.onnx small.onnx large.onnx wct.onnx)
+
+$(OUT)/medium-draft.onnx: | $(OUT)
+	$(TRAIN) many-style $(STYLES) $(COMMON) --network $(DISTILLED) --steps 30000
+
+$(OUT)/medium.onnx: $(OUT)/medium-draft.onnx
+	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) $(REFINE) $(STEADY) \
+		--start-from $< --steps 6000
+
+$(OUT)/any-picture-draft.onnx: $(OUT)/medium-draft.onnx
+	$(TRAIN) any-picture $(PICTURES) $(COMMON) --network $(DISTILLED) --start-from $< \
+		--picture-crop 192 --steps 40000
+
+$(OUT)/any-picture.onnx: $(OUT)/any-picture-draft.onnx
+	$(TRAIN) any-picture $(PICTURES) $(COMMON) $(REAL_SHALLOW) $(REFINE) --start-from $< \
+		--steps 20000
+
+$(OUT)/stytr2-draft.onnx: | $(OUT)
+	$(TRAIN) stytr2 --compact --paper-code $(PICTURES) $(COMMON) --network $(DISTILLED) \
+		--balanced true --covariances true --warm-up 1000 --learning-rate 4e-4 --crop 192 --steps 40000
+
+$(OUT)/stytr2.onnx: $(OUT)/stytr2-draft.onnx
+	$(TRAIN) stytr2 --compact --paper-code $(PICTURES) $(COMMON) $(REAL_SHALLOW) \
+		--balanced true --covariances true --warm-up 100 --learning-rate 2e-4 --crop 256 \
+		--start-from $< --steps 20000
+
+$(OUT)/small.onnx: | $(OUT)
+	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) --width 32 --residual-blocks 5 \
+		--decoder-width 16 --steps 30000
+
+$(OUT)/large.onnx: | $(OUT)
+	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) --width 128 --residual-blocks 5 \
+		--decoder-width 48 --steps 30000
+
+$(OUT)/wct.onnx: | $(OUT)
+	$(TRAIN) wct --pictures $(DATA)/paintings/train --photos $(DATA)/photos/train \
+		--teachers $(VGG),$(DISTILLED) $(REAL_SHALLOW) --start-from engines/zoo/wct.onnx \
+		--steps 1000 --style-steps 20000 --crop 192 \
+		--device $(DEVICE) --batch-size $(BATCH) --out $@ --run $(@:.onnx=.run)
+
+$(OUT):
+	mkdir -p $@
+
+pack: | $(OUT)
+	$(PYTHON) -m export.pack $(DATA) $(OUT)/data.tar
+
+.PHONY: all pack
+.DELETE_ON_ERROR:
