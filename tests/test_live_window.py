@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mss
@@ -17,6 +18,7 @@ import pytest
 from streamstyle.frame import Image
 from streamstyle.live.display import Display, Dropped
 from tests.clips import Recipe, make_clip, read_clip
+from tests.models import write_two_strokes
 
 ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
 """A color and its negative."""
@@ -152,15 +154,22 @@ class Live:
 
 @pytest.fixture
 def live(tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
-    """A clip in orange, played like a camera and painted in its negative."""
+    """A clip in orange, painted in its negative."""
+    with _painting(tmp_path, inverter_path) as running:
+        running.shows(BLUE)
+        yield running
+
+
+@contextmanager
+def _painting(tmp_path: Path, style: Path) -> Iterator[Live]:
+    """A clip in orange, played like a camera."""
     size = Recipe(size=(320, 240), bars=(ORANGE,), pts=range(50))
     clip = make_clip(tmp_path / "clip.mp4", size)
-    arguments = [str(clip), "--loop", "--style", str(inverter_path), "--steady", "0"]
+    arguments = [str(clip), "--loop", "--style", str(style), "--steady", "0"]
     screen = Screen(tmp_path)
     running = Live(screen, tmp_path, arguments)
     try:
         running.wait_for_window()
-        running.shows(BLUE)
         yield running
     finally:
         if running.process.poll() is None:
@@ -191,6 +200,18 @@ def test_keys_change_the_picture_and_q_ends_it(live: Live) -> None:
     assert status == 0
     assert "frames shown" in output
     assert "openvino on cpu" in output
+
+
+def test_keys_change_the_size_of_strokes(tmp_path: Path) -> None:
+    write_two_strokes(tmp_path / "strokes.onnx")
+    with _painting(tmp_path, tmp_path / "strokes.onnx") as live:
+        live.shows((128, 128, 128))  # both, by half
+        live.press("z", "z")
+        live.shows(ORANGE)
+        live.press("x", "x", "x", "x")
+        live.shows(BLUE)
+        live.press("q")
+        assert live.end()[0] == 0
 
 
 def test_mouse_drags_the_line(live: Live) -> None:
