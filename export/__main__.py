@@ -27,10 +27,10 @@ def main() -> int:
 
 def keep_memory() -> None:
     """From here on: a step frees gigabytes, and glibc would fetch them again in the next."""
-    trim_threshold, mmap_threshold = -1, -3
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1  # by mallopt's numbers
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(mmap_threshold, 32 * 2**20)
-        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(mmap_threshold, most)
+        libc.mallopt(trim_threshold, most)
 
 
 if __name__ == "__main__":
