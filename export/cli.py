@@ -29,7 +29,8 @@ from export.train_any_picture import AnyPictureTrainConfig, train_any_picture
 from export.train_stytr2 import StyTr2TrainConfig, train_stytr2
 from export.train_wct import WctConfig, train_wct
 
-PAPER = "paper"
+RECIPE, PAPER, PAPER_CODE = "recipe", "paper", "paper-code"
+"""What ships was trained by the recipe; papers' settings are as published, or as in their code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,7 +113,7 @@ def _train(options: argparse.Namespace, config: TrainConfig) -> None:
 def _train_stytr2(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite)
     net = StyTr2Config.compact() if options.compact else StyTr2Config()
-    loss = StyTr2LossConfig.paper_code() if options.paper_code else StyTr2LossConfig()
+    loss = StyTr2LossConfig.paper_code() if options.preset == PAPER_CODE else StyTr2LossConfig()
     config = StyTr2TrainConfig(photos=str(options.photos), pictures=str(options.pictures))
     parts = {"net": replaced(net, options), "loss": replaced(loss, options)}
     run = options.run or options.out.with_suffix(".run")
@@ -151,7 +152,7 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
 
 def _gatys(options: argparse.Namespace) -> None:
     _check_out(options.out, options.overwrite, (".png", ".jpg"))
-    config = GatysConfig.paper() if options.paper else GatysConfig()
+    config = GatysConfig.paper() if options.preset == PAPER else GatysConfig()
     config = replaced(config, options, loss=replaced(config.loss, options))
     with tqdm(total=config.steps, unit="step", desc=options.out.name) as progress:
 
@@ -192,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     johnson = families.add_parser("johnson", help="a net for one picture")
     johnson.set_defaults(command=_train_johnson)
     johnson.add_argument("--style", type=Path, required=True, help="the picture")
-    _add_preset(johnson, "net and losses")
+    _add_preset(johnson, (RECIPE, PAPER), "net and losses")
     johnson.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_style_options(johnson)
     add_training(johnson, TrainConfig, JohnsonConfig, LossConfig)
@@ -206,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"CSV file with the columns {', '.join(COLUMNS)}; {', '.join(MORE)} may follow",
     )
     many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
-    _add_preset(many, "losses")
+    _add_preset(many, (RECIPE, PAPER), "losses")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
 
@@ -221,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     any_style.add_argument("--pictures", type=Path, required=True, help="folder of paintings")
     any_style.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     any_style.add_argument("--compact", action="store_true", help="a net for real time on a CPU")
-    any_style.add_argument("--paper-code", action="store_true", help="weights of the authors' code")
+    _add_preset(any_style, (PAPER, PAPER_CODE), "weights of the losses")
     add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
     wct = families.add_parser("wct", help="nets that paint in the style of any picture")
     wct.set_defaults(command=_train_wct)
@@ -242,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     optimising.add_argument("photo", type=Path)
     optimising.add_argument("picture", type=Path, help="whose style to paint it in")
     optimising.add_argument("--out", type=Path, required=True, help="the .png or .jpg to write")
-    optimising.add_argument("--paper", action="store_true", help="layers and losses as published")
+    _add_preset(optimising, (RECIPE, PAPER), "layers and losses")
     optimising.add_argument("--overwrite", action="store_true", help="replace an existing file")
     add_options(optimising, GatysConfig, LossConfig)
 
@@ -255,13 +256,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_preset(parser: argparse.ArgumentParser, what: str) -> None:
+def _add_preset(parser: argparse.ArgumentParser, presets: tuple[str, ...], what: str) -> None:
+    """The first of `presets` is the default."""
     parser.add_argument(
         "--preset",
-        choices=("recipe", PAPER),
-        default="recipe",
-        help=f"{what} to begin with, for the options below to change: what ships was trained by "
-        "the recipe (default), or as Johnson et al. published",
+        choices=presets,
+        default=presets[0],
+        help=f"{what} to begin with, which the options below change (default %(default)s)",
     )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from export.models.johnson import Johnson, JohnsonConfig
 from export.models.many_style import ManyStyle, ManyStyleConfig
 from export.photos import Crops, list_photos, load_picture, prefetch, spread
 from export.sheets import Sheet, center_crops
+from export.style_shares import StyleShares
 from export.styles import StylePicture
 from export.temporal import Motion, SyntheticMotion, temporal_loss
 from export.training_loop import LoopConfig, averaged, run_training
@@ -286,42 +287,6 @@ class FeedForward:
         pairs = ClipPairs(Path(config.clips), config.crop, batches // 2 * count, config.seed)
         rest = range(first // 2 * count, len(pairs))
         return iter(DataLoader(pairs, batch_size=count, sampler=rest))
-
-
-class StyleShares:
-    """How many photographs are painted in each style: more in those whose loss is high."""
-
-    DECAY = 0.98
-    """Decay, with each photograph of a style, of the average of its loss."""
-
-    MOST = 2.0
-    """Times as often as its share says, at most, and half as often at least."""
-
-    def __init__(self, styles: Sequence[StylePicture], strokes: Sequence[float]) -> None:
-        middle = len(strokes) // 2
-        of_strokes = [2.0 if k == middle and len(strokes) > 1 else 1.0 for k in range(len(strokes))]
-        self._shares = torch.tensor(
-            [style.share * share for style in styles for share in of_strokes]
-        )
-        self._losses = torch.ones(len(self._shares))
-
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Numbers of styles, (count,)."""
-        harder = (self._losses / self._losses.mean()).clamp(1 / self.MOST, self.MOST)
-        return torch.multinomial(
-            self._shares * harder, count, replacement=True, generator=generator
-        )
-
-    def learn(self, styles: Tensor, losses: Tensor) -> None:
-        """Take note of the style loss, (N,), of pictures painted in `styles`, (N,)."""
-        for style, loss in zip(styles.tolist(), losses.tolist(), strict=True):
-            self._losses[style] = self.DECAY * self._losses[style] + (1 - self.DECAY) * loss
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"losses": self._losses}
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        self._losses = state_dict["losses"].cpu()
 
 
 def load_trained(checkpoint: Path) -> tuple[nn.Module, TrainConfig, int]:

@@ -48,11 +48,11 @@ $(OUT)/any-picture.onnx: $(OUT)/any-picture-draft.onnx
 		--steps 20000
 
 $(OUT)/stytr2-draft.onnx: | $(OUT)
-	$(TRAIN) stytr2 --compact --paper-code $(PICTURES) $(COMMON) --network $(DISTILLED) \
+	$(TRAIN) stytr2 --compact --preset paper-code $(PICTURES) $(COMMON) --network $(DISTILLED) \
 		--balanced true --covariances true --warm-up 1000 --learning-rate 4e-4 --crop 192 --steps 40000
 
 $(OUT)/stytr2.onnx: $(OUT)/stytr2-draft.onnx
-	$(TRAIN) stytr2 --compact --paper-code $(PICTURES) $(COMMON) $(REAL_SHALLOW) \
+	$(TRAIN) stytr2 --compact --preset paper-code $(PICTURES) $(COMMON) $(REAL_SHALLOW) \
 		--balanced true --covariances true --warm-up 100 --learning-rate 2e-4 --crop 256 \
 		--start-from $< --steps 20000
 
