@@ -19,6 +19,9 @@ CELL = 4
 LATTICE_WINDOW = 12
 """Cells across, over which a pattern that repeats with every cell is looked for."""
 
+UNSEEN_DETAIL = 1 / 255**2
+"""Power of detail, of colors 0..1, that nobody sees."""
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -38,7 +41,7 @@ class LossConfig:
     total_variation_weight: float = 0.1
     range_weight: float = 10.0
     """Weight of the squared distance of colors from 0..1."""
-    lattice_weight: float = 30.0
+    lattice_weight: float = 3.0
     """Weight of patterns that repeat with every cell of 4x4 pixels, which loss networks hardly see
     and eyes do."""
     normalized_content: bool = True
@@ -151,20 +154,29 @@ def out_of_range(rgb: Tensor) -> Tensor:
 
 
 def lattice(rgb: Tensor) -> Tensor:
-    """How strong a pattern is that repeats with every cell of 4x4 pixels, of (N, 3, H, W).
+    """How much of the detail is a pattern that repeats with every cell of 4x4 pixels, 0..1, of
+    (N, 3, H, W), averaged over windows of LATTICE_WINDOW cells across and down.
 
-    It is the mean square of the second differences at each place of a cell, averaged before over
-    LATTICE_WINDOW cells across and down, in which all that does not repeat averages out.
+    Detail is second differences. Averaged over a window at each place of a cell for itself, all
+    detail cancels but what repeats: its power is what is measured, in relation to that of all
+    detail, so that flat places count as much as textured ones. Pictures have about 1 in 100.
     """
     height, width = (side // CELL * CELL for side in rgb.shape[2:])
     rgb = rgb[..., :height, :width]
     across = rgb - (rgb.roll(1, 3) + rgb.roll(-1, 3)) / 2
     down = rgb - (rgb.roll(1, 2) + rgb.roll(-1, 2)) / 2
     places = functional.pixel_unshuffle(across + down, CELL)[..., 1:-1, 1:-1]
-    window = min(LATTICE_WINDOW, *places.shape[2:])
-    repeated = functional.avg_pool2d(places, window, stride=max(1, window // 2))
-    each = torch.unflatten(repeated, 1, (3, CELL * CELL))
-    return (each - each.mean(dim=2, keepdim=True)).square().mean()
+    places = torch.unflatten(places, 1, (3, CELL * CELL))
+    window = min(LATTICE_WINDOW, *places.shape[3:])
+
+    def averaged(x: Tensor) -> Tensor:
+        return functional.avg_pool2d(x, window, stride=max(1, window // 2))
+
+    repeated = torch.unflatten(averaged(places.flatten(1, 2)), 1, (3, CELL * CELL))
+    repeated = (repeated - repeated.mean(dim=2, keepdim=True)).square().mean(dim=2)
+    # As a constant, or more detail would be a way to less lattice.
+    detail = averaged(places.detach().square().mean(dim=2))
+    return (repeated / (detail + UNSEEN_DETAIL)).mean()
 
 
 Statistics = list[dict[str, tuple[Tensor, ...]]]

@@ -93,9 +93,10 @@ def test_a_lattice_is_told_from_texture() -> None:
     texture = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0))
     repeated = texture[..., :4, :4].repeat(1, 1, 48, 48)
     smooth = torch.linspace(0, 1, 192).expand(1, 3, 192, 192)
-    assert lattice(repeated) > 50 * lattice(texture)
-    assert lattice(smooth) < 1e-9
-    assert lattice(repeated[..., :-1, :-2]) > 50 * lattice(texture)
+    assert lattice(texture) < 0.02
+    assert lattice(smooth) < 0.02
+    assert lattice(0.5 + 0.02 * repeated) > 0.5  # faint in a flat place
+    assert lattice(repeated[..., :-1, :-2]) > 0.5
 
 
 @pytest.mark.parametrize("config", [LossConfig(), LossConfig.paper()])
