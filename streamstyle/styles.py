@@ -250,6 +250,14 @@ def asked_for(style: str | None, pictures: Sequence[str], default: str = DEFAULT
     return "+".join(parts)
 
 
+def dropped(file: str, style: str) -> str:
+    """The style of a file that is dropped on a painting in `style`: a picture is taken by the
+    model that paints, if that takes pictures."""
+    model, _ = _split(next(iter(_weighted(style))))
+    takes_it = is_picture(file) and model != PICTURE_MODEL and takes_pictures(_card(model))
+    return f"{model}:{file}" if takes_it else file
+
+
 def pictures_in(style: str | Path) -> list[str]:
     """The paths of the pictures among the parts of a style."""
     names = [_split(part)[1] for part in _weighted(str(style))]

@@ -136,6 +136,26 @@ UNPAINTED = Look(strength=0)
 """Lets a test see what decoding and encoding alone do to a picture."""
 
 
+@pytest.fixture(scope="session")
+def any_picture_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A net for any picture with random weights, written as an engine."""
+    torch = pytest.importorskip("torch")
+    from export.any_picture_file import write_any_picture_engine
+    from export.models.any_picture import AnyPicture, AnyPictureConfig
+    from tests.nets import write_training_material
+
+    folder = tmp_path_factory.mktemp("any-picture")
+    _style, photos, _network = write_training_material(folder)
+    torch.manual_seed(0)
+    sizes = {"width": 8, "residual_blocks": 1, "decoder_width": 4}
+    net = AnyPicture(AnyPictureConfig(**sizes, encoder_width=8, hidden=16)).eval()
+    with torch.no_grad():
+        net.predictor[-1].weight *= 200
+    path = folder / "any-picture.onnx"
+    write_any_picture_engine(net, path, [], (0.6, 1.0, 1.6), {}, photos, photos)
+    return path
+
+
 @pytest.fixture
 def painted(tmp_path: Path, inverter: Engine) -> Callable[..., tuple[Contents, Contents, Report]]:
     """Make a clip, paint it without painting unless a look is given, and read both."""

@@ -20,6 +20,7 @@ from streamstyle.styles import (
     LONGEST,
     PICTURE_SIDE,
     asked_for,
+    dropped,
     read_picture,
     read_style,
     styles_beside,
@@ -49,11 +50,18 @@ def opened(wct_path: Path):
     return lambda style: open_engine(style, "openvino", "cpu", "fp32", SHALLOW)
 
 
-def test_a_picture_is_a_style(wct_path: Path, pictures: Path, opened: Callable) -> None:
+@pytest.fixture(params=["wct_path", "any_picture_path"])
+def model(request: pytest.FixtureRequest) -> Path:
+    """Each kind of model whose styles of pictures mix."""
+    path: Path = request.getfixturevalue(request.param)
+    return path
+
+
+def test_a_picture_is_a_style(model: Path, pictures: Path, opened: Callable) -> None:
     frames = np.asarray(spots(5))[np.newaxis]
     painted = []
     for name in ("1.png", "2.png"):
-        with opened(f"{wct_path}:{pictures / name}") as engine:
+        with opened(f"{model}:{pictures / name}") as engine:
             engine.prepare(*frames.shape[1:3])
             painted.append(engine.paint(frames).astype(int))
     assert np.abs(painted[0] - painted[1]).mean() > 1
@@ -153,9 +161,9 @@ def test_a_huge_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_picture(tmp_path / "huge.png")
 
 
-def test_pictures_in_a_folder_are_gone_through(wct_path: Path, pictures: Path) -> None:
-    style = f"{wct_path}:{pictures / '2.png'}"
-    names = [f"{wct_path}:{pictures / name}" for name in ("1.png", "2.png", "10.png")]
+def test_pictures_in_a_folder_are_gone_through(model: Path, pictures: Path) -> None:
+    style = f"{model}:{pictures / '2.png'}"
+    names = [f"{model}:{pictures / name}" for name in ("1.png", "2.png", "10.png")]
     assert styles_beside(style) == (names, 1)
     spots(3).save(pictures / "3.png")  # dropped into the folder meanwhile
     assert [Path(name).name for name in styles_beside(style)[0]] == [
@@ -197,9 +205,9 @@ def test_the_same_photo_is_painted_the_same_after_any_other(
 
 
 def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
-    wct_path: Path, pictures: Path
+    model: Path, pictures: Path
 ) -> None:
-    style = f"{wct_path}:{pictures / '1.png'}"
+    style = f"{model}:{pictures / '1.png'}"
     chosen = partial(choose, backend="openvino", transfer=SHALLOW)
 
     def painting(session: LiveSession) -> np.ndarray:
@@ -222,6 +230,22 @@ def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
         show_until(session, lambda f: np.abs(f.image.astype(int) - before).mean() > 1)
         assert session.controls.style.endswith("10.png")
         assert not session.status().problems
+        before = painting(session).astype(int)
+        session.drop(str(pictures / "2.png"))
+        show_until(session, lambda f: np.abs(f.image.astype(int) - before).mean() > 1)
+        assert session.controls.style == f"{model}:{pictures / '2.png'}"
+
+
+def test_what_is_dropped_is_taken_by_the_model_that_paints_if_it_can_be(
+    any_picture_path: Path, pictures: Path
+) -> None:
+    picture = str(pictures / "1.png")
+    assert dropped(picture, f"{any_picture_path}:{pictures / '2.png'}") == (
+        f"{any_picture_path}:{picture}"
+    )
+    assert dropped(picture, "great-wave") == picture
+    assert dropped(picture, str(pictures / "2.png")) == picture
+    assert dropped("mine.onnx", f"{any_picture_path}:{picture}") == "mine.onnx"
 
 
 def test_a_texture_is_made_of_a_picture(wct_path: Path, pictures: Path, tmp_path: Path) -> None:

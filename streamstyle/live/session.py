@@ -28,7 +28,7 @@ from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
 from streamstyle.stabiliser import Stabiliser
-from streamstyle.styles import DEFAULT_STYLE, styles_beside
+from streamstyle.styles import DEFAULT_STYLE, dropped, styles_beside
 from streamstyle.timing import Latency, Rate, now_s
 
 MAX_FPS = 60.0
@@ -193,6 +193,14 @@ class LiveSession(Closing):
         """The following style of the model, or with -1 the one before."""
         names, at = self.styles()
         self.change(style=names[(at + step) % len(names)])
+
+    def drop(self, file: str) -> None:
+        """Paint in the style that a file is: a model, or a picture for the model that paints."""
+        try:
+            style = dropped(file, self._controls.style)
+        except (UserError, EngineError, OSError):  # of the present style, which the status tells
+            style = file
+        self.change(style=style)
 
     def styles(self) -> tuple[list[str], int]:
         """The styles to go through, and the present one's number among them: those of its model,

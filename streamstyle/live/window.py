@@ -90,7 +90,7 @@ class Window(Closing):
             case Turned(steps):
                 self._more("strength", steps * STEP)
             case Dropped(path):
-                self._session.change(style=path)
+                self._session.drop(path)
 
     def _press(self, key: str) -> None:
         self._numbers_until_s = 0.0  # what was changed is to be seen at once
