@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines import MIN_SIDE, NO_STYLE, Engine, Style, in_regions
-from streamstyle.errors import UserError, check_share
-from streamstyle.frame import Frame, Image, Still
+from engines import MIN_SIDE, NO_STYLE, Engine, Style
+from streamstyle.compositor import Compositor, Finish, Layer, Size
+from streamstyle.errors import UserError
+from streamstyle.frame import Frame, Still
 from streamstyle.limited import limited
-from streamstyle.masks import Mask, Part, masks_of
-from streamstyle.pixels import blended, composed, recolored, resized
+from streamstyle.masks import Mask
+from streamstyle.pixels import resized
 from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import side_by_side
 
@@ -18,11 +19,9 @@ MOST_SIDE = 16384
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a painted frame is to look like."""
+class Look(Finish):
+    """What a painted frame of a file is to look like."""
 
-    strength: float = 1.0
-    """0 is the original, 1 the painting; between, the two are blended."""
     width: int | None = None
     """Of the frame as the network sees it, in pixels; None follows height, scale or the input, of
     which some networks see at most so many pixels (ModelCard.most_pixels)."""
@@ -33,15 +32,9 @@ class Look:
     """Leave the frame at the network's size instead of the input's."""
     side_by_side: bool = False
     """Put the original to the left of the painting."""
-    keep_colors: bool = False
-    """Take only light and dark from the painting, and the colors from the original."""
-
-    steady: float = 0.0
-    """Of video: 0 leaves every frame as it is painted, 1 keeps most of the one before."""
 
     def __post_init__(self) -> None:
-        check_share("steadiness", self.steady)
-        check_share("strength", self.strength)
+        super().__post_init__()
         if self.scale is not None and (self.width is not None or self.height is not None):
             raise UserError("give a scale, or a width and height, not both")
         if self.scale is not None and not 0 < self.scale <= 4:
@@ -55,7 +48,7 @@ class Look:
         """Whether it says at which size the network sees a frame."""
         return not self.scale is self.width is self.height is None
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
+    def working_size(self, width: int, height: int) -> Size:
         """(width, height) at which the network sees a frame of this size. Raises UserError where
         more than MOST_SIDE is asked for."""
         scale = self.scale or 1.0
@@ -93,62 +86,38 @@ class Painter:
             outside = None if outside is None else limited(outside)
         self._engine = engine
         self._look = look
-        self._style = style
-        self._mask = mask
-        self._outside = outside
-        self._stabiliser = Stabiliser() if look.steady else None
-        self._both = None if outside is None else side_by_side(engine, outside)
+        self._inside, self._outside = [Layer(engine, style)], []
+        if outside is not None:
+            both = side_by_side(engine, outside)
+            if both is None:
+                self._outside = [Layer(outside, NO_STYLE)]
+            else:  # one engine for both
+                self._inside, self._outside = ([Layer(engine, each)] for each in both)
+        self._keeps_state = mask is not None or bool(look.steady)
+        self._compositor = Compositor(mask, Stabiliser() if look.steady else None)
+        self._for_stills = Compositor(mask)
 
     def prepare(self, width: int, height: int) -> None:
         """Do ahead what the first frame of this size would have to wait for."""
         width, height = self._look.working_size(width, height)
-        for engine in (self._engine, self._outside):
-            if engine is not None:
-                engine.prepare(height, width)
+        for layer in (*self._inside, *self._outside):
+            layer.engine.prepare(height, width, style=layer.style)
 
     def share(self, threads: int) -> int:
         """As `Engine.share`, for what is painted here: 1 if frames depend on the ones before."""
-        in_order = self._mask is not None or self._stabiliser is not None
-        return 1 if in_order else self._engine.share(threads)
+        return 1 if self._keeps_state else self._engine.share(threads)
 
     def __call__(self, frame: Frame) -> Frame:
         look = self._look
-        seen = resized(frame.image, *look.working_size(frame.width, frame.height))
-        original = seen if look.resize else frame.image
-        height, width = original.shape[:2]
-        if self._mask is None:
-            painted = resized(self._paint(self._engine, frame, seen, self._style), width, height)
-        else:
-            painted = self._masked(self._mask(frame.with_image(original)), frame, seen, original)
-        if self._stabiliser is not None and frame.still is None:
-            painted = self._stabiliser(original, painted, look.steady)
-        if look.keep_colors:
-            painted = recolored(painted, original)
-        if look.strength < 1:
-            painted = blended(painted, original, look.strength)
+        size = look.working_size(frame.width, frame.height)
+        original = resized(frame.image, *size) if look.resize else frame.image
+        compositor = self._compositor if frame.still is None else self._for_stills
+        painting = compositor.paint(frame.with_image(original), size, self._inside, self._outside)
+        painted = compositor.finish(painting, look)
         if look.side_by_side:
             painted = np.hstack([original, painted])
             frame = replace(frame, still=_twice(frame.still))
         return frame.with_image(painted)
-
-    def _masked(self, part: Part, frame: Frame, seen: Image, original: Image) -> Image:
-        """`part` of the original painted, and the rest as `outside` has it."""
-        height, width = original.shape[:2]
-        if self._both is not None:
-            style = in_regions(self._both, masks_of(part))
-            return resized(self._paint(self._engine, frame, seen, style), width, height)
-        painted = resized(self._paint(self._engine, frame, seen, self._style), width, height)
-        around = original
-        if self._outside is not None:
-            around = resized(self._paint(self._outside, frame, seen, NO_STYLE), width, height)
-        return composed(painted, around, part)
-
-    @staticmethod
-    def _paint(engine: Engine, frame: Frame, seen: Image, style: Style) -> Image:
-        if frame.still is not None:
-            engine.begin()
-        painted: Image = engine.paint(seen[np.newaxis], style)[0]
-        return painted
 
 
 def _twice(still: Still | None) -> Still | None:

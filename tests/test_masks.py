@@ -1,5 +1,6 @@
 """Painting a part of the picture, and in the original's colors."""
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from engines import Engine
+from engines import NO_STYLE, Engine, Style
 from streamstyle import Clip, Look, Region, UserError, paint_image, paint_video
 from streamstyle.cli import main
 from streamstyle.frame import Frame
@@ -19,7 +20,7 @@ from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
 from streamstyle.masks import open_mask
 from tests.clips import RED, Recipe, make_clip, read_clip
-from tests.live import BLUE, ORANGE, Camera, alone, color_at, open_plain, show_until
+from tests.live import BLUE, ORANGE, Camera, Plain, alone, color_at, open_plain, show_until
 
 SIZE = (96, 64)  # width, height
 
@@ -74,6 +75,40 @@ def test_two_styles(tmp_path: Path, inverter: Engine, photo: Path, mask: Path) -
         grey.begin = lambda: None  # type: ignore[method-assign]
         paint_image(photo, out, engine=inverter, region=Region(str(mask), elsewhere=grey))
     assert sides(np.asarray(Image.open(out))) == (BLUE, (100, 100, 100))
+
+
+def test_a_steadied_video_is_untouched_outside_of_its_mask(
+    tmp_path: Path, mask: Path, inverter: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a picture that moves, painted with flicker; no codec changes what is compared."""
+    levels = itertools.cycle([90, 150])
+    monkeypatch.setattr(inverter, "paint", lambda f, _: np.full_like(f, next(levels)))
+    clip = make_clip(tmp_path / "in.mkv", Recipe(size=SIZE, codec="ffv1", pts=range(8)))
+    region = Region(str(mask))
+    frames = tmp_path / "painted"
+    paint_video(clip, f"{frames}/", engine=inverter, look=Look(steady=1.0), region=region)
+    painted = [np.asarray(Image.open(path)).astype(int) for path in sorted(frames.iterdir())]
+    for before, after in zip(read_clip(clip).frames, painted, strict=True):
+        assert np.array_equal(after[:, 60:], before[:, 60:])
+    inside = [frame[:, :36].mean() for frame in painted]
+    assert np.ptp(inside[3:]) < 40  # of 60: it is steadied
+
+
+def test_live_is_untouched_outside_of_its_mask_however_steady(mask: Path) -> None:
+    flickering = itertools.cycle([90, 150])
+
+    class Flickering(Plain):
+        def paint(self, frames: np.ndarray, style: Style = NO_STYLE) -> np.ndarray:
+            return np.full_like(frames, next(flickering))
+
+    controls = Controls("x", steady=1.0)
+    opened = open_mask(str(mask))
+    choose = alone(lambda _style: Flickering(0))  # type: ignore[arg-type, return-value]
+    with LiveSession(Camera, controls, choose=choose, mask=opened) as session:
+        show_until(session, lambda frame: color_at(frame, 0.3) != ORANGE)
+        for _ in range(5):
+            shown = show_until(session, lambda _frame: True)
+            assert np.array_equal(shown.image[:, 60:], Camera.frame(0).image[:, 60:])
 
 
 def test_the_opacity_of_an_image_is_a_mask(tmp_path: Path, inverter: Engine, photo: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from streamstyle.compositor import Finish
 from streamstyle.errors import check_share
 from streamstyle.styles import DEFAULT_STYLE
 
@@ -23,7 +24,7 @@ class View(Enum):
 
 
 @dataclass(frozen=True)
-class Controls:
+class Controls(Finish):
     """One moment's settings. A change makes new ones, so that a frame is painted by one of them
     from beginning to end, whatever is pressed meanwhile."""
 
@@ -33,19 +34,12 @@ class Controls:
     """0 is the first style alone, 1 the second. With a mask, the second is what is outside."""
     stroke: float = 0.5
     """0 is fine strokes, 1 large ones."""
-    strength: float = 1.0
-    """0 is the original, 1 the painting."""
-    steady: float = 0.0
-    """0 leaves every frame as the network paints it, 1 keeps most of the one before."""
     view: View = View.PAINTED
     split: float = 0.5
     """Where the line of View.SPLIT is, from 0, left, to 1, right."""
-    keep_colors: bool = False
-    """Take only light and dark from the painting."""
     mirror: bool = False
     paused: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_share("stroke", self.stroke)
-        check_share("steadiness", self.steady)
-        check_share("strength", self.strength)

@@ -11,18 +11,19 @@ from engines import EngineError
 from streamstyle.channel import Cancelled
 from streamstyle.closing import Closing
 from streamstyle.color import BT709
+from streamstyle.compositor import Compositor, Layer
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
 from streamstyle.live.capture import Capture
-from streamstyle.live.composing import painted_apart, painted_by, painted_only_in, viewed
+from streamstyle.live.composing import viewed
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Governor, Promise, Size, ladder
 from streamstyle.live.outlets import TICK, Outlet
 from streamstyle.live.status import Status
-from streamstyle.live.styles import Choice, EngineShelf, Fade, Layer, StyleMix, choose
+from streamstyle.live.styles import Choice, EngineShelf, Fade, StyleMix, choose
 from streamstyle.masks import Mask
 from streamstyle.paint import describe
-from streamstyle.pixels import blended, fitted, mirrored, recolored, resized
+from streamstyle.pixels import fitted, mirrored
 from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
@@ -77,7 +78,7 @@ class LiveSession(Closing):
         self._mix = StyleMix(self._shelf)
         self._mix_outside = StyleMix(self._shelf)
         self._fade = Fade()
-        self._stabiliser = Stabiliser()
+        self._compositor = Compositor(mask, Stabiliser())
         self._outlets: list[Outlet] = []
         self._takes: list[Outlet] = []
         """Recordings that are not complete, and those that failed until the next one."""
@@ -304,23 +305,10 @@ class LiveSession(Closing):
             return frame.with_image(original)
         if changed:
             self._fade.begin()
-        seen = resized(original, *sizes[0])
-        part = None if self._mask is None else self._mask(frame.with_image(seen))
-        outside = [] if part is None else self._outside(controls, sizes, started_at_s)
-        if part is not None and outside:
-            painting = painted_apart(layers, outside, part, seen)
-        else:
-            painting = painted_by(layers, seen)
+        outside = [] if self._mask is None else self._outside(controls, sizes, started_at_s)
+        painted = self._compositor.paint(frame.with_image(original), sizes[0], layers, outside)
         painted_at_s = now_s()
-        kept = self._fade.kept(started_at_s)
-        painting = self._stabiliser(seen, painting, controls.steady, kept)
-        painting = resized(painting, width, height)
-        if controls.keep_colors:
-            painting = recolored(painting, original)
-        if controls.strength < 1:
-            painting = blended(painting, original, controls.strength)
-        if part is not None and not outside:
-            painting = painted_only_in(part, painting, original)
+        painting = self._compositor.finish(painted, controls, self._fade.kept(started_at_s))
         at_s = now_s()
         self._stages["wait"].add(started_at_s - frame.captured_at_s)
         self._stages["network"].add(painted_at_s - started_at_s)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import Engine, Style, open_engine
+from streamstyle.compositor import Layer
 from streamstyle.limited import limited
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
@@ -52,15 +53,6 @@ def choose(
 
     model = card.sha256 if mixes(card) else f"{card.sha256} {style}"
     return Choice(model, inputs, opener)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One painting of the frame, and its part of the whole."""
-
-    engine: Engine
-    inputs: Style
-    share: float
 
 
 class EngineShelf:
@@ -261,10 +253,10 @@ class StyleMix:
                 continue
             choice, engine = found
             before = layers.get(choice.model, Layer(engine, {}, 0.0))
-            total = before.share + share
+            total = before.weight + share
             inputs = {
                 name: np.asarray(
-                    (before.share * before.inputs.get(name, 0) + share * array) / total, np.float32
+                    (before.weight * before.style.get(name, 0) + share * array) / total, np.float32
                 )
                 for name, array in at_stroke(choice.inputs, stroke).items()
             }

@@ -1,0 +1,134 @@
+"""One painted frame of its parts: layers, the regions of a mask, the frame before, the original.
+
+Files and live painting go through here alike. First `paint` has the networks paint, at their size;
+then `finish` steadies that, brings it to the frame's size, takes colors from the original, blends
+with it, and puts the original where the mask leaves it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from engines import Engine, Style, in_regions
+from streamstyle.errors import check_share
+from streamstyle.frame import Frame, Image
+from streamstyle.masks import Mask, Part, masks_of
+from streamstyle.pixels import blended, composed, recolored, resized, scaled
+from streamstyle.stabiliser import Stabiliser
+from streamstyle.styles import has_regions
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """What is done to a painting, whoever shows it."""
+
+    strength: float = 1.0
+    """0 is the original, 1 the painting; between, the two are blended."""
+    keep_colors: bool = False
+    """Take only light and dark from the painting, and the colors from the original."""
+    steady: float = 0.0
+    """Of video: 0 leaves every frame as it is painted, 1 keeps most of the one before."""
+
+    def __post_init__(self) -> None:
+        check_share("strength", self.strength)
+        check_share("steadiness", self.steady)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One painting of a frame, and its weight beside the others."""
+
+    engine: Engine
+    style: Style
+    weight: float = 1.0
+
+
+class Painting(NamedTuple):
+    """What the networks make of a frame."""
+
+    original: Image
+    """The frame at its own size."""
+    net_input: Image
+    """The frame at the networks' size."""
+    image: Image
+    """What they painted, at their size."""
+    mask: Part | None
+    """Where the painting belongs, at the frame's size; None for everywhere."""
+
+
+class Compositor:
+    """Paints and finishes frames. One thread at a time, unless there is neither mask nor
+    stabilizer."""
+
+    def __init__(self, mask: Mask | None = None, stabilizer: Stabiliser | None = None) -> None:
+        """Without `stabilizer`, nothing is kept of the frame before."""
+        self._mask = mask
+        self._stabilizer = stabilizer
+
+    def paint(
+        self, frame: Frame, size: Size, inside: Sequence[Layer], outside: Sequence[Layer] = ()
+    ) -> Painting:
+        """Have `inside` paint the frame at `size`, or with a mask its inside, and `outside`, if
+        there is any, the rest."""
+        net_input = resized(frame.image, *size)
+        if frame.still is not None:
+            for layer in (*inside, *outside):
+                layer.engine.begin()
+        mask = None if self._mask is None else self._mask(frame)
+        if mask is None or not outside:
+            return Painting(frame.image, net_input, _blend(inside, net_input), mask)
+        image = _paint_regions(inside, outside, scaled_mask(mask, *size), net_input)
+        return Painting(frame.image, net_input, image, None)
+
+    def finish(self, painting: Painting, finish: Finish, previous_weight: float = 0.0) -> Image:
+        """The painting, finished, at the frame's size. Of the last frame `previous_weight`, 0 to 1,
+        stays at least."""
+        original, image = painting.original, painting.image
+        if self._stabilizer is not None:
+            image = self._stabilizer(painting.net_input, image, finish.steady, previous_weight)
+        height, width = original.shape[:2]
+        image = resized(image, width, height)
+        if finish.keep_colors:
+            image = recolored(image, original)
+        if finish.strength < 1:
+            image = blended(image, original, finish.strength)
+        if painting.mask is not None:
+            image = composed(image, original, painting.mask)
+        return image
+
+
+def scaled_mask(mask: Part, width: int, height: int) -> Part:
+    """A mask (H, W, 1) at another size; the same array if it has that size already."""
+    if mask.shape[:2] == (height, width):
+        return mask
+    return scaled(mask[..., 0], width, height)[..., np.newaxis]
+
+
+def _blend(layers: Sequence[Layer], net_input: Image) -> Image:
+    """The weighted sum of what the layers make of `net_input`."""
+    if len(layers) == 1:
+        (layer,) = layers
+        return np.asarray(layer.engine.paint(net_input[np.newaxis], layer.style)[0])
+    total = np.zeros(net_input.shape, np.float32)
+    for layer in layers:
+        total += layer.weight * layer.engine.paint(net_input[np.newaxis], layer.style)[0]
+    result: Image = np.round(total).astype(np.uint8)
+    return result
+
+
+def _paint_regions(
+    inside: Sequence[Layer], outside: Sequence[Layer], mask: Part, net_input: Image
+) -> Image:
+    """`net_input` painted by `inside` in the mask, and by `outside` elsewhere; in one pass where
+    one engine can."""
+    if len(inside) == len(outside) == 1:
+        (one,), (other,) = inside, outside
+        if one.engine is other.engine and has_regions(one.engine.card, one.style):
+            style = in_regions((one.style, other.style), masks_of(mask))
+            return np.asarray(one.engine.paint(net_input[np.newaxis], style)[0])
+    return composed(_blend(inside, net_input), _blend(outside, net_input), mask)
