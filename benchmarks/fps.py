@@ -29,9 +29,9 @@ from streamstyle import machine
 from streamstyle.bench import PATTERN, Size, check_size, end_to_end, moving_frames, open_ready, race
 from streamstyle.errors import UserError
 from streamstyle.live.governor import Promise
-from streamstyle.options import add_style, size_of, transfer_of
+from streamstyle.options import add_style, size_of, style_asked_for
 from streamstyle.sinks.files import check_target
-from streamstyle.styles import CLASSIC_STYLE, Transfer, asked_for, read_style
+from streamstyle.styles import CLASSIC_STYLE, StyleSpec, read_style
 
 SIZES = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080), (3840, 2160))
 
@@ -71,10 +71,9 @@ def main() -> None:
     if options.plots is not None:
         check_matplotlib()
     earlier = None if options.compare is None else read_table(options.compare)
-    style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
-    transfer = transfer_of(options)
-    runners = list(ways(style, sizes[0], transfer, not options.no_peers))
-    table = _begun(options, style, transfer, runners)
+    style = style_asked_for(options, CLASSIC_STYLE)
+    runners = list(ways(style, sizes[0], not options.no_peers))
+    table = _begun(options, style, runners)
 
     def keep() -> None:
         if options.json is not None:
@@ -86,7 +85,7 @@ def main() -> None:
             if table.has(_name(size)):
                 continue
             rows = measured(table, runners, size)
-            rows += _file_to_file(table, transfer, runners, rows, size)
+            rows += _file_to_file(table, style, runners, rows, size)
             table.add(rows)
             print("\n".join(map(str, rows)), flush=True)
             keep()
@@ -102,17 +101,15 @@ def main() -> None:
         write_plots(table, options.plots)
 
 
-def _begun(
-    options: argparse.Namespace, style: str, transfer: Transfer, runners: list[Way]
-) -> Table:
+def _begun(options: argparse.Namespace, style: StyleSpec, runners: list[Way]) -> Table:
     """What --json has of this table, or an empty one."""
     table = Table(
         machine.hardware(),
         machine.packages("torch"),
-        style,
-        list(transfer.levels),
-        transfer.alpha,
-        read_style(style, transfer)[0].sha256,
+        str(style),
+        list(style.levels),
+        style.alpha,
+        read_style(style)[0].sha256,
         options.clip,
         options.seconds,
         [way.name for way in runners],
@@ -183,7 +180,7 @@ def measured(table: Table, runners: list[Way], size: Size) -> list[Row]:
 
 
 def _file_to_file(
-    table: Table, transfer: Transfer, runners: list[Way], rows: list[Row], size: Size
+    table: Table, style: StyleSpec, runners: list[Way], rows: list[Row], size: Size
 ) -> list[Row]:
     """A row for our fastest way, if there is one."""
     fps = {row.way: row.fps for row in rows if row.ours and row.fps is not None}
@@ -193,14 +190,14 @@ def _file_to_file(
     assert fastest.ours is not None
     row = Row(_name(size), "file to file")
     try:
-        with open_ready(table.style, fastest.ours, size, transfer) as engine:
+        with open_ready(style, fastest.ours, size) as engine:
             through, alone = end_to_end(engine, size, table.seconds, table.clip)
     except Exception as error:  # the sizes that are to come are measured
         return [replace(row, note=in_a_line(error))]
     return [replace(row, fps=through, note=f"{through / alone:.0%} of {fastest.name} alone")]
 
 
-def watched(style: str) -> Live | None:
+def watched(style: StyleSpec) -> Live | None:
     """None if nothing was shown."""
     with Observed(style, Promise(), LIVE_SECONDS, lambda _session: None) as session:
         where = session.run()

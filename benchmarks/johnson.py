@@ -20,11 +20,11 @@ from export.losses import LossConfig, PerceptualLoss
 from export.photos import load_picture
 from streamstyle import machine
 from streamstyle.bench import Contestant, race
-from streamstyle.options import add_style, transfer_of
+from streamstyle.options import add_style, style_asked_for
 from streamstyle.paint import describe
 from streamstyle.pixels import resized
 from streamstyle.sources.still import read_still
-from streamstyle.styles import CLASSIC_STYLE, asked_for, open_engine
+from streamstyle.styles import CLASSIC_STYLE, open_engine
 from streamstyle.timing import now_s
 
 ITERATIONS = (100, 300, 500)
@@ -47,19 +47,19 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=5, help="to time, of each size")
     parser.add_argument("--seconds", type=float, default=5.0, help="for the net, of each size")
     options = parser.parse_args()
-    style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
+    style = style_asked_for(options, CLASSIC_STYLE)
     config = LossConfig()
     network = load_loss_network(options.network, (*config.content_layers, *config.style_layers))
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     image = read_still(options.photo).image
-    with open_engine(style, transfer=transfer_of(options)) as engine:
+    with open_engine(style) as engine:
         print(f"{machine.hardware()}\n{machine.packages()}, torch {torch.__version__}")
         print(f"{style} by {describe(engine)}; optimisation with {Path(options.network).stem}\n")
         print("| side | net, ms | iteration, ms | ", end="")
         print(" | ".join(f"beside {count}" for count in ITERATIONS), "| published |")
         print("|---" * (4 + len(ITERATIONS)) + "|")
         for side, published in PUBLISHED.items():
-            net = Contestant(style, engine.paint)
+            net = Contestant(str(style), engine.paint)
             race([net], [resized(image, side, side)[np.newaxis]], options.seconds)
             (ms,) = net.milliseconds(50)
             iteration_ms = _iteration_ms(options, network, config, side)

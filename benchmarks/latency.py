@@ -16,7 +16,7 @@ from PIL import ImageDraw
 from benchmarks.observed import Observed, Sample, longest_gap_ms
 from streamstyle import machine
 from streamstyle.live.governor import Promise
-from streamstyle.styles import DEFAULT_STYLE
+from streamstyle.styles import DEFAULT_STYLE, parse_style
 
 ROWS = 12
 
@@ -59,7 +59,7 @@ def main() -> None:
     limit_ms = options.max_latency_ms
     director = Director(seconds, options.load, options.switch)
     promise = Promise(max_latency_ms=limit_ms)
-    with Observed(options.style, promise, seconds, director) as session:
+    with Observed(parse_style(options.style), promise, seconds, director) as session:
         where = session.run()
         status, samples = session.status(), session.samples
     print(

@@ -14,6 +14,7 @@ from streamstyle.live.window import Window
 from streamstyle.sources import Source
 from streamstyle.sources.paced import PacedSource
 from streamstyle.sources.video import VideoSource
+from streamstyle.styles import StyleSpec
 from streamstyle.timing import now_s
 
 PATTERN = "testsrc2=size=640x480:rate=30"
@@ -39,7 +40,7 @@ class Observed(LiveSession):
     after the warm-up."""
 
     def __init__(
-        self, style: str, promise: Promise, seconds: float, each: Callable[["Observed"], None]
+        self, style: StyleSpec, promise: Promise, seconds: float, each: Callable[["Observed"], None]
     ) -> None:
         """`each` is called with the session after every frame."""
         self.samples: list[Sample] = []

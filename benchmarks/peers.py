@@ -6,26 +6,26 @@ from importlib.util import find_spec
 
 from engines import EngineError, Frames
 from streamstyle.bench import Paint, Size
-from streamstyle.styles import Transfer, read_style
+from streamstyle.styles import StyleSpec, read_style
 
 
-def peers(style: str, transfer: Transfer) -> dict[str, Callable[[Size], Paint]]:
+def peers(style: StyleSpec) -> dict[str, Callable[[Size], Paint]]:
     """By name, what makes each ready for frames of a size, in whatever process it is called. What
     can't run here raises whatever its library does."""
     makers: dict[str, Callable[[Size], Paint]] = {}
     if find_spec("onnxruntime") is not None:
-        makers["onnxruntime as it comes"] = partial(_onnxruntime, style, transfer)
+        makers["onnxruntime as it comes"] = partial(_onnxruntime, style)
     if find_spec("torch") is not None:
         from benchmarks.torch_peers import torch_peers  # whose import takes seconds and memory
 
-        makers.update(torch_peers(style, transfer))
+        makers.update(torch_peers(style))
     return makers
 
 
-def _onnxruntime(style: str, transfer: Transfer, _size: Size) -> Paint:
+def _onnxruntime(style: StyleSpec, _size: Size) -> Paint:
     import onnxruntime
 
-    card, inputs = read_style(style, transfer)
+    card, inputs = read_style(style)
     session = onnxruntime.InferenceSession(card.path)
     if any(name not in {"frame", *inputs} for name in (i.name for i in session.get_inputs())):
         raise EngineError(f"{card.path.name} is a model of several parts")

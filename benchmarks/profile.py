@@ -26,9 +26,9 @@ from engines.card import ModelCard
 from engines.parts import graph_of
 from streamstyle import machine
 from streamstyle.bench import moving_frames
-from streamstyle.options import add_style, size_of, transfer_of
+from streamstyle.options import add_style, size_of, style_asked_for
 from streamstyle.paint import describe
-from streamstyle.styles import asked_for, open_engine, read_style
+from streamstyle.styles import open_engine, read_style
 
 CLIP = 50
 """Frames that go through the stages."""
@@ -44,15 +44,14 @@ def main() -> None:
     parser.add_argument("--engine", default="openvino", choices=["openvino", "onnxruntime"])
     parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     options = parser.parse_args()
-    style = asked_for(options.style, options.style_image)
-    transfer = transfer_of(options)
+    style = style_asked_for(options)
     width, height = options.size
     print(f"{machine.hardware()}\n{machine.packages()}\n")
-    with open_engine(style, options.engine, "cpu", options.precision, transfer) as engine:
+    with open_engine(style, options.engine, "cpu", options.precision) as engine:
         print(f"{engine.card.path.stem}, {width}x{height}, {describe(engine)}\n")
         _print_stages(engine, options.size)
         precision = engine.precision
-    card, inputs = read_style(style, transfer)
+    card, inputs = read_style(style)
     part = max(options.levels) if card.parts else None
     if part is not None:  # what a level takes is made of each frame: none of it changes the time
         with open_part(card.path, part, options.engine, "cpu", options.precision) as level:

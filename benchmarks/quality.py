@@ -8,7 +8,7 @@ the sheet.
 """
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from export.losses import LossConfig, PerceptualLoss
 from export.photos import list_photos, load_picture, to_image
 from export.styles import read_styles
 from streamstyle.frame import Image
-from streamstyle.styles import Transfer, find_style, is_picture, open_engine, styles_beside
+from streamstyle.styles import StyleSpec, find_style, open_engine, parse_style, styles_beside
 
 SECONDS = 1
 """Of each clip."""
@@ -125,17 +125,18 @@ def main() -> None:
     columns = []
     figures: dict[Path, dict[str, Measured]] = {}
     for style in _all(options.styles):
-        name = Path(style).stem
-        if not is_picture(style):
-            card, number = find_style(style)
+        (part,) = style.parts
+        picture = Path(part.picture)
+        name = picture.stem
+        if not part.picture:
+            card, number = find_style(part)
             name = card.styles[number].name
             if name not in pictures:
                 parser.error(f"the picture of {name} is not in {options.table}")
-        with open_engine(
-            style, transfer=Transfer(levels=options.levels, alpha=options.alpha)
-        ) as engine:
+            picture = pictures[name]
+        style = replace(style, levels=options.levels, alpha=options.alpha)
+        with open_engine(style) as engine:
             card = engine.card
-            picture = pictures[name] if card.styles else Path(style.rpartition(":")[2])
             measured, column = judge(engine, picture)
         print(f"| {style} | {measured} |", flush=True)
         columns.append(column)
@@ -152,14 +153,12 @@ def main() -> None:
             keep_measured(path, {**about, "styles": styles})
 
 
-def _all(styles: list[str]) -> list[str]:
+def _all(texts: list[str]) -> list[StyleSpec]:
     """With all of its styles in place of a model."""
-    named = [[s] if is_picture(s) or not _is_model(s) else styles_beside(s)[0] for s in styles]
-    return list(chain.from_iterable(named))
-
-
-def _is_model(style: str) -> bool:
-    return style not in styles_beside(style)[0]
+    styles = [parse_style(text) for text in texts]
+    of_models = [not (s.parts[0].picture or s.parts[0].name) for s in styles]
+    found = [styles_beside(s)[0] if m else [s] for s, m in zip(styles, of_models, strict=True)]
+    return list(chain.from_iterable(found))
 
 
 def _flicker(engine: Engine, frames: list[Image], motions: list[Motion]) -> float:

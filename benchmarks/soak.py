@@ -17,7 +17,7 @@ import psutil
 from benchmarks.observed import Observed, longest_gap_ms
 from streamstyle import machine
 from streamstyle.live.governor import Promise
-from streamstyle.styles import DEFAULT_STYLE
+from streamstyle.styles import DEFAULT_STYLE, parse_style
 
 STYLE_S, RECORDING_S, QUALITY_S = 7.0, 20.0, 45.0
 """Between changes; what does not divide a minute meets the other changes in ever other ways."""
@@ -83,7 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         director = Director(Path(folder))
         seconds = options.minutes * 60 + 1
-        with Observed(options.style, Promise(), seconds, director) as session:
+        with Observed(parse_style(options.style), Promise(), seconds, director) as session:
             where = session.run()
         takes = list(Path(folder).glob("*.mp4"))
         left = [path.name for path in Path(folder).iterdir() if path not in takes]

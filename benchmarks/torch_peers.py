@@ -13,20 +13,20 @@ from export.engine_file import FrameGraph, load_weights
 from export.models.many_style import ManyStyle
 from export.train import FAMILIES, TrainConfig, net_config
 from streamstyle.bench import Paint, Size
-from streamstyle.styles import Transfer, read_style
+from streamstyle.styles import StyleSpec, read_style
 
 
-def torch_peers(style: str, transfer: Transfer) -> dict[str, Callable[[Size], Paint]]:
+def torch_peers(style: StyleSpec) -> dict[str, Callable[[Size], Paint]]:
     """See `peers.peers`; none for a net that is not of PyTorch's families."""
-    card, _ = read_style(style, transfer)
+    card, _ = read_style(style)
     if card.family not in FAMILIES:
         return {}
-    makers: dict[str, Callable[[Size], Paint]] = {"OpenCV's dnn": partial(_opencv, style, transfer)}
+    makers: dict[str, Callable[[Size], Paint]] = {"OpenCV's dnn": partial(_opencv, style)}
     lower = {"cpu": torch.bfloat16}
     if torch.cuda.is_available():
         lower["cuda"] = torch.float16
     for device, low in lower.items():
-        on_device = partial(_torch, style, transfer, device)
+        on_device = partial(_torch, style, device)
         for dtype in (torch.float32, low):
             name = f"PyTorch on {device} in {str(dtype).removeprefix('torch.')}"
             makers[name] = partial(on_device, dtype, False)
@@ -48,15 +48,14 @@ def _weights(style: Style) -> torch.Tensor | None:
 
 
 def _torch(
-    style: str,
-    transfer: Transfer,
+    style: StyleSpec,
     device: str,
     dtype: torch.dtype,
     compiled: bool,
     _size: Size,
 ) -> Paint:
     """Eager or compiled, in a lower precision by autocast, as PyTorch's documentation advises."""
-    card, inputs = read_style(style, transfer)
+    card, inputs = read_style(style)
     graph, weights = graph_of(card).to(device), _weights(inputs)
     more = [] if weights is None else [weights.to(device)]
     run = torch.compile(graph, dynamic=False) if compiled else graph
@@ -74,11 +73,11 @@ def _torch(
     return paint
 
 
-def _opencv(style: str, transfer: Transfer, size: Size) -> Paint:
+def _opencv(style: StyleSpec, size: Size) -> Paint:
     """It takes no uint8: the picture is made a blob and back by its own functions."""
     import cv2
 
-    card, inputs = read_style(style, transfer)
+    card, inputs = read_style(style)
     net, weights = graph_of(card).net, _weights(inputs)
     example = torch.zeros(1, 3, size[1], size[0])
     if isinstance(net, ManyStyle):

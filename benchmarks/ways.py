@@ -17,7 +17,7 @@ from engines import Frames
 from streamstyle.bench import Asked, Contestant, Paint, Size, open_candidates, open_ready
 from streamstyle.closing import Closing
 from streamstyle.paint import describe
-from streamstyle.styles import Transfer
+from streamstyle.styles import StyleSpec
 from streamstyle.timing import now_s
 
 GOODBYE_S = 3.0
@@ -37,13 +37,13 @@ class Way:
     """None for another's engine."""
 
 
-def ways(style: str, size: Size, transfer: Transfer, with_peers: bool) -> Iterator[Way]:
+def ways(style: StyleSpec, size: Size, with_peers: bool) -> Iterator[Way]:
     """Of ours, those that are once seen to paint at `size`."""
-    for engine in open_candidates(style, size, transfer):
+    for engine in open_candidates(style, size):
         with engine:
             ours = (engine.backend, engine.device.lower(), engine.precision)
-            yield Way(describe(engine), partial(_engine, style, transfer, ours), ours)
-    for name, make in peers(style, transfer).items() if with_peers else ():
+            yield Way(describe(engine), partial(_engine, style, ours), ours)
+    for name, make in peers(style).items() if with_peers else ():
         yield Way(name, make)
 
 
@@ -145,8 +145,8 @@ def _serve(pipe: Connection, way: Way, size: Size) -> None:
         pipe.send(in_a_line(error))
 
 
-def _engine(style: str, transfer: Transfer, ours: Asked, size: Size) -> Paint:
-    return open_ready(style, ours, size, transfer).paint
+def _engine(style: StyleSpec, ours: Asked, size: Size) -> Paint:
+    return open_ready(style, ours, size).paint
 
 
 def _peak_mb() -> float:

@@ -6,7 +6,7 @@ from streamstyle.paint import Region, Report, paint_image, paint_video
 from streamstyle.painter import Look
 from streamstyle.sinks import Encoding
 from streamstyle.sources import Clip
-from streamstyle.styles import Transfer, open_engine
+from streamstyle.styles import StylePart, StyleSpec, open_engine, parse_style
 
 __all__ = [
     "Clip",
@@ -16,9 +16,11 @@ __all__ = [
     "Look",
     "Region",
     "Report",
-    "Transfer",
+    "StylePart",
+    "StyleSpec",
     "UserError",
     "open_engine",
     "paint_image",
     "paint_video",
+    "parse_style",
 ]

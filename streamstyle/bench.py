@@ -21,7 +21,7 @@ from streamstyle.pixels import resized
 from streamstyle.sinks import VideoSink
 from streamstyle.sources import Clip, open_video
 from streamstyle.sources.pattern import PREFIX
-from streamstyle.styles import Transfer, open_engine
+from streamstyle.styles import StyleSpec, open_engine
 from streamstyle.timing import now_s
 
 REFERENCE = ("onnxruntime", "cpu")
@@ -103,14 +103,14 @@ class Contestant:
         return values
 
 
-def bench(style: str | Path, size: Size, seconds: float, transfer: Transfer = Transfer()) -> None:
+def bench(style: StyleSpec, size: Size, seconds: float) -> None:
     """Print a Markdown table: engines taking turns for `seconds` each, then a video through the
     fastest one."""
     width, height = size
     check_size(size)
     print(f"{machine.hardware()}\n{machine.packages()}\n")
     with ExitStack() as stack:
-        engines = [stack.enter_context(e) for e in open_candidates(style, size, transfer)]
+        engines = [stack.enter_context(e) for e in open_candidates(style, size)]
         print(f"{engines[0].card.path.stem}, {width}x{height}, one frame at a time\n")
         contestants = [Contestant(describe(engine), engine.paint) for engine in engines]
         race(contestants, moving_frames(size), seconds)
@@ -138,16 +138,14 @@ def check_size(size: Size) -> None:
         raise UserError(f"a size is at least {MIN_SIDE}x{MIN_SIDE}, got {size[0]}x{size[1]}")
 
 
-def open_candidates(
-    style: str | Path, size: Size, transfer: Transfer = Transfer()
-) -> Iterator[Engine]:
+def open_candidates(style: StyleSpec, size: Size) -> Iterator[Engine]:
     """The engines of CANDIDATES that run here, in each precision that they can, ready for frames
     of `size`."""
     opened = 0
     for backend, device in CANDIDATES:
         for precision in PRECISIONS:
             try:
-                engine = open_ready(style, (backend, device, precision), size, transfer)
+                engine = open_ready(style, (backend, device, precision), size)
             except EngineError as error:
                 if precision == PRECISIONS[0]:  # in which every backend can, if it runs here
                     print(f"{backend} on {device} is left out: {error}")
@@ -161,12 +159,12 @@ def open_candidates(
         raise UserError("no engine runs here; see streamstyle doctor")
 
 
-def open_ready(style: str | Path, asked: Asked, size: Size, transfer: Transfer) -> Engine:
+def open_ready(style: StyleSpec, asked: Asked, size: Size) -> Engine:
     """An engine that paints frames of `size` itself: where another one does until its plan is
     built, that is waited for."""
     backend, device, precision = asked
     width, height = size
-    engine = limited(open_engine(style, backend, device, precision, transfer))
+    engine = limited(open_engine(style, backend, device, precision))
     ends_at_s = now_s() + PLAN_S
     try:
         engine.prepare(height, width)

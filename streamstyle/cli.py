@@ -29,9 +29,10 @@ from streamstyle.options import (
     add_steady,
     add_style,
     add_transfer,
+    as_taken,
     size_of,
+    style_asked_for,
     time_of,
-    transfer_of,
 )
 from streamstyle.paint import Region, paint_image, paint_video
 from streamstyle.painter import Look
@@ -44,16 +45,15 @@ from streamstyle.sources.pattern import PATTERNS, PREFIX
 from streamstyle.styles import (
     CLASSIC_STYLE,
     DEFAULT_MODEL,
-    DEFAULT_STYLE,
     PICTURE_MODEL,
-    Transfer,
+    StyleSpec,
     asked_for,
+    card_of,
     find_style,
-    has_levels,
     open_engine,
-    pictures_in,
+    parse_style,
     shipped_models,
-    styles_beside,
+    takes_levels,
 )
 from streamstyle.texture import write_texture
 
@@ -104,7 +104,7 @@ def _video(options: argparse.Namespace) -> None:
         report = paint_video(
             options.source,
             options.target,
-            style=_style(options),
+            style=style_asked_for(options),
             engine=engine,
             look=_look(options),
             region=region,
@@ -121,7 +121,7 @@ def _image(options: argparse.Namespace) -> None:
         report = paint_image(
             options.source,
             options.target,
-            style=_style(options),
+            style=style_asked_for(options),
             engine=engine,
             look=_look(options),
             region=region,
@@ -132,8 +132,9 @@ def _image(options: argparse.Namespace) -> None:
 
 
 def _texture(options: argparse.Namespace) -> None:
-    style = asked_for(options.model, [str(picture) for picture in options.pictures])
-    check_not_input(options.target, *pictures_in(style))
+    asked = asked_for(options.model, [str(picture) for picture in options.pictures])
+    style = as_taken(asked, options)
+    check_not_input(options.target, *style.pictures)
     with _open(style, options) as engine:
         write_texture(
             options.target, engine, options.size, options.passes, options.seed, options.overwrite
@@ -157,7 +158,7 @@ def _styles(options: argparse.Namespace) -> None:
     if options.style is not None:
         _print_card(options.style)
         return
-    for style in find_style(DEFAULT_STYLE)[0].styles:
+    for style in card_of(DEFAULT_MODEL).styles:
         print(f"{style.name:22}{style.title}, {style.artist}, {style.year} ({style.licence})")
     others = [
         f"{name}:{'PICTURE' if takes_pictures(read_card(path)) else 'NAME'}"
@@ -171,9 +172,9 @@ def _styles(options: argparse.Namespace) -> None:
 
 
 def _print_card(style: str) -> None:
-    card, number = find_style(style)
-    names, _ = styles_beside(style)
-    shown = [card.styles[number]] if style in names else list(card.styles)
+    part = parse_style(style).parts[0]
+    card, number = find_style(part)
+    shown = [card.styles[number]] if part.name else list(card.styles)
     for one in shown:
         print(f"{one.name}: {one.title}, {one.artist}, {one.year} ({one.licence})")
     print(f"model: {card.path.name}, {card.family}, sha256 {card.sha256}")
@@ -197,33 +198,36 @@ def _doctor(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    style = asked_for(options.style, options.style_image, CLASSIC_STYLE)
-    _check_transfer(options, style)
-    bench(style, options.size, options.seconds, transfer_of(options))
+    style = style_asked_for(options, CLASSIC_STYLE)
+    _check_levels(style)
+    bench(style, options.size, options.seconds)
 
 
 def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
-    style = _style(options)
-    _check_transfer(options, style, *([] if options.elsewhere is None else [options.elsewhere]))
+    style, elsewhere = style_asked_for(options), _elsewhere(options)
+    _check_levels(style, *([] if elsewhere is None else [elsewhere]))
     return _open(style, options)
 
 
-def _check_transfer(options: argparse.Namespace, *styles: str) -> None:
-    given = (options.levels, options.alpha)
-    if given != (Transfer.levels, Transfer.alpha) and not any(map(has_levels, styles)):
+def _elsewhere(options: argparse.Namespace) -> StyleSpec | None:
+    """The style outside of the mask, if one is asked for."""
+    if options.elsewhere is None:
+        return None
+    return as_taken(parse_style(options.elsewhere), options)
+
+
+def _check_levels(*styles: StyleSpec) -> None:
+    given = (styles[0].levels, styles[0].alpha)
+    if given != (StyleSpec.levels, StyleSpec.alpha) and not any(map(takes_levels, styles)):
         raise UserError(
             f"--levels and --alpha are for {PICTURE_MODEL}, in the style of a picture; give one by "
             "--style-image, or leave them out"
         )
 
 
-def _style(options: argparse.Namespace) -> str:
-    return asked_for(options.style, options.style_image)
-
-
 @contextmanager
 def _region(options: argparse.Namespace) -> Iterator[Region | None]:
-    elsewhere: str | None = options.elsewhere
+    elsewhere = _elsewhere(options)
     if options.mask is None:
         if elsewhere is not None or options.invert_mask:
             raise UserError("--elsewhere and --invert-mask need a --mask")
@@ -235,14 +239,8 @@ def _region(options: argparse.Namespace) -> Iterator[Region | None]:
             yield Region(options.mask, options.invert_mask, engine, elsewhere)
 
 
-def _open(style: str, options: argparse.Namespace) -> Engine:
-    return open_engine(
-        style,
-        options.engine,
-        options.device,
-        options.precision,
-        transfer_of(options),
-    )
+def _open(style: StyleSpec, options: argparse.Namespace) -> Engine:
+    return open_engine(style, options.engine, options.device, options.precision)
 
 
 def _look(options: argparse.Namespace) -> Look:

@@ -2,11 +2,12 @@
 
 import argparse
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from engines import BACKENDS, DEFAULT_LEVELS, PRECISIONS
 from streamstyle.hardware import AUTO, DEVICES, OFF
-from streamstyle.styles import DEFAULT_STYLE, PICTURE_MODEL, Transfer
+from streamstyle.styles import DEFAULT_STYLE, PICTURE_MODEL, StyleSpec, asked_for
 
 
 def add_style(parser: "argparse._ActionsContainer", default: str = DEFAULT_STYLE) -> None:
@@ -47,9 +48,14 @@ def add_transfer(parser: "argparse._ActionsContainer") -> None:
     )
 
 
-def transfer_of(options: argparse.Namespace) -> Transfer:
-    """What `add_transfer` takes."""
-    return Transfer(options.stroke, options.levels, options.alpha)
+def style_asked_for(options: argparse.Namespace, default: str = DEFAULT_STYLE) -> StyleSpec:
+    """What the options of `add_style` say."""
+    return as_taken(asked_for(options.style, options.style_image, default), options)
+
+
+def as_taken(style: StyleSpec, options: argparse.Namespace) -> StyleSpec:
+    """A style as the options of `add_transfer` say."""
+    return replace(style, stroke=options.stroke, levels=options.levels, alpha=options.alpha)
 
 
 def add_look(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
 from streamstyle.sinks.files import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, still_name
 from streamstyle.sources import Clip, Source, SourceInfo, StillSource, open_video
-from streamstyle.styles import DEFAULT_STYLE, open_engine, pictures_in
+from streamstyle.styles import DEFAULT_STYLE, StyleSpec, as_spec, open_engine
 
 MAX_PAINTERS = 4
 """Frames in work at the same time: each takes memory of its own."""
@@ -45,7 +45,7 @@ class Region:
     """Paint outside of the mask."""
     elsewhere: Engine | None = None
     """What paints the rest, open already; None leaves it as it is."""
-    elsewhere_style: str | Path | None = None
+    elsewhere_style: str | Path | StyleSpec | None = None
     """What that paints in, whose pictures are then not overwritten."""
 
 
@@ -55,7 +55,7 @@ Progress = Callable[[SourceInfo, Stats], None]
 def paint_video(
     source: str | Path,
     target: str | Path,
-    style: str | Path = DEFAULT_STYLE,
+    style: str | Path | StyleSpec = DEFAULT_STYLE,
     engine: Engine | None = None,
     look: Look = Look(),
     region: Region | None = None,
@@ -67,11 +67,11 @@ def paint_video(
     """Paint a video file, an address or pattern:NAME into a video file, or into a folder of PNG
     images if `target` is a folder or ends in a slash.
 
-    `style` is what --style takes (see `styles.read_style`): a name that `streamstyle styles` lists,
-    the path of an ONNX file or of a picture; `engine` is one that is open already and paints in it,
-    to be used and left open. With `region`, only a part is painted. Timing, size, color, sound,
-    subtitles, chapters and metadata come out as they went in. `on_progress` is called ten times a
-    second.
+    `style` is a `StyleSpec` or what --style takes (see `parse_style`): a name that `streamstyle
+    styles` lists, the path of an ONNX file or of a picture; `engine` is one that is open already
+    and paints in it, to be used and left open. With `region`, only a part is painted. Timing, size,
+    color, sound, subtitles, chapters and metadata come out as they went in. `on_progress` is called
+    ten times a second.
 
     Raises UserError or EngineError with one sentence for the user; `target` is then untouched, and
     a note on the error says where a part that can be watched was left, if any was painted.
@@ -101,7 +101,7 @@ def paint_video(
 def paint_image(
     source: str | Path,
     target: str | Path,
-    style: str | Path = DEFAULT_STYLE,
+    style: str | Path | StyleSpec = DEFAULT_STYLE,
     engine: Engine | None = None,
     look: Look = Look(),
     region: Region | None = None,
@@ -133,7 +133,7 @@ def _run(
     source: Source,
     sink: Sink,
     target: Path,
-    style: str | Path,
+    style: str | Path | StyleSpec,
     engine: Engine | None,
     look: Look,
     region: Region | None,
@@ -172,11 +172,11 @@ def describe(engine: Engine) -> str:
     return f"{engine.backend} on {engine.device.lower()} in {engine.precision}"
 
 
-def _inputs(source: str | Path, style: str | Path, region: Region | None) -> list[str]:
+def _inputs(source: str | Path, style: str | Path | StyleSpec, region: Region | None) -> list[str]:
     """What must not be overwritten."""
-    inputs = [str(source), *pictures_in(style)]
+    inputs = [str(source), *as_spec(style).pictures]
     if region is not None:
         inputs.append(region.mask)
         if region.elsewhere_style is not None:
-            inputs += pictures_in(region.elsewhere_style)
+            inputs += as_spec(region.elsewhere_style).pictures
     return inputs

@@ -12,7 +12,7 @@ from streamstyle.limited import limited
 from streamstyle.masks import Mask
 from streamstyle.pixels import resized
 from streamstyle.stabiliser import Stabiliser
-from streamstyle.styles import side_by_side
+from streamstyle.styles import regional_styles
 
 MOST_SIDE = 16384
 """Pixels of a side that may be asked for, twice those of 8K: with more, memory does not suffice."""
@@ -88,7 +88,7 @@ class Painter:
         self._look = look
         self._inside, self._outside = [Layer(engine, style)], []
         if outside is not None:
-            both = side_by_side(engine, outside)
+            both = regional_styles(engine, outside)
             if both is None:
                 self._outside = [Layer(outside, NO_STYLE)]
             else:  # one engine for both

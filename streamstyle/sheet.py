@@ -15,7 +15,7 @@ from streamstyle.sinks.images import check_suffix, write_image
 from streamstyle.sources import Clip, StillSource, open_video
 from streamstyle.sources.pattern import PREFIX
 from streamstyle.sources.still import read_still
-from streamstyle.styles import DEFAULT_STYLE, open_engine, styles_beside
+from streamstyle.styles import DEFAULT_STYLE, open_engine, parse_style, styles_beside
 
 TILE_WIDTH = 320  # pixels
 ACROSS = 8  # styles
@@ -33,12 +33,11 @@ def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
     check_target(target, overwrite)
     frames = [read_still(path) for path in paths] or [_pattern()]
     columns = []
-    names, _ = styles_beside(DEFAULT_STYLE)
-    for name in names:
-        with open_engine(name) as engine:
+    for style in styles_beside(parse_style(DEFAULT_STYLE))[0]:
+        with open_engine(style) as engine:
             painter = Painter(engine, Look(width=PAINTED_WIDTH, resize=True))
             tiles = [_tile(painter(frame).image) for frame in frames]
-        columns.append(np.vstack([_caption(name), *tiles]))
+        columns.append(np.vstack([_caption(str(style)), *tiles]))
     blocks = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
     missing = [np.full_like(columns[0], 255)] * (len(blocks) * ACROSS - len(columns))
     rows = [np.hstack(block) for block in [*blocks[:-1], blocks[-1] + missing]]

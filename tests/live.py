@@ -16,6 +16,7 @@ from streamstyle.live.command import source_opener
 from streamstyle.live.session import LiveSession
 from streamstyle.live.styles import Choice
 from streamstyle.sources import Source, SourceInfo
+from streamstyle.styles import StylePart, StyleSpec
 
 ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
 """A color and its negative."""
@@ -45,9 +46,14 @@ class Camera(Closing):
         self.closed = True
 
 
-def alone(opener: Callable[[str], Engine]) -> Callable[[str], Choice]:
-    """Each style has a model of its own, which `opener` opens."""
-    return lambda style: Choice(style, (NO_STYLE,), lambda: opener(style))
+def named(name: str) -> StyleSpec:
+    """A style for `alone`."""
+    return StyleSpec((StylePart("test.onnx", name),))
+
+
+def alone(opener: Callable[[str], Engine]) -> Callable[[StyleSpec], Choice]:
+    """Each style has a model of its own, which `opener` opens by the style's name."""
+    return lambda style: Choice(str(style), (NO_STYLE,), lambda: opener(style.parts[0].name))
 
 
 def color_at(frame: Frame, x: float) -> tuple[int, ...]:

@@ -27,8 +27,8 @@ from export.train_any_picture import (  # noqa: E402
     train_any_picture,
 )
 from streamstyle.errors import UserError  # noqa: E402
-from streamstyle.styles import Transfer, read_strokes, read_style  # noqa: E402
 from streamstyle.styles import open_engine as open_style  # noqa: E402
+from streamstyle.styles import parse_style, read_strokes, read_style  # noqa: E402
 from tests.stytr2 import LAYERS, write_material  # noqa: E402
 
 SIZES = {"width": 8, "residual_blocks": 1, "decoder_width": 4}
@@ -226,14 +226,14 @@ def test_pictures_and_names_mix_in_one_file(
     for backend in ("openvino", "onnxruntime"):
         with open_engine(engine_file, backend, "cpu", "fp32") as engine:
             alone = engine.paint(FRAME, style)
-            named = read_style(f"{engine_file}:warm")[1]
+            named = read_style(parse_style(f"{engine_file}:warm"))[1]
             by_name = engine.paint(FRAME, named)
             both = {k: np.float32(0.5) * (style[k] + named[k]) for k in style}
             mixed = engine.paint(FRAME, both)
         assert alone.shape == FRAME.shape
         assert (alone != by_name).any()
         assert (mixed != alone).any()
-    by_style = read_style(f"{engine_file}:{picture}=1+{engine_file}:warm=3")[1]
+    by_style = read_style(parse_style(f"{engine_file}:{picture}=1+{engine_file}:warm=3"))[1]
     assert by_style[STYLE_WEIGHTS].tolist() == pytest.approx([0, 0.75, 0])
     assert np.abs(by_style[STYLE_ROW]).max() > 0
 
@@ -244,12 +244,12 @@ def test_strokes_of_a_picture_are_three_sizes_of_it(
     random = np.random.default_rng(1)
     path = Path(config.pictures) / "large.png"
     Image.fromarray(random.integers(0, 256, (600, 700, 3), np.uint8)).save(path)
-    picture = f"{engine_file}:{path}"
+    picture = parse_style(f"{engine_file}:{path}")
     card, strokes = read_strokes(picture)
-    assert len(strokes) == len(read_strokes(f"{engine_file}:warm")[1]) == 3
+    assert len(strokes) == len(read_strokes(parse_style(f"{engine_file}:warm"))[1]) == 3
     fine, _, large = (style[STYLE_ROW] for style in strokes)
     assert np.abs(fine - large).max() > 1e-5
-    between = read_style(picture, Transfer(stroke=0.75))[1][STYLE_ROW]
+    between = read_style(replace(picture, stroke=0.75))[1][STYLE_ROW]
     middle = read_style(picture)[1][STYLE_ROW]
     np.testing.assert_allclose(between, (middle + large) / 2, atol=1e-6)
     with open_style(picture, "openvino", "cpu", "fp32") as engine:
@@ -265,4 +265,4 @@ def test_a_file_of_pictures_alone_wants_one(config: AnyPictureTrainConfig, tmp_p
         == 0
     )
     with pytest.raises(UserError, match="in the style of a picture; give one"):
-        read_style(out)
+        read_style(parse_style(out))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from streamstyle.cli import main
 from streamstyle.sheet import ACROSS, CAPTION_HEIGHT, TILE_WIDTH
-from streamstyle.styles import CLASSIC_STYLE, DEFAULT_STYLE, find_style, styles_beside
+from streamstyle.styles import CLASSIC_STYLE, DEFAULT_MODEL, DEFAULT_STYLE, card_of
 from tests.clips import Recipe, make_clip, read_clip
 
 
@@ -87,7 +87,7 @@ def test_styles_are_listed_with_artist_year_and_licence(
 ) -> None:
     assert main(["styles"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
-    card, _ = find_style(DEFAULT_STYLE)
+    card = card_of(DEFAULT_MODEL)
     assert len(lines) >= 16
     for line, style in zip(lines, card.styles, strict=True):
         assert line.startswith(style.name)
@@ -112,7 +112,7 @@ def test_contact_sheet(folder: Path) -> None:
     Image.fromarray(image).save(folder / "photo.png")
     assert main(["styles", "--sheet", "sheet.png", "--photo", "photo.png", "photo.png"]) == 0
     sheet = np.asarray(Image.open("sheet.png"))
-    names, _ = styles_beside(DEFAULT_STYLE)
+    names = [style.name for style in card_of(DEFAULT_MODEL).styles]
     blocks = -(-len(names) // ACROSS)
     block = CAPTION_HEIGHT + 2 * TILE_WIDTH * 60 // 80
     assert sheet.shape == (blocks * block, ACROSS * TILE_WIDTH, 3)

@@ -10,6 +10,7 @@ from engines import open_engine, read_card
 from streamstyle import Look, Region, paint_image
 from streamstyle.bench import open_candidates
 from streamstyle.live.styles import choose
+from streamstyle.styles import parse_style
 from tests.models import write_inverter
 
 SIDE = 32
@@ -70,7 +71,7 @@ def test_each_side_of_a_mask_has_its_own_limit(
 
 def test_live_frames_are_painted_smaller(limited: Path, checks: Path) -> None:
     frames = pixels_of(checks)[np.newaxis]
-    with choose(str(limited)).open() as engine:
+    with choose(parse_style(limited)).open() as engine:
         engine.prepare(2 * SIDE, 2 * SIDE)
         painted = engine.paint(frames)
     assert painted.shape == frames.shape
@@ -79,7 +80,7 @@ def test_live_frames_are_painted_smaller(limited: Path, checks: Path) -> None:
 
 def test_benchmarks_measure_what_is_painted_live(limited: Path, checks: Path) -> None:
     frames = pixels_of(checks)[np.newaxis]
-    for engine in open_candidates(str(limited), (2 * SIDE, 2 * SIDE)):
+    for engine in open_candidates(parse_style(limited), (2 * SIDE, 2 * SIDE)):
         with engine:
             assert engine.paint(frames).std() < 3
 

@@ -30,6 +30,7 @@ from tests.live import (
     alone,
     color_at,
     is_painted,
+    named,
     open_plain,
     show_until,
 )
@@ -37,7 +38,7 @@ from tests.live import (
 
 @pytest.fixture
 def session(open_inverter: Callable[[str], Engine]) -> Iterator[LiveSession]:
-    with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as opened:
+    with LiveSession(Camera, Controls(named("negative")), choose=alone(open_inverter)) as opened:
         yield opened
 
 
@@ -97,7 +98,7 @@ def test_picture_of_another_shape_is_not_stretched(
             super().__init__()
             self.info = SourceInfo("camera 0", None, 192, 64, None)
 
-    with LiveSession(Turned, Controls("negative"), choose=alone(open_inverter)) as session:
+    with LiveSession(Turned, Controls(named("negative")), choose=alone(open_inverter)) as session:
         frame = show_until(session, is_painted)
     assert (frame.width, frame.height) == (192, 64)
     assert color_at(frame, 0.1) == color_at(frame, 0.9) == (255, 255, 255)
@@ -114,14 +115,14 @@ class Large(Camera):
 
 def test_size_goes_up_to_what_is_allowed_and_comes_down_when_told() -> None:
     """`Plain` sees to it that every size was made ready before it is painted at."""
-    with LiveSession(Large, Controls("dark"), choose=alone(open_plain)) as session:
+    with LiveSession(Large, Controls(named("dark")), choose=alone(open_plain)) as session:
         show_until(session, lambda _f: session.status().size == (640, 480))
         session.quality(-1)
         assert session.largest == (512, 384)
         show_until(session, lambda _f: session.status().size == (512, 384))
         session.quality(-1)
         show_until(session, lambda _f: session.status().size == (416, 312))
-        session.change(style="light")
+        session.change(style=named("light"))
         show_until(session, lambda f: color_at(f, 0.5) == (200, 200, 200))
         assert session.status().size == (416, 312)
         session.quality(1)
@@ -160,7 +161,7 @@ def test_recording_is_complete_when_the_session_ends(
     open_inverter: Callable[[str], Engine], tmp_path: Path
 ) -> None:
     with LiveSession(
-        lambda: Camera(40), Controls("negative"), endless=False, choose=alone(open_inverter)
+        lambda: Camera(40), Controls(named("negative")), endless=False, choose=alone(open_inverter)
     ) as session:
         session.record(tmp_path / "take.mkv")
         while not session.ended:
@@ -250,7 +251,7 @@ def test_engine_that_cannot_paint_at_all_is_said() -> None:
             raise RuntimeError("out of device memory")
 
     broken = Broken(0)
-    with LiveSession(Camera, Controls("x"), choose=alone(lambda _style: broken)) as session:
+    with LiveSession(Camera, Controls(named("x")), choose=alone(lambda _style: broken)) as session:
         show_until(session, lambda _f: session.status().problems == ("out of device memory",))
         show_until(session, lambda f: color_at(f, 0.5) == ORANGE)
         assert broken.closed
@@ -267,7 +268,9 @@ def test_error_while_painting_comes_out() -> None:
             return super().paint(frames, style)
 
     with (
-        LiveSession(Camera, Controls("x"), choose=alone(lambda _style: Broken(0))) as session,
+        LiveSession(
+            Camera, Controls(named("x")), choose=alone(lambda _style: Broken(0))
+        ) as session,
         pytest.raises(RuntimeError, match="device memory"),
     ):
         show_until(session, lambda _frame: False)

@@ -29,6 +29,7 @@ from tests.live import (
     color_at,
     free_port,
     is_painted,
+    named,
     opener_of,
     show_until,
 )
@@ -128,7 +129,7 @@ def watch(open_inverter: Callable[[str], Engine]) -> Callable[[str], LiveSession
     def start(address: str) -> LiveSession:
         opener, endless = opener_of(address)
         return LiveSession(
-            opener, Controls("negative"), endless=endless, choose=alone(open_inverter)
+            opener, Controls(named("negative")), endless=endless, choose=alone(open_inverter)
         )
 
     return start
@@ -147,7 +148,7 @@ def test_camera_that_goes_is_opened_again(
         opened.append(Camera(frames=20 if not opened else None))
         return opened[-1]
 
-    with LiveSession(plug, Controls("negative"), choose=alone(open_inverter)) as session:
+    with LiveSession(plug, Controls(named("negative")), choose=alone(open_inverter)) as session:
         end = time.perf_counter() + 20
         said = set()
         while len(opened) < 4 and time.perf_counter() < end:
@@ -171,7 +172,7 @@ def test_camera_that_blocks_does_not_hold_up_the_end(
             yield from itertools.islice(super().__iter__(), 3)
             let_go.wait(20)
 
-    session = LiveSession(Stuck, Controls("negative"), choose=alone(open_inverter))
+    session = LiveSession(Stuck, Controls(named("negative")), choose=alone(open_inverter))
     session.wait(5)
     started_s = time.perf_counter()
     session.close()

@@ -16,6 +16,7 @@ from streamstyle.live import styles
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
 from streamstyle.live.styles import Choice, choose
+from streamstyle.styles import parse_style
 from tests.live import (
     BLUE,
     ORANGE,
@@ -23,6 +24,7 @@ from tests.live import (
     alone,
     color_at,
     is_painted,
+    named,
     open_plain,
     show_until,
 )
@@ -30,9 +32,9 @@ from tests.models import write_inverter, write_two_styles
 
 
 def test_style_fades_into_the_next_without_a_gap() -> None:
-    with LiveSession(Camera, Controls("dark"), choose=alone(open_plain)) as session:
+    with LiveSession(Camera, Controls(named("dark")), choose=alone(open_plain)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
-        session.change(style="light")
+        session.change(style=named("light"))
         seen = []
         longest_s = 0.0
         last_s = time.perf_counter()
@@ -48,8 +50,8 @@ def test_style_fades_into_the_next_without_a_gap() -> None:
 
 
 def test_two_styles_are_mixed_by_hand() -> None:
-    with LiveSession(Camera, Controls("dark"), choose=alone(open_plain)) as session:
-        session.change(second_style="light", mix=0.25)
+    with LiveSession(Camera, Controls(named("dark")), choose=alone(open_plain)) as session:
+        session.change(second_style=named("light"), mix=0.25)
         show_until(session, lambda f: color_at(f, 0.5) == (50, 50, 50))
         session.change(mix=0.75)
         show_until(session, lambda f: color_at(f, 0.5) == (150, 150, 150))
@@ -58,7 +60,9 @@ def test_two_styles_are_mixed_by_hand() -> None:
 def two_styles(path: Path) -> Callable[[str], Choice]:
     """`same` and `negative` of one file."""
     write_two_styles(path)
-    return lambda name: choose(f"{path}:{name}", "openvino", "cpu", "fp32")
+    return lambda style: choose(
+        parse_style(f"{path}:{style.parts[0].name}"), "openvino", "cpu", "fp32"
+    )
 
 
 def test_styles_of_one_model_glide_by_one_painting_a_frame(
@@ -71,12 +75,14 @@ def test_styles_of_one_model_glide_by_one_painting_a_frame(
         return open_engine(*arguments)
 
     monkeypatch.setattr(styles, "open_engine", open_once)
-    with LiveSession(Camera, Controls("same"), choose=two_styles(tmp_path / "two.onnx")) as session:
+    with LiveSession(
+        Camera, Controls(named("same")), choose=two_styles(tmp_path / "two.onnx")
+    ) as session:
         show_until(session, lambda _f: session.status().engine != "")
-        session.change(style="negative")
+        session.change(style=named("negative"))
         seen = []
         show_until(session, lambda f: seen.append(color_at(f, 0.5)) or seen[-1] == BLUE)  # type: ignore[func-returns-value]
-        session.change(second_style="same", mix=0.5)
+        session.change(second_style=named("same"), mix=0.5)
         show_until(session, lambda f: all(126 <= value <= 129 for value in color_at(f, 0.5)))
     blues = [blue for _red, _green, blue in seen]
     assert blues == sorted(blues)
@@ -88,21 +94,21 @@ def test_file_that_has_changed_is_loaded_again_when_asked_for(tmp_path: Path) ->
     path = tmp_path / "net.onnx"
     write_inverter(path)
     chosen = partial(choose, backend="openvino", device="cpu", precision="fp32")
-    with LiveSession(Camera, Controls(str(path)), choose=chosen) as session:
+    with LiveSession(Camera, Controls(parse_style(path)), choose=chosen) as session:
         show_until(session, is_painted)
         write_two_styles(path)  # whose first style leaves the picture as it is
-        session.change(style=str(path))
+        session.change(style=parse_style(path))
         show_until(session, lambda f: color_at(f, 0.5) == ORANGE)
         names, number = session.styles()
-        assert (names, number) == ([f"{path}:same", f"{path}:negative"], 0)
+        assert ([*map(str, names)], number) == ([f"{path}:same", f"{path}:negative"], 0)
         session.next_style()
         show_until(session, is_painted)
 
 
 def test_style_that_cannot_be_had_is_said_and_the_last_one_stays() -> None:
-    with LiveSession(Camera, Controls("dark"), choose=alone(open_plain)) as session:
+    with LiveSession(Camera, Controls(named("dark")), choose=alone(open_plain)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
-        session.change(style="nonsense")
+        session.change(style=named("nonsense"))
         show_until(session, lambda _f: session.status().problems == ("no style nonsense",))
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
 
@@ -115,12 +121,12 @@ def test_style_can_be_asked_for_again() -> None:
             raise EngineError("grey.onnx does not exist")
         return open_plain(style)
 
-    with LiveSession(Camera, Controls("dark"), choose=alone(opener)) as session:
+    with LiveSession(Camera, Controls(named("dark")), choose=alone(opener)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
-        session.change(style="grey")
+        session.change(style=named("grey"))
         show_until(session, lambda _f: session.status().problems != ())
         missing.clear()
-        session.change(style="grey")
+        session.change(style=named("grey"))
         show_until(session, lambda f: color_at(f, 0.5) == (100, 100, 100))
         assert session.status().problems == ()
 
@@ -133,10 +139,10 @@ def test_loading_a_style_yields_to_painting(
         tasks = (int(task.name) for task in Path("/proc/self/task").iterdir())
         return {task: os.getpriority(os.PRIO_PROCESS, task) for task in tasks}
 
-    with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as session:
+    with LiveSession(Camera, Controls(named("negative")), choose=alone(open_inverter)) as session:
         show_until(session, is_painted)
         before = niceness()  # of what earlier tests left, too
-        session.change(style="another")
+        session.change(style=named("another"))
         (shelf,) = (t for t in threading.enumerate() if t.name == "streamstyle-engines")
         assert shelf.native_id is not None
         show_until(session, lambda _f: niceness()[shelf.native_id] == styles.NICE)

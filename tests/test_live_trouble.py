@@ -21,7 +21,7 @@ from streamstyle.live.styles import Choice, EngineShelf
 from streamstyle.masks import open_mask
 from streamstyle.sources import SourceInfo, camera
 from streamstyle.sources.screen import ScreenSource
-from streamstyle.styles import DEFAULT_STYLE
+from streamstyle.styles import DEFAULT_STYLE, parse_style
 from tests.live import (
     BLUE,
     ORANGE,
@@ -30,6 +30,7 @@ from tests.live import (
     color_at,
     free_port,
     is_painted,
+    named,
     open_plain,
     opener_of,
     show_until,
@@ -59,7 +60,7 @@ def test_camera_that_fails_is_opened_again(
         plugged.append(Camera() if plugged else Failing())
         return plugged[-1]
 
-    with LiveSession(plug, Controls("negative"), choose=alone(open_inverter)) as session:
+    with LiveSession(plug, Controls(named("negative")), choose=alone(open_inverter)) as session:
         problem = "camera 0 failed: the cable is loose; waiting for it"
         show_until(session, lambda _f: session.problems == (problem,))
         show_until(session, lambda f: is_painted(f) and not session.problems)
@@ -69,7 +70,7 @@ def test_camera_that_fails_is_opened_again(
 def test_file_that_fails_ends_with_an_error(open_inverter: Callable[[str], Engine]) -> None:
     with (
         LiveSession(
-            Failing, Controls("negative"), endless=False, choose=alone(open_inverter)
+            Failing, Controls(named("negative")), endless=False, choose=alone(open_inverter)
         ) as session,
         pytest.raises(UserError, match="camera 0 failed: the cable is loose"),
     ):
@@ -79,7 +80,7 @@ def test_file_that_fails_ends_with_an_error(open_inverter: Callable[[str], Engin
 def test_failed_recording_is_over_and_the_next_is_a_new_one(
     open_inverter: Callable[[str], Engine], tmp_path: Path
 ) -> None:
-    with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as session:
+    with LiveSession(Camera, Controls(named("negative")), choose=alone(open_inverter)) as session:
         for number in range(2):
             folder = tmp_path / str(number)
             folder.mkdir()
@@ -113,12 +114,16 @@ def test_folder_of_pictures_may_vanish(
     folder.mkdir()
     for name in ("a.png", "b.png"):
         Image.new("RGB", (64, 48), ORANGE).save(folder / name)
-    controls = Controls(str(folder / "a.png"))
+    controls = Controls(parse_style(folder / "a.png"))
     with LiveSession(Camera, controls, choose=alone(open_inverter)) as session:
-        assert session.styles() == ([str(folder / "a.png"), str(folder / "b.png")], 0)
+        names, number = session.styles()
+        assert ([*map(str, names)], number) == (
+            [str(folder / name) for name in ("a.png", "b.png")],
+            0,
+        )
         shutil.rmtree(folder)
         session.next_style()
-        assert session.controls.style == DEFAULT_STYLE
+        assert str(session.controls.style) == DEFAULT_STYLE
 
 
 def test_choices_of_closed_engines_are_forgotten() -> None:
@@ -150,7 +155,7 @@ def test_outside_of_a_mask_nothing_is_touched(
             return (frame.with_image(noise) for frame in super().__iter__())
 
     mask = open_mask(str(tmp_path / "mask.png"))
-    controls = Controls("negative")
+    controls = Controls(named("negative"))
     with LiveSession(Noisy, controls, choose=alone(open_inverter), mask=mask) as session:
         for _ in range(5):
             session.quality(-1)

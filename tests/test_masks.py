@@ -20,7 +20,7 @@ from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
 from streamstyle.masks import open_mask
 from tests.clips import RED, Recipe, make_clip, read_clip
-from tests.live import BLUE, ORANGE, Camera, Plain, alone, color_at, open_plain, show_until
+from tests.live import BLUE, ORANGE, Camera, Plain, alone, color_at, named, open_plain, show_until
 
 SIZE = (96, 64)  # width, height
 
@@ -101,7 +101,7 @@ def test_live_is_untouched_outside_of_its_mask_however_steady(mask: Path) -> Non
         def paint(self, frames: np.ndarray, style: Style = NO_STYLE) -> np.ndarray:
             return np.full_like(frames, next(flickering))
 
-    controls = Controls("x", steady=1.0)
+    controls = Controls(named("x"), steady=1.0)
     opened = open_mask(str(mask))
     choose = alone(lambda _style: Flickering(0))  # type: ignore[arg-type, return-value]
     with LiveSession(Camera, controls, choose=choose, mask=opened) as session:
@@ -220,7 +220,7 @@ def test_painting_keeps_the_original_s_colors(tmp_path: Path, inverter: Engine) 
 
 def test_live_inside_of_a_mask(open_inverter: Callable[[str], Engine], mask: Path) -> None:
     chosen = alone(open_inverter)
-    controls = Controls("negative")
+    controls = Controls(named("negative"))
     with LiveSession(Camera, controls, choose=chosen, mask=open_mask(str(mask))) as session:
         shown = show_until(session, lambda frame: color_at(frame, 0.3) == BLUE)
         assert color_at(shown, 0.9) == ORANGE
@@ -230,13 +230,13 @@ def test_live_with_another_style_outside(
     open_inverter: Callable[[str], Engine], mask: Path
 ) -> None:
     chosen = alone(lambda style: open_plain(style) if style == "grey" else open_inverter(style))
-    controls = Controls("negative", second_style="grey")
+    controls = Controls(named("negative"), second_style=named("grey"))
     with LiveSession(Camera, controls, choose=chosen, mask=open_mask(str(mask))) as session:
         show_until(session, lambda f: (color_at(f, 0.3), color_at(f, 0.9)) == (BLUE, (100,) * 3))
 
 
 def test_live_keeps_colors_when_told(open_inverter: Callable[[str], Engine]) -> None:
-    with LiveSession(Camera, Controls("negative"), choose=alone(open_inverter)) as session:
+    with LiveSession(Camera, Controls(named("negative")), choose=alone(open_inverter)) as session:
         show_until(session, lambda frame: color_at(frame, 0.5) == BLUE)
         session.change(keep_colors=True)
         show_until(session, lambda frame: color_at(frame, 0.5)[0] > color_at(frame, 0.5)[2])

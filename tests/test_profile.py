@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode  # noqa: E402
 
 from benchmarks import layers, profile  # noqa: E402
 from benchmarks.torch_peers import graph_of  # noqa: E402
-from streamstyle.styles import read_style  # noqa: E402
+from streamstyle.styles import parse_style, read_style  # noqa: E402
 
 SIZE = (96, 64)
 
@@ -43,7 +43,7 @@ class CountedConvolutions(TorchFunctionMode):
     ],
 )
 def test_operations_are_those_of_the_net(backend: str, precision: str, kind: str) -> None:
-    card, style = read_style("small")
+    card, style = read_style(parse_style("small"))
     graph = graph_of(card)
     frame = torch.zeros(1, SIZE[1], SIZE[0], 3, dtype=torch.uint8)
     with CountedConvolutions() as seen, torch.no_grad():

@@ -11,7 +11,7 @@ from engines import NO_STYLE, Engine, EngineError, Style
 from streamstyle import bench
 from streamstyle.bench import Contestant, end_to_end, moving_frames, race
 from streamstyle.errors import UserError
-from streamstyle.styles import Transfer
+from streamstyle.styles import parse_style
 from tests.clips import Recipe, make_clip
 from tests.live import Plain
 
@@ -70,12 +70,12 @@ def test_a_plan_that_is_being_built_is_waited_for(monkeypatch: pytest.MonkeyPatc
 
     opened = [Building(0), Building(0)]
     monkeypatch.setattr(bench, "open_engine", lambda *_words: opened[-1])
-    engine = bench.open_ready("style", ("tensorrt", "cuda", "fp16"), SIZE, Transfer())
+    engine = bench.open_ready(parse_style("style"), ("tensorrt", "cuda", "fp16"), SIZE)
     assert engine is opened.pop()
     assert engine.backend == "tensorrt"
     monkeypatch.setattr(bench, "PLAN_S", 0.0)
     with pytest.raises(EngineError, match="tensorrt has no plan for 48x32 after 0 minutes"):
-        bench.open_ready("style", ("tensorrt", "cuda", "fp16"), SIZE, Transfer())
+        bench.open_ready(parse_style("style"), ("tensorrt", "cuda", "fp16"), SIZE)
     assert opened[0].closed
 
 

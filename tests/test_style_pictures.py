@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,25 +11,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamstyle import Region, Transfer, UserError, open_engine, paint_image
+from streamstyle import Region, UserError, open_engine, paint_image
 from streamstyle.cli import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
 from streamstyle.live.styles import choose
 from streamstyle.styles import (
-    LONGEST,
-    PICTURE_SIDE,
+    StyleSpec,
     asked_for,
-    dropped,
+    parse_style,
     read_picture,
     read_style,
+    style_of_dropped,
     styles_beside,
 )
+from streamstyle.styles.inputs import LONGEST, PICTURE_SIDE
 from tests.live import Camera, show_until
 from tests.models import write_two_styles
 
-SHALLOW = Transfer(levels=("relu2_1",))
+
+def shallow(style: str | Path) -> StyleSpec:
+    """The style, of a level that the tests' model has."""
+    return replace(parse_style(style), levels=("relu2_1",))
 
 
 def spots(seed: int, size: tuple[int, int] = (60, 40)) -> Image.Image:
@@ -47,7 +52,7 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(wct_path: Path):
-    return lambda style: open_engine(style, "openvino", "cpu", "fp32", SHALLOW)
+    return lambda style: open_engine(shallow(style), "openvino", "cpu", "fp32")
 
 
 @pytest.fixture(params=["wct_path", "any_picture_path"])
@@ -69,9 +74,9 @@ def test_a_picture_is_a_style(model: Path, pictures: Path, opened: Callable) -> 
 
 def test_styles_are_mixed_by_weights(wct_path: Path, pictures: Path) -> None:
     model = f"{wct_path}:{pictures}/"
-    _, first = read_style(f"{model}1.png", SHALLOW)
-    _, second = read_style(f"{model}2.png", SHALLOW)
-    _, mix = read_style(f"{model}1.png=3+{model}2.png", SHALLOW)
+    _, first = read_style(shallow(f"{model}1.png"))
+    _, second = read_style(shallow(f"{model}2.png"))
+    _, mix = read_style(shallow(f"{model}1.png=3+{model}2.png"))
     for name, array in mix.items():
         np.testing.assert_allclose(array, 0.75 * first[name] + 0.25 * second[name], rtol=1e-5)
 
@@ -79,7 +84,7 @@ def test_styles_are_mixed_by_weights(wct_path: Path, pictures: Path) -> None:
 def test_styles_of_a_model_are_mixed_too(tmp_path: Path) -> None:
     write_two_styles(tmp_path / "two.onnx")
     model = tmp_path / "two.onnx"
-    _, mix = read_style(f"{model}:same=1+{model}:negative=4")
+    _, mix = read_style(parse_style(f"{model}:same=1+{model}:negative=4"))
     np.testing.assert_allclose(mix["style_weights"], [0.2, 0.8])
     with open_engine(f"{model}:same=1+{model}:negative=4", "openvino", "cpu", "fp32") as engine:
         painted = engine.paint(np.full((1, 32, 32, 3), 255, np.uint8))
@@ -107,7 +112,7 @@ def test_what_is_no_style_is_refused_in_a_sentence(
     for name, path in (("MODEL", wct_path), ("TWO", tmp_path / "two.onnx"), ("PICTURES", pictures)):
         style = style.replace(name, str(path))
     with pytest.raises(UserError) as caught:
-        read_style(style, SHALLOW)
+        read_style(shallow(style))
     assert re.search(words, str(caught.value))
 
 
@@ -162,30 +167,40 @@ def test_a_huge_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_pictures_in_a_folder_are_gone_through(model: Path, pictures: Path) -> None:
-    style = f"{model}:{pictures / '2.png'}"
-    names = [f"{model}:{pictures / name}" for name in ("1.png", "2.png", "10.png")]
-    assert styles_beside(style) == (names, 1)
+    style = parse_style(f"{model}:{pictures / '2.png'}")
+    styles = [parse_style(f"{model}:{pictures / name}") for name in ("1.png", "2.png", "10.png")]
+    assert styles_beside(style) == (styles, 1)
     spots(3).save(pictures / "3.png")  # dropped into the folder meanwhile
-    assert [Path(name).name for name in styles_beside(style)[0]] == [
+    assert [Path(beside.pictures[0]).name for beside in styles_beside(style)[0]] == [
         "1.png", "2.png", "3.png", "10.png",
     ]  # fmt: skip
 
 
 def test_names_of_files_may_hold_what_mixes(wct_path: Path, pictures: Path) -> None:
     spots(7).save(pictures / "a+b=2.png")
-    card, style = read_style(f"{wct_path}:{pictures / 'a+b=2.png'}", SHALLOW)
+    card, style = read_style(shallow(f"{wct_path}:{pictures / 'a+b=2.png'}"))
     assert card.path == wct_path
     assert style
 
 
 def test_what_is_asked_for(pictures: Path) -> None:
-    assert asked_for(None, []) == "starry-night"
-    assert asked_for("great-wave", []) == "great-wave"
-    assert asked_for(None, ["a.jpg", "b.png=2"]) == "a.jpg+b.png=2"
-    assert asked_for("mine.onnx", ["a.jpg"]) == "mine.onnx:a.jpg"
-    assert asked_for(None, [str(pictures)]) == str(pictures / "1.png")
+    assert str(asked_for(None, [])) == "starry-night"
+    assert str(asked_for("great-wave", [])) == "great-wave"
+    assert asked_for(None, ["a.jpg", "b.png=2"]) == parse_style("a.jpg+b.png=2")
+    assert asked_for("mine.onnx", ["a.jpg"]) == parse_style("mine.onnx:a.jpg")
+    assert asked_for(None, [str(pictures)]).pictures == [str(pictures / "1.png")]
     with pytest.raises(UserError, match="is not a picture by its name"):
         asked_for(None, ["notes.txt"])
+
+
+def test_two_pictures_whose_names_hold_what_mixes(model: Path, pictures: Path) -> None:
+    for name in ("a+b.png", "c=3.png"):
+        spots(7).save(pictures / name)
+    asked = [str(pictures / "a+b.png"), f"{pictures / 'c=3.png'}=2"]
+    style = asked_for(str(model), asked)
+    assert [Path(picture).name for picture in style.pictures] == ["a+b.png", "c=3.png"]
+    assert [part.weight for part in style.parts] == [1, 2]
+    assert read_style(replace(style, levels=("relu2_1",)))[0].path == model
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -207,8 +222,8 @@ def test_the_same_photo_is_painted_the_same_after_any_other(
 def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
     model: Path, pictures: Path
 ) -> None:
-    style = f"{model}:{pictures / '1.png'}"
-    chosen = partial(choose, backend="openvino", transfer=SHALLOW)
+    style = shallow(f"{model}:{pictures / '1.png'}")
+    chosen = partial(choose, backend="openvino")
 
     def painting(session: LiveSession) -> np.ndarray:
         return show_until(session, lambda frame: painted(frame)).image
@@ -220,7 +235,7 @@ def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
         first = painting(session)
         session.next_style()
         show_until(session, lambda f: np.abs(f.image.astype(int) - first).mean() > 1)
-        assert session.controls.style.endswith("2.png")
+        assert str(session.controls.style).endswith("2.png")
         (pictures / "3.png").write_bytes(b"no picture")
         session.next_style()
         show_until(session, lambda _frame: bool(session.status().problems))
@@ -228,24 +243,23 @@ def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
         before = painting(session).astype(int)  # goes on, in the style before
         session.next_style()
         show_until(session, lambda f: np.abs(f.image.astype(int) - before).mean() > 1)
-        assert session.controls.style.endswith("10.png")
+        assert str(session.controls.style).endswith("10.png")
         assert not session.status().problems
         before = painting(session).astype(int)
         session.drop(str(pictures / "2.png"))
         show_until(session, lambda f: np.abs(f.image.astype(int) - before).mean() > 1)
-        assert session.controls.style == f"{model}:{pictures / '2.png'}"
+        assert session.controls.style == shallow(f"{model}:{pictures / '2.png'}")
 
 
 def test_what_is_dropped_is_taken_by_the_model_that_paints_if_it_can_be(
     any_picture_path: Path, pictures: Path
 ) -> None:
     picture = str(pictures / "1.png")
-    assert dropped(picture, f"{any_picture_path}:{pictures / '2.png'}") == (
-        f"{any_picture_path}:{picture}"
-    )
-    assert dropped(picture, "great-wave") == picture
-    assert dropped(picture, str(pictures / "2.png")) == picture
-    assert dropped("mine.onnx", f"{any_picture_path}:{picture}") == "mine.onnx"
+    by_any = parse_style(f"{any_picture_path}:{pictures / '2.png'}")
+    assert style_of_dropped(picture, by_any) == parse_style(f"{any_picture_path}:{picture}")
+    assert style_of_dropped(picture, parse_style("great-wave")) == parse_style(picture)
+    assert style_of_dropped(picture, parse_style(pictures / "2.png")) == parse_style(picture)
+    assert style_of_dropped("mine.onnx", by_any) == parse_style("mine.onnx")
 
 
 def test_a_texture_is_made_of_a_picture(wct_path: Path, pictures: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Finding the model of a style, and painting in one style of many."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from streamstyle.live.styles import EngineShelf, StyleMix, choose
 from streamstyle.styles import (
     DEFAULT_MODEL,
     DEFAULT_STYLE,
-    Transfer,
+    StyleSpec,
+    card_of,
     find_style,
     open_engine,
+    parse_style,
     read_style,
     shipped_models,
     styles_beside,
@@ -46,9 +49,8 @@ def test_one_style_of_a_file(model: Path, name: str, level: int) -> None:
 @pytest.mark.parametrize(("stroke", "level"), [(0, 200), (0.25, 164), (0.5, 127), (1, 55)])
 def test_strokes_from_fine_to_large(tmp_path: Path, stroke: float, level: int) -> None:
     write_two_strokes(tmp_path / "strokes.onnx")
-    transfer = Transfer(stroke=stroke)
-    style = f"{tmp_path / 'strokes.onnx'}:negative"
-    with open_engine(style, "openvino", "cpu", "fp32", transfer) as engine:
+    style = replace(parse_style(f"{tmp_path / 'strokes.onnx'}:negative"), stroke=stroke)
+    with open_engine(style, "openvino", "cpu", "fp32") as engine:
         assert (np.abs(engine.paint(FRAMES).astype(int) - level) <= 1).all()
     shelf = EngineShelf(partial(choose, backend="openvino", precision="fp32"))
     mix = StyleMix(shelf)
@@ -57,7 +59,7 @@ def test_strokes_from_fine_to_large(tmp_path: Path, stroke: float, level: int) -
         while not (layers := mix.layers(controls, ((32, 32),), 10.0)[0]):
             time.sleep(0.01)
         (layer,) = layers
-        painted = layer.engine.paint(FRAMES, layer.inputs)
+        painted = layer.engine.paint(FRAMES, layer.style)
     finally:
         shelf.close()
     assert (np.abs(painted.astype(int) - level) <= 1).all()
@@ -65,13 +67,13 @@ def test_strokes_from_fine_to_large(tmp_path: Path, stroke: float, level: int) -
 
 def test_a_stroke_that_is_none(model: Path) -> None:
     with pytest.raises(UserError, match=r"two.onnx has strokes of one size; leave out --stroke"):
-        open_engine(model, transfer=Transfer(stroke=0.7))
+        open_engine(replace(parse_style(model), stroke=0.7))
     with pytest.raises(UserError, match="a stroke is from 0 to 1, got 2"):
-        Transfer(stroke=2)
+        StyleSpec((), stroke=2)
 
 
 def test_a_path_names_a_file_too(model: Path) -> None:
-    assert find_style(model) == find_style(str(model))
+    assert parse_style(model) == parse_style(str(model))
 
 
 def test_a_style_that_the_file_does_not_have(model: Path) -> None:
@@ -87,32 +89,33 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_every_style_of_every_model_that_ships_is_found() -> None:
     for model, path in shipped_models().items():
         if takes_pictures(read_card(path)):
-            assert styles_beside(model) == ([], 0)
+            assert styles_beside(parse_style(model)) == ([], 0)
             continue
-        names, first = styles_beside(model)
+        styles, first = styles_beside(parse_style(model))
         assert first == 0
-        for number, name in enumerate(names):
-            card, found = find_style(name)
+        for number, style in enumerate(styles):
+            card, found = find_style(style.parts[0])
             assert (card.path, found) == (path, number)
-            assert name == f"{model}:{card.styles[number].name}"
+            assert parse_style(f"{model}:{card.styles[number].name}") == style
+            assert parse_style(str(style)) == style
 
 
 def test_a_name_alone_is_of_the_default_model() -> None:
-    assert find_style(DEFAULT_STYLE) == find_style(f"{DEFAULT_MODEL}:{DEFAULT_STYLE}")
-    names, number = styles_beside("great-wave")
-    assert names[number] == "great-wave"
-    assert names[0] == DEFAULT_STYLE
+    assert parse_style(DEFAULT_STYLE) == parse_style(f"{DEFAULT_MODEL}:{DEFAULT_STYLE}")
+    styles, number = styles_beside(parse_style("great-wave"))
+    assert str(styles[number]) == "great-wave"
+    assert str(styles[0]) == DEFAULT_STYLE
 
 
 def test_styles_beside_one_of_a_file(model: Path) -> None:
-    names = [f"{model}:same", f"{model}:negative"]
-    assert styles_beside(f"{model}:negative") == (names, 1)
-    assert styles_beside(str(model)) == (names, 0)
+    styles = [parse_style(f"{model}:{name}") for name in ("same", "negative")]
+    assert styles_beside(styles[1]) == (styles, 1)
+    assert styles_beside(parse_style(model)) == (styles, 0)
 
 
 def test_a_model_that_does_not_ship() -> None:
     with pytest.raises(UserError, match=r"no model huge; there is .*medium"):
-        find_style("huge:starry-night")
+        open_engine("huge:starry-night")
 
 
 def test_a_name_that_is_nearly_right() -> None:
@@ -121,8 +124,9 @@ def test_a_name_that_is_nearly_right() -> None:
 
 
 def test_a_mix_may_be_longer_than_a_name_of_a_file() -> None:
-    names, _ = styles_beside(DEFAULT_STYLE)
+    names = [style.name for style in card_of(DEFAULT_MODEL).styles]
     mix = "+".join(f"{name}=0.25" for name in names)
     assert len(mix) > 255
-    _, inputs = read_style(mix)
-    np.testing.assert_allclose(inputs[STYLE_WEIGHTS], 1 / len(names))
+    _, inputs = read_style(parse_style(mix))
+    assert inputs[STYLE_WEIGHTS].sum() == pytest.approx(1)
+    assert np.count_nonzero(inputs[STYLE_WEIGHTS]) == len(names)

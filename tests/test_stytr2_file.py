@@ -26,7 +26,7 @@ from export.train_stytr2 import (  # noqa: E402
 )
 from streamstyle import open_engine as open_styled  # noqa: E402
 from streamstyle.live.styles import choose  # noqa: E402
-from streamstyle.styles import read_style  # noqa: E402
+from streamstyle.styles import parse_style, read_style  # noqa: E402
 from tests.stytr2 import OPTIONS, write_material  # noqa: E402
 
 SIZES = (((37, 51), (64, 48)), ((16, 16), (19, 130)), ((64, 96), (40, 40)))
@@ -168,13 +168,13 @@ def test_pictures_are_styles_of_the_file(trained: Path, tmp_path: Path) -> None:
     for style in (a, b):
         assert distance(style, f"{a}+{b}") > 0
     assert distance(a, f"{a}=500+{b}") < 0.2 * distance(a, b)
-    assert choose(a).model != choose(b).model  # not glided between
+    assert choose(parse_style(a)).model != choose(parse_style(b)).model  # not glided between
 
 
 def test_each_picture_of_a_mix_gives_its_share_of_patches(trained: Path, tmp_path: Path) -> None:
     for name, color in (("a", (250, 40, 10)), ("b", (10, 90, 200))):
         Image.new("RGB", (96, 64), color).save(tmp_path / f"{name}.png")
     a, b = (f"{trained}:{tmp_path / name}.png" for name in ("a", "b"))
-    patches = [read_style(style)[1]["style_keys"].shape[3] for style in (a, b)]
-    mixed = read_style(f"{a}=3+{b}")[1]
+    patches = [read_style(parse_style(style))[1]["style_keys"].shape[3] for style in (a, b)]
+    mixed = read_style(parse_style(f"{a}=3+{b}"))[1]
     assert {array.shape[3] for array in mixed.values()} == {patches[0] + round(patches[0] / 3)}

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from benchmarks.ways import Way, Worker, ways
 from streamstyle.bench import Size, moving_frames
-from streamstyle.styles import Transfer
+from streamstyle.styles import parse_style
 from tests import wayward
 
 SIZE = (48, 32)
@@ -50,7 +50,7 @@ def test_closing_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_memory_is_that_of_a_process_of_its_own(inverter_path: Path) -> None:
     here = np.ones((200, 1024, 1024), np.uint8)  # 200 MB, which are none of the engine's
-    way = next(w for w in ways(str(inverter_path), SIZE, Transfer(), False) if "onnx" in w.name)
+    way = next(w for w in ways(parse_style(inverter_path), SIZE, False) if "onnx" in w.name)
 
     def peak_mb(size: Size) -> float:
         with Worker(way, size) as worker:

@@ -22,8 +22,9 @@ from streamstyle.options import (
     add_mask,
     add_steady,
     add_style,
+    as_taken,
     size_of,
-    transfer_of,
+    style_asked_for,
 )
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
@@ -34,7 +35,7 @@ from streamstyle.sources.paced import PacedSource
 from streamstyle.sources.pattern import PREFIX as PATTERN
 from streamstyle.sources.screen import PREFIX as SCREEN
 from streamstyle.sources.screen import ScreenSource
-from streamstyle.styles import asked_for
+from streamstyle.styles import parse_style
 
 NO_WINDOW_WAIT_S = 0.5
 
@@ -93,16 +94,18 @@ def live(options: argparse.Namespace) -> None:
         backend=options.engine,
         device=options.device,
         precision=options.precision,
-        transfer=transfer_of(options),
     )
+    elsewhere = None
+    if options.elsewhere is not None:
+        elsewhere = as_taken(parse_style(options.elsewhere), options)
     controls = Controls(
-        style=asked_for(options.style, options.style_image),
+        style=style_asked_for(options),
         stroke=options.stroke,
         strength=options.strength,
         steady=options.steady,
         mirror=options.mirror,
         keep_colors=options.keep_colors,
-        second_style=options.elsewhere,
+        second_style=elsewhere,
         mix=0.5,
     )
     for style in (controls.style, controls.second_style):

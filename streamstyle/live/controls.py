@@ -5,7 +5,7 @@ from enum import Enum
 
 from streamstyle.compositor import Finish
 from streamstyle.errors import check_share
-from streamstyle.styles import DEFAULT_STYLE
+from streamstyle.styles import DEFAULT_STYLE, StyleSpec, parse_style
 
 
 class View(Enum):
@@ -28,8 +28,8 @@ class Controls(Finish):
     """One moment's settings. A change makes new ones, so that a frame is painted by one of them
     from beginning to end, whatever is pressed meanwhile."""
 
-    style: str = DEFAULT_STYLE
-    second_style: str | None = None
+    style: StyleSpec = parse_style(DEFAULT_STYLE)  # noqa: RUF009
+    second_style: StyleSpec | None = None
     mix: float = 0.0
     """0 is the first style alone, 1 the second. With a mask, the second is what is outside."""
     stroke: float = 0.5

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from streamstyle.live.controls import Controls
 from streamstyle.live.status import Status
+from streamstyle.styles import StyleSpec
 
 
 def lines_of(status: Status, controls: Controls) -> list[str]:
@@ -30,6 +31,6 @@ def lines_of(status: Status, controls: Controls) -> list[str]:
     return lines
 
 
-def _short(style: str) -> str:
+def _short(style: StyleSpec) -> str:
     """A style's name; of a file, the name without the folder."""
-    return Path(style).stem
+    return " + ".join(Path(part.picture or part.name or part.model).stem for part in style.parts)

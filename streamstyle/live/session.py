@@ -29,7 +29,13 @@ from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
 from streamstyle.stabiliser import Stabiliser
-from streamstyle.styles import DEFAULT_STYLE, dropped, styles_beside
+from streamstyle.styles import (
+    DEFAULT_STYLE,
+    StyleSpec,
+    parse_style,
+    style_of_dropped,
+    styles_beside,
+)
 from streamstyle.timing import Latency, Rate, now_s
 
 MAX_FPS = 60.0
@@ -53,7 +59,7 @@ class LiveSession(Closing):
         controls: Controls = Controls(),
         promise: Promise = Promise(),
         endless: bool = True,
-        choose: Callable[[str], Choice] = choose,
+        choose: Callable[[StyleSpec], Choice] = choose,
         mask: Mask | None = None,
     ) -> None:
         """`opener` opens the source, again each time it has gone if it is `endless`.
@@ -198,12 +204,12 @@ class LiveSession(Closing):
     def drop(self, file: str) -> None:
         """Paint in the style that a file is: a model, or a picture for the model that paints."""
         try:
-            style = dropped(file, self._controls.style)
+            style = style_of_dropped(file, self._controls.style)
         except (UserError, EngineError, OSError):  # of the present style, which the status tells
-            style = file
+            style = parse_style(file)
         self.change(style=style)
 
-    def styles(self) -> tuple[list[str], int]:
+    def styles(self) -> tuple[list[StyleSpec], int]:
         """The styles to go through, and the present one's number among them: those of its model,
         or if that has no other, those of the default model, which are then not yet begun, -1."""
         try:
@@ -212,7 +218,7 @@ class LiveSession(Closing):
                 return names, number
         except (UserError, EngineError, OSError):  # which the status tells, or a folder has gone
             pass
-        return styles_beside(DEFAULT_STYLE)[0], -1
+        return styles_beside(parse_style(DEFAULT_STYLE))[0], -1
 
     def quality(self, step: int) -> None:
         """With -1 a smaller size than the present one and none larger; with 1, one more that is

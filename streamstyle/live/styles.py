@@ -14,7 +14,7 @@ from streamstyle.compositor import Layer
 from streamstyle.limited import limited
 from streamstyle.live.controls import Controls
 from streamstyle.live.governor import Size
-from streamstyle.styles import Transfer, at_stroke, mixes, read_strokes
+from streamstyle.styles import StyleSpec, at_stroke, mixes, read_strokes
 
 FADE_S = 0.5
 """How long one style takes to become another."""
@@ -39,14 +39,13 @@ class Choice:
 
 
 def choose(
-    style: str,
+    style: StyleSpec,
     backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
-    transfer: Transfer = Transfer(),
 ) -> Choice:
     """See `read_style`, and `engines.open_engine`."""
-    card, inputs = read_strokes(style, transfer)
+    card, inputs = read_strokes(style)
 
     def opener() -> Engine:
         return limited(open_engine(card.path, backend, device, precision))
@@ -58,24 +57,24 @@ def choose(
 class EngineShelf:
     """Opens engines in the background, readies them for all sizes, and keeps the latest ones."""
 
-    def __init__(self, choose: Callable[[str], Choice]) -> None:
+    def __init__(self, choose: Callable[[StyleSpec], Choice]) -> None:
         """`choose` is asked on the thread that loads."""
         self._choose = choose
         self._sizes: tuple[Size, ...] = ()
-        self._choices: dict[str, Choice] = {}
-        self._doubtful: set[str] = set()
+        self._choices: dict[StyleSpec, Choice] = {}
+        self._doubtful: set[StyleSpec] = set()
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._ready: dict[str, frozenset[Size]] = {}
-        self._wanted: list[tuple[str, Size]] = []
-        self._used_by: dict[object, frozenset[str]] = {}
+        self._wanted: list[tuple[StyleSpec, Size]] = []
+        self._used_by: dict[object, frozenset[StyleSpec]] = {}
         self._closed = False
         self._changed = threading.Condition()
-        self.problems: dict[str, str] = {}
-        """Why a style can't be had, by its name."""
+        self.problems: dict[StyleSpec, str] = {}
+        """Why a style can't be had."""
         self._thread = threading.Thread(target=self._work, name="streamstyle-engines", daemon=True)
         self._thread.start()
 
-    def get(self, style: str, size: Size) -> tuple[Choice, Engine] | None:
+    def get(self, style: StyleSpec, size: Size) -> tuple[Choice, Engine] | None:
         """What paints in the style, ready for `size`; None while it is being made ready."""
         with self._changed:
             choice = self._choices.get(style)
@@ -96,7 +95,7 @@ class EngineShelf:
             sizes = [self._ready_sizes(style) for style in self._in_use]
             return frozenset.intersection(*sizes) if sizes else frozenset()
 
-    def use(self, user: object, styles: frozenset[str], sizes: tuple[Size, ...]) -> None:
+    def use(self, user: object, styles: frozenset[StyleSpec], sizes: tuple[Size, ...]) -> None:
         """These are what `user` paints with: they are not to be closed, and to be made ready for
         these sizes, the most urgent first."""
         with self._changed:
@@ -140,10 +139,10 @@ class EngineShelf:
                     self._wanted.remove(task)
 
     @property
-    def _in_use(self) -> frozenset[str]:
+    def _in_use(self) -> frozenset[StyleSpec]:
         return frozenset().union(*self._used_by.values())
 
-    def _next_task(self) -> tuple[str, Size] | None:
+    def _next_task(self) -> tuple[StyleSpec, Size] | None:
         """A style and a size to ready it for; None at the end."""
         with self._changed:
             while not self._closed:
@@ -156,12 +155,12 @@ class EngineShelf:
                 self._changed.wait()
             return None
 
-    def _ready_sizes(self, style: str) -> frozenset[Size]:
+    def _ready_sizes(self, style: StyleSpec) -> frozenset[Size]:
         """Of the style's engine, if it is open."""
         choice = self._choices.get(style)
         return frozenset() if choice is None else self._ready.get(choice.model, frozenset())
 
-    def _add(self, style: str, size: Size, choice: Choice, engine: Engine) -> None:
+    def _add(self, style: StyleSpec, size: Size, choice: Choice, engine: Engine) -> None:
         with self._changed:
             self._choices[style] = choice
             self._engines[choice.model] = engine
@@ -205,8 +204,8 @@ class StyleMix:
 
     def __init__(self, shelf: EngineShelf) -> None:
         self._shelf = shelf
-        self._target: dict[str, float] = {}
-        self._origin: dict[str, float] = {}
+        self._target: dict[StyleSpec, float] = {}
+        self._origin: dict[StyleSpec, float] = {}
         """The shares that a glide to the target began with."""
         self._since_s = -FADE_S
 
@@ -236,7 +235,7 @@ class StyleMix:
         self._shelf.use(self, frozenset(shares), sizes)
         return self._paintings(shares, sizes[0], controls.stroke), changed
 
-    def _shares(self, at_s: float) -> dict[str, float]:
+    def _shares(self, at_s: float) -> dict[StyleSpec, float]:
         done = min(1.0, (at_s - self._since_s) / FADE_S)
         styles = [*self._origin, *(style for style in self._target if style not in self._origin)]
         shares = {
@@ -245,7 +244,7 @@ class StyleMix:
         }
         return {style: share for style, share in shares.items() if share > 0}
 
-    def _paintings(self, shares: dict[str, float], size: Size, stroke: float) -> list[Layer]:
+    def _paintings(self, shares: dict[StyleSpec, float], size: Size, stroke: float) -> list[Layer]:
         """One for each model."""
         layers: dict[str, Layer] = {}
         for style, share in shares.items():
@@ -289,7 +288,7 @@ class Fade:
         return left / (1 - (last_s - self._since_s) / FADE_S)
 
 
-def _wanted(controls: Controls) -> dict[str, float]:
+def _wanted(controls: Controls) -> dict[StyleSpec, float]:
     if controls.second_style is None or controls.second_style == controls.style:
         return {controls.style: 1.0}
     shares = {controls.style: 1 - controls.mix, controls.second_style: controls.mix}

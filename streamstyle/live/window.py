@@ -21,6 +21,7 @@ from streamstyle.live.display import (
 )
 from streamstyle.live.overlay import lines_of
 from streamstyle.live.session import LiveSession
+from streamstyle.styles import StyleSpec
 from streamstyle.timing import now_s
 
 TITLE = "streamstyle"
@@ -98,9 +99,9 @@ class Window(Closing):
             if key in known.keys:
                 known.action()
                 return
-        names, _ = self._session.styles()
-        if key.isdecimal() and 0 < int(key) <= len(names):
-            self._session.change(style=names[int(key) - 1])
+        styles, _ = self._session.styles()
+        if key.isdecimal() and 0 < int(key) <= len(styles):
+            self._session.change(style=styles[int(key) - 1])
 
     def _text_changes(self) -> bool:
         return now_s() >= self._numbers_until_s
@@ -162,10 +163,10 @@ class Window(Closing):
         return lambda: setattr(self, name, not getattr(self, name))
 
     def _next_second_style(self) -> None:
-        names: list[str | None] = [None, *self._session.styles()[0]]
+        styles: list[StyleSpec | None] = [None, *self._session.styles()[0]]
         controls = self._session.controls
-        at = names.index(controls.second_style) if controls.second_style in names else 0
-        following = names[(at + 1) % len(names)]
+        at = styles.index(controls.second_style) if controls.second_style in styles else 0
+        following = styles[(at + 1) % len(styles)]
         mix = controls.mix or 0.5
         self._session.change(second_style=following, mix=mix)
 

@@ -1,0 +1,58 @@
+"""Styles: which there are, what a text names, and what a model takes to paint in them."""
+
+from streamstyle.styles.catalog import (
+    CLASSIC_STYLE,
+    DEFAULT_MODEL,
+    DEFAULT_STYLE,
+    PICTURE_MODEL,
+    card_of,
+    shipped_models,
+)
+from streamstyle.styles.engine import StyledEngine, has_regions, open_engine, regional_styles
+from streamstyle.styles.inputs import (
+    at_stroke,
+    find_style,
+    mixes,
+    read_picture,
+    read_strokes,
+    read_style,
+    style_of_dropped,
+    styles_beside,
+    takes_levels,
+)
+from streamstyle.styles.spec import (
+    StylePart,
+    StyleSpec,
+    as_spec,
+    asked_for,
+    is_picture,
+    parse_style,
+)
+
+__all__ = [
+    "CLASSIC_STYLE",
+    "DEFAULT_MODEL",
+    "DEFAULT_STYLE",
+    "PICTURE_MODEL",
+    "StylePart",
+    "StyleSpec",
+    "StyledEngine",
+    "as_spec",
+    "asked_for",
+    "at_stroke",
+    "card_of",
+    "find_style",
+    "has_regions",
+    "is_picture",
+    "mixes",
+    "open_engine",
+    "parse_style",
+    "read_picture",
+    "read_strokes",
+    "read_style",
+    "regional_styles",
+    "shipped_models",
+    "style_of_dropped",
+    "styles_beside",
+    "takes_levels",
+]
