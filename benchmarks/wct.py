@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.warping import motions_of, read_frames, warping_error
-from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_image, style_of, wct
+from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_encoder, style_of, wct
 from export.photos import list_photos
 from streamstyle import machine
 from streamstyle.frame import Image
@@ -80,7 +80,7 @@ def _exactness(engine: Engine, photos: list[Image]) -> None:
         errors: dict[int, list[float]] = {n: [] for n in ITERATIONS}
         conditions, times = [], []
         for photo in photos:
-            covariance = style_image.statistics_at(engine.card, photo, level).covariance[0]
+            covariance = style_encoder.statistics_at(engine.card, photo, level).covariance[0]
             variances = np.linalg.eigvalsh(covariance).astype(np.float64)
             floored = covariance + wct.floor(variances) * np.eye(len(covariance))
             conditions.append(float(np.linalg.cond(floored)))
@@ -121,7 +121,7 @@ def _switching(engine: Engine, picture: Path, levels: tuple[str, ...]) -> None:
     height, width = SIZE
     frame = np.zeros((1, height, width, 3), np.uint8)
     to_style, to_frame = [], []
-    style_image._compiled.cache_clear()  # else the graphs would be at hand the first time
+    style_encoder._level_graph.cache_clear()  # else the graphs would be at hand the first time
     for _ in range(ROUNDS):
         began = time.perf_counter()
         style = style_of(engine.card, read_picture(picture), levels)

@@ -20,7 +20,8 @@ from engines.base import (
 from engines.card import STYLE_ROW, ModelCard, StyleCard, read_card
 from engines.diagnosis import Problem, onnxruntime_problem, openvino_problem, tensorrt_problem
 from engines.errors import EngineError
-from engines.style_image import style_of, takes_pictures
+from engines.graphs import Placement
+from engines.style_encoder import style_of, takes_pictures
 from engines.team import TeamEngine
 from engines.wct import DEFAULT_LEVELS, WCT, WctEngine, in_regions
 
@@ -38,6 +39,7 @@ __all__ = [
     "EngineError",
     "Frames",
     "ModelCard",
+    "Placement",
     "Style",
     "StyleCard",
     "WrappedEngine",

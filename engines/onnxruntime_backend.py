@@ -2,14 +2,20 @@
 
 import contextlib
 import io
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+)
 
 from engines import plans
 from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
@@ -17,7 +23,8 @@ from engines.card import ModelCard
 from engines.devices import kind_and_number
 from engines.diagnosis import cuda_problem, onnxruntime_tensorrt_problem
 from engines.errors import EngineError
-from engines.half import OPERATORS, in_half
+from engines.graphs import Port
+from engines.half import CONVOLUTIONS, OPERATORS, in_half
 from engines.onnxruntime_buffers import Buffers
 from engines.parts import graph_of
 
@@ -46,6 +53,11 @@ nothing by it: TensorRT's provider lets one run at a time."""
 
 _NUMBERED = ("cuda", "directml", TENSORRT)
 """Devices of which a machine may have several."""
+
+_GRAPHS_HALVED = OPERATORS[CONVOLUTIONS]
+"""What is in half precision in a graph that nobody has checked."""
+
+_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(float16)": np.float16}
 
 _PROBLEMS = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}
 
@@ -123,7 +135,23 @@ def _first_that_starts(
 def _start(
     card: ModelCard, part: str | None, device: str, precision: str
 ) -> tuple[str, ort.InferenceSession]:
-    """A session that really runs on `device`: onnxruntime itself would fall back in silence."""
+    """The engine's session on `device`."""
+    options = _tensorrt_options(card, part, precision)
+    session = start_session(
+        partial(graph_of, card, part), device, precision, OPERATORS[card.half], options
+    )
+    return device, session
+
+
+def start_session(
+    load: Callable[[], Path | bytes],
+    device: str,
+    precision: str,
+    halved: Collection[str],
+    tensorrt_options: Mapping[str, Any],
+) -> ort.InferenceSession:
+    """A session that really runs on `device`: onnxruntime itself would fall back in silence. `load`
+    gives the graph; of it `halved` are computed in half precision where that is asked for."""
     kind, number = kind_and_number(NAME, device, _NUMBERED)
     able = _PRECISIONS.get(kind, ("fp32",))
     if kind in PROVIDERS and precision not in able:
@@ -135,23 +163,48 @@ def _start(
         raise EngineError(str(problem))
     if kind not in devices():
         raise EngineError(f"this onnxruntime has no device {device}; it has {', '.join(devices())}")
-    graph = graph_of(card, part)
+    graph = load()
     which = {"device_id": number} if kind in _NUMBERED else {}
     providers: list[Any] = [(PROVIDERS[kind], which)]
     if kind == TENSORRT:  # and CUDA for what TensorRT does not know
         providers = [
-            (PROVIDERS[kind], {**which, **_tensorrt_options(card, part, precision)}),
+            (PROVIDERS[kind], {**which, **tensorrt_options}),
             (PROVIDERS["cuda"], which),
         ]
     elif precision == "fp16":
-        graph = in_half(graph, OPERATORS[card.half])
+        graph = in_half(graph, halved)
     session = _session(graph, providers)
     if session.get_providers()[0] != PROVIDERS[kind]:
         raise EngineError(
             f"onnxruntime could not start {device} and would run on the CPU; "
             "streamstyle doctor says more, --device cpu accepts it"
         )
-    return device, session
+    return session
+
+
+class OnnxRuntimeGraph:
+    """A graph on one of onnxruntime's devices; see `engines.graphs.Graph`."""
+
+    def __init__(self, graph: Path | bytes, device: str, precision: str, any_size: bool) -> None:
+        """Every size runs on one session."""
+        precision = "fp16" if precision == "fp16" else "fp32"  # what it has
+        try:
+            self._session = start_session(
+                lambda: graph, "cpu" if device == "auto" else device, precision, _GRAPHS_HALVED, {}
+            )
+        except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+            raise EngineError(f"{graph!s:.200} can't be read as an ONNX network") from error
+        self.inputs = {
+            port.name: Port(
+                tuple(side if isinstance(side, int) else 0 for side in port.shape),
+                np.dtype(_TYPES[port.type]),
+            )
+            for port in self._session.get_inputs()
+        }
+        self._outputs = [port.name for port in self._session.get_outputs()]
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
 
 
 def _session(graph: Path | bytes, providers: list[Any]) -> ort.InferenceSession:

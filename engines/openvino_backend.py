@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from engines.base import MIN_SIDE, NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
+from engines.graphs import Port
 from engines.int8 import quantise
 from engines.parts import graph_of
 
@@ -157,6 +159,52 @@ class OpenVinoEngine(BaseEngine):
             if len(self._compiled) > KEPT_SIZES:
                 self._compiled.popitem(last=False)
             return compiled
+
+
+class OpenVinoGraph:
+    """A graph on one of OpenVINO's devices; see `engines.graphs.Graph`."""
+
+    def __init__(self, graph: Path | bytes, device: str, precision: str, any_size: bool) -> None:
+        self._device = _known_device("cpu" if device == "auto" else device)
+        self._config = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision not in ("auto", INT8):  # there are no bounds for 8 bits
+            _check_precision(self._device, precision)
+            self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
+        try:
+            self._model = core().read_model(graph)
+        except RuntimeError as error:
+            raise EngineError(f"{graph!s:.200} can't be read as an ONNX network") from error
+        self.inputs = {
+            port.any_name: Port(
+                tuple(s.get_length() if s.is_static else 0 for s in port.partial_shape),
+                np.dtype(port.element_type.to_dtype()),
+            )
+            for port in self._model.inputs
+        }
+        self._any_size = any_size
+        self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        request = self._request({name: array.shape for name, array in inputs.items()})
+        request.infer({n: np.require(a, requirements=["C", "W"]) for n, a in inputs.items()})
+        found = {}
+        for port in request.get_compiled_model().outputs:  # one tensor may have several names
+            found |= dict.fromkeys(sorted(port.names), request.get_tensor(port).data.copy())
+        return found
+
+    def _request(self, shapes: Mapping[str, tuple[int, ...]]) -> ov.InferRequest:
+        key = () if self._any_size else tuple(sorted(shapes.items()))
+        if key not in self._requests:
+            model = self._model
+            if not self._any_size:
+                model = model.clone()
+                model.reshape({name: list(shape) for name, shape in shapes.items()})
+            compiled = core().compile_model(model, self._device, self._config)
+            self._requests[key] = compiled.create_infer_request()
+            if len(self._requests) > KEPT_SIZES:
+                self._requests.popitem(last=False)
+        self._requests.move_to_end(key)
+        return self._requests[key]
 
 
 class _Compiled:

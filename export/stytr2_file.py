@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from engines import MIN_SIDE, open_engine, read_card
-from engines.style_image import style_of
+from engines.style_encoder import style_of
 from export.comparison import Comparison
 from export.engine_file import EXAMPLE, FRAME_SIZES, trace, write_checked
 from export.models.pixels import to_pixels, to_unit

@@ -30,6 +30,7 @@ from streamstyle.options import (
     add_style,
     add_transfer,
     as_taken,
+    placement_of,
     size_of,
     style_asked_for,
     time_of,
@@ -233,10 +234,12 @@ def _region(options: argparse.Namespace) -> Iterator[Region | None]:
             raise UserError("--elsewhere and --invert-mask need a --mask")
         yield None
     elif elsewhere is None:
-        yield Region(options.mask, options.invert_mask)
+        yield Region(options.mask, options.invert_mask, placement=placement_of(options))
     else:
         with _open(elsewhere, options) as engine:
-            yield Region(options.mask, options.invert_mask, engine, elsewhere)
+            yield Region(
+                options.mask, options.invert_mask, engine, elsewhere, placement_of(options)
+            )
 
 
 def _open(style: StyleSpec, options: argparse.Namespace) -> Engine:

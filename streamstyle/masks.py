@@ -8,10 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engines import Placement
+from engines.segmentation import Segmentation
 from streamstyle.closing import Closing
 from streamstyle.frame import Frame, Image
-from streamstyle.pixels import scaled, softened
-from streamstyle.segmentation import Segmentation
+from streamstyle.pixels import resized, scaled, softened
 from streamstyle.sources import Clip, open_video
 from streamstyle.sources.still import SUFFIXES, read_still
 
@@ -34,18 +35,24 @@ class Mask(Protocol):
         """Give up what is held open."""
 
 
-def open_mask(location: str, inverted: bool = False, start_seconds: Fraction | None = None) -> Mask:
+def open_mask(
+    location: str,
+    inverted: bool = False,
+    start_seconds: Fraction | None = None,
+    placement: Placement = Placement(),
+) -> Mask:
     """What is inside of a mask, or with `inverted` outside of it. `start_seconds` is where a video
     begins whose frames come with the time after that, as of `Clip`.
 
     A mask is an image or a video, white inside and black outside (of an image with transparency,
     its opacity), stretched over the frame; or an .onnx file that segments (see
-    streamstyle/segmentation.py). Raises UserError if it can't be had.
+    engines/segmentation.py), where `placement` says. Raises UserError or EngineError if it can't be
+    had.
     """
     suffix = Path(location).suffix.lower()
     mask: Mask
     if suffix == ".onnx":
-        mask = _SegmentedMask(Path(location))
+        mask = _SegmentedMask(Path(location), placement)
     elif suffix in SUFFIXES - {".gif"}:
         mask = _ImageMask(Path(location))
     else:
@@ -112,11 +119,12 @@ class _VideoMask(Closing):
 
 
 class _SegmentedMask(Closing):
-    def __init__(self, path: Path) -> None:
-        self._segmentation = Segmentation(path)
+    def __init__(self, path: Path, placement: Placement) -> None:
+        self._segmentation = Segmentation(path, placement)
 
     def __call__(self, frame: Frame) -> Part:
-        return _part(self._segmentation(frame.image), frame)
+        height, width = self._segmentation.size(frame.height, frame.width)
+        return _part(self._segmentation(resized(frame.image, width, height)), frame)
 
     def close(self) -> None:
         pass

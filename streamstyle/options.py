@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 
-from engines import BACKENDS, DEFAULT_LEVELS, PRECISIONS
+from engines import BACKENDS, DEFAULT_LEVELS, PRECISIONS, Placement
 from streamstyle.hardware import AUTO, DEVICES, OFF
 from streamstyle.styles import DEFAULT_STYLE, PICTURE_MODEL, StyleSpec, asked_for
 
@@ -118,6 +118,12 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="such as cpu, cuda, gpu, or several: cuda:0,cuda:1"
     )
     engine.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
+
+
+def placement_of(options: argparse.Namespace) -> Placement:
+    """What the options of `add_engine` say of a network beside the one that paints: of several
+    devices it takes the first."""
+    return Placement(options.engine, options.device.split(",")[0], options.precision)
 
 
 def levels_of(text: str) -> tuple[str, ...]:

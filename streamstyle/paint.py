@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from engines import Engine
+from engines import Engine, Placement
 from streamstyle import machine
 from streamstyle.errors import UserError
 from streamstyle.masks import open_mask
@@ -47,6 +47,8 @@ class Region:
     """What paints the rest, open already; None leaves it as it is."""
     elsewhere_style: str | Path | StyleSpec | None = None
     """What that paints in, whose pictures are then not overwritten."""
+    placement: Placement = Placement()
+    """Where a network that segments runs."""
 
 
 Progress = Callable[[SourceInfo, Stats], None]
@@ -144,7 +146,7 @@ def _run(
         used = stack.enter_context(open_engine(style)) if engine is None else engine
         mask = None
         if region is not None:
-            opened = open_mask(region.mask, region.inverted, start_seconds)
+            opened = open_mask(region.mask, region.inverted, start_seconds, region.placement)
             mask = stack.enter_context(closing(opened))
         elsewhere = None if region is None else region.elsewhere
         painter = Painter(used, look, mask=mask, outside=elsewhere)

@@ -12,7 +12,9 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from engines import NO_STYLE, Engine, Style
+from engines import NO_STYLE, Engine, EngineError, Placement, Style
+from engines.graphs import open_graph
+from engines.openvino_backend import KEPT_SIZES
 from streamstyle import Clip, Look, Region, UserError, paint_image, paint_video
 from streamstyle.cli import main
 from streamstyle.frame import Frame
@@ -200,11 +202,29 @@ def test_a_network_that_segments(
     tmp_path: Path, channels_last: bool, classes: int, fixed: bool
 ) -> None:
     write_segmentation(tmp_path / "net.onnx", channels_last, classes, fixed)
-    mask = open_mask(str(tmp_path / "net.onnx"))
-    part = mask(Frame(half_white(300, 200), 0, 0))  # type: ignore[arg-type]
-    assert part.shape == (200, 300, 1)
-    assert part[100, 10] > 0.99
-    assert part[100, -10] < 0.01
+    for placement in (Placement("openvino", "cpu", "fp32"), Placement("onnxruntime", "cpu")):
+        mask = open_mask(str(tmp_path / "net.onnx"), placement=placement)
+        part = mask(Frame(half_white(300, 200), 0, 0))  # type: ignore[arg-type]
+        assert part.shape == (200, 300, 1)
+        assert part[100, 10] > 0.99
+        assert part[100, -10] < 0.01
+
+
+def test_a_network_that_segments_runs_where_it_is_told(tmp_path: Path) -> None:
+    write_segmentation(tmp_path / "net.onnx", channels_last=False, classes=1, fixed=False)
+    for device, words in (("npu", "sees no device npu"), ("cuda", "CUDA|cuda")):
+        backend = "openvino" if device == "npu" else "onnxruntime"
+        with pytest.raises(EngineError, match=words):
+            open_mask(str(tmp_path / "net.onnx"), placement=Placement(backend, device))
+
+
+def test_a_network_that_segments_keeps_few_sizes(tmp_path: Path) -> None:
+    write_segmentation(tmp_path / "net.onnx", channels_last=False, classes=1, fixed=False)
+    graph = open_graph(tmp_path / "net.onnx", Placement("openvino"))
+    for side in range(8, 8 + 2 * KEPT_SIZES):
+        outputs = graph({"picture": np.zeros((1, 3, side, side), np.float32)})
+        assert outputs["subject"].shape == (1, 1, side, side)
+    assert len(graph._requests) == KEPT_SIZES  # type: ignore[attr-defined]
 
 
 def test_painting_keeps_the_original_s_colors(tmp_path: Path, inverter: Engine) -> None:
@@ -278,7 +298,7 @@ def test_a_network_that_takes_no_picture_is_refused(tmp_path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(UserError, match="takes one picture"):
+    with pytest.raises(EngineError, match="takes one picture"):
         open_mask(str(tmp_path / "net.onnx"))
 
 

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from tests.test_masks import write_segmentation
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,3 +74,48 @@ def test_painting_never_loads_torch(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True)
+
+
+MISSING = """
+import sys
+
+class Without:
+    def __init__(self, finder): self.finder = finder
+    def __getattr__(self, name): return getattr(self.finder, name)
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED: return None
+        return self.finder.find_spec(name, path, target)
+
+sys.meta_path = [Without(finder) for finder in sys.meta_path]
+"""
+"""Makes packages look as if they were not installed."""
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("openvino", "OpenVINO is not installed"),
+        ("onnxruntime", "registered but its files are gone"),
+        ("tensorrt", "tensorrt on cuda: not used"),
+    ],
+)
+def test_each_runtime_may_be_missing(missing: str, told: str, tmp_path: Path) -> None:
+    """Everything is imported, the doctor says what is missing, and the other one paints, also in
+    the style of a picture and with a mask that segments."""
+    write_segmentation(tmp_path / "net.onnx", channels_last=False, classes=1, fixed=True)
+    Image.new("RGB", (64, 48), (200, 90, 60)).save(tmp_path / "photo.png")
+    script = (
+        f"BLOCKED = {{{missing!r}}}\n{MISSING}"
+        "import engines, streamstyle\n"
+        "from streamstyle.cli import main\n"
+        "assert main(['doctor']) == 0\n"
+        "paint = 'image photo.png out.png --style-image photo.png --mask net.onnx'.split()\n"
+        "assert main(paint) == 0\n"
+        f"assert {missing!r} not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout
+    assert (tmp_path / "out.png").exists()

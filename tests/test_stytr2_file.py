@@ -12,7 +12,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from PIL import Image  # noqa: E402
 
 from engines import EngineError, open_engine, read_card  # noqa: E402
-from engines.style_image import style_of  # noqa: E402
+from engines.style_encoder import style_of  # noqa: E402
 from export import stytr2_file  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.comparison import psnr  # noqa: E402

@@ -23,6 +23,7 @@ from streamstyle.options import (
     add_steady,
     add_style,
     as_taken,
+    placement_of,
     size_of,
     style_asked_for,
 )
@@ -115,7 +116,11 @@ def live(options: argparse.Namespace) -> None:
         raise UserError(f"{options.record} exists already; record into another file")
     if options.mask is None and (options.elsewhere is not None or options.invert_mask):
         raise UserError("--elsewhere and --invert-mask need a --mask")
-    mask = None if options.mask is None else open_mask(options.mask, options.invert_mask)
+    mask = (
+        None
+        if options.mask is None
+        else open_mask(options.mask, options.invert_mask, placement=placement_of(options))
+    )
     with LiveSession(opener, controls, promise, endless, chosen, mask) as session:
         if options.record is not None:
             session.record(options.record)

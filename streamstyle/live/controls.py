@@ -28,7 +28,7 @@ class Controls(Finish):
     """One moment's settings. A change makes new ones, so that a frame is painted by one of them
     from beginning to end, whatever is pressed meanwhile."""
 
-    style: StyleSpec = parse_style(DEFAULT_STYLE)  # noqa: RUF009
+    style: StyleSpec = parse_style(DEFAULT_STYLE)
     second_style: StyleSpec | None = None
     mix: float = 0.0
     """0 is the first style alone, 1 the second. With a mask, the second is what is outside."""

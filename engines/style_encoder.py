@@ -5,14 +5,16 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 
 from engines import wct
 from engines.base import NO_STYLE, STYLE_WEIGHTS, Frames, Style, check_inputs
 from engines.card import ModelCard
 from engines.errors import EngineError
-from engines.openvino_backend import core
+from engines.graphs import Graph, Placement, open_graph
 from engines.parts import PICTURE, cut_out, split
+
+ON_CPU = Placement(device="cpu", precision="fp32")
+"""Where a style is computed: it is needed once."""
 
 
 def takes_pictures(card: ModelCard) -> bool:
@@ -28,8 +30,8 @@ def style_of(
 ) -> Style:
     """What the model of `card` needs of a picture, (1, H, W, 3), to paint in its style.
 
-    `levels` and `alpha` are for WCT. It is computed by OpenVINO on the CPU, in float32, whatever
-    then paints, once for a style. Raises EngineError if the model takes no picture.
+    `levels` and `alpha` are for WCT. It is computed on the CPU, in float32, whatever then paints,
+    once for a style. Raises EngineError if the model takes no picture.
     """
     if not takes_pictures(card):
         raise EngineError(f"{card.path.name} paints in styles of its own, not in a picture's")
@@ -37,18 +39,15 @@ def style_of(
     if len(picture) != 1:
         raise EngineError(f"a style is of one picture, got {len(picture)}")
     if card.style_tensors:
-        return {**_no_named_style(card), **_style_tensors(card, picture)}
+        encoder = _encoder(card.path, card.sha256, card.style_tensors)
+        return {**_no_named_style(card), **encoder({PICTURE: picture})}
     return wct.style_of(card, partial(statistics_at, card, picture), levels, alpha)
 
 
 def statistics_at(card: ModelCard, picture: Frames, level: str) -> wct.Statistics:
-    compiled = _compiled(card.path, card.sha256, level)
-    request = compiled.create_infer_request()
-    inputs = {"frame": picture, "masks": wct.WHOLE}
-    request.infer({name: np.require(a, requirements=["C", "W"]) for name, a in inputs.items()})
-    return wct.statistics_in(
-        {name: request.get_tensor(name).data.copy() for name in wct.STATISTICS}
-    )
+    """What a level's encoder finds in a picture, for WCT."""
+    graph = _level_graph(card.path, card.sha256, level)
+    return wct.statistics_in(graph({"frame": picture, "masks": wct.WHOLE}))
 
 
 def _no_named_style(card: ModelCard) -> Style:
@@ -57,20 +56,11 @@ def _no_named_style(card: ModelCard) -> Style:
     return {STYLE_WEIGHTS: np.zeros(rows, np.float32)} if rows else NO_STYLE
 
 
-def _style_tensors(card: ModelCard, picture: Frames) -> Style:
-    request = _compiled_half(card.path, card.sha256, card.style_tensors).create_infer_request()
-    request.infer({PICTURE: np.require(picture, requirements=["C", "W"])})
-    return {name: request.get_tensor(name).data.copy() for name in card.style_tensors}
-
-
 @lru_cache(maxsize=2)
-def _compiled_half(path: Path, _sha256: str, tensors: tuple[str, ...]) -> ov.CompiledModel:
-    model = core().read_model(split(path, tensors)[0])
-    return core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+def _encoder(path: Path, _sha256: str, tensors: tuple[str, ...]) -> Graph:
+    return open_graph(split(path, tensors)[0], ON_CPU, any_size=True)
 
 
 @lru_cache(maxsize=8)
-def _compiled(path: Path, _sha256: str, level: str) -> ov.CompiledModel:
-    """Of any size: what is computed once for a style need not be compiled for its size."""
-    model = core().read_model(cut_out(path, level, wct.STATISTICS))
-    return core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+def _level_graph(path: Path, _sha256: str, level: str) -> Graph:
+    return open_graph(cut_out(path, level, wct.STATISTICS), ON_CPU, any_size=True)

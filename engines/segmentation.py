@@ -1,0 +1,75 @@
+"""Networks of others that find the subject of a picture, such as portrait matting.
+
+Any ONNX file with one picture as input, (1, 3, H, W) or (1, H, W, 3), of fixed or free size, and as
+its first output either one channel, the opacity of the subject or its logit, or a channel for each
+class, of which the first is the background.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+from engines.graphs import Placement, open_graph
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+"""ImageNet's, by which nearly all such networks take their input."""
+
+FREE_SIDE = 320
+"""Pixels of the longer side, for a network of free size; a multiple of 32, as most need."""
+
+FREE_MULTIPLE = 32
+
+
+class Segmentation:
+    """A network that segments. Used by one thread."""
+
+    def __init__(self, path: Path, placement: Placement = Placement()) -> None:
+        """Raises EngineError if the file is no such network, or can't run there."""
+        if not path.is_file():
+            raise EngineError(f"there is no file {path}")
+        self._graph = open_graph(path, placement)
+        self._name, port = next(iter(self._graph.inputs.items()))
+        shape = port.shape
+        if len(shape) != 4 or len(self._graph.inputs) != 1 or 3 not in (shape[1], shape[3]):
+            inputs = {name: port.shape for name, port in self._graph.inputs.items()}
+            raise EngineError(
+                f"{path} takes {inputs}; a network for masks takes one picture, (1, 3, H, W) or "
+                "(1, H, W, 3)"
+            )
+        self._first = shape[1] == 3  # channels first
+        self._fixed = shape[2:4] if self._first else shape[1:3]
+        self._takes_bytes = port.dtype == np.uint8
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) that it takes a picture of this size at."""
+        if all(self._fixed):
+            return self._fixed[0], self._fixed[1]
+        scale = FREE_SIDE / max(height, width)
+        sides = [max(1, round(side * scale / FREE_MULTIPLE)) for side in (height, width)]
+        return sides[0] * FREE_MULTIPLE, sides[1] * FREE_MULTIPLE
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """How much of each place of `picture` (H, W, 3), RGB, of a `size` that it takes, is the
+        subject, (h, w), 0 to 255, at the network's own size."""
+        x = picture if self._takes_bytes else (picture.astype(np.float32) / 255 - MEAN) / STD
+        x = (x.transpose(2, 0, 1) if self._first else x)[np.newaxis]
+        outputs = self._graph({self._name: np.ascontiguousarray(x)})
+        return _subject(next(iter(outputs.values())), self._first)
+
+
+def _subject(output: NDArray[np.float32], channels_first: bool) -> NDArray[np.uint8]:
+    if output.ndim == 4 and not channels_first and output.shape[3] <= output.shape[1]:
+        output = output.transpose(0, 3, 1, 2)
+    scores = output.reshape(-1, *output.shape[-2:]).astype(np.float32)
+    if len(scores) == 1:
+        (opacity,) = scores
+        if opacity.min() < 0 or opacity.max() > 1:
+            opacity = 1 / (1 + np.exp(-opacity))
+    else:
+        powers = np.exp(scores - scores.max(axis=0))
+        opacity = 1 - powers[0] / powers.sum(axis=0)
+    subject: NDArray[np.uint8] = np.round(255 * opacity).astype(np.uint8)
+    return subject
