@@ -15,8 +15,8 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from engines import Frames, Style
-from engines.int8 import Ranges, quantise
-from engines.openvino_backend import INT8, PRECISIONS, core
+from engines.openvino_.engine import INT8, PRECISIONS, core
+from engines.openvino_.int8 import Ranges, quantise
 from streamstyle.timing import now_s
 
 FRAMES = 20

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.table import Row, Table
-from engines.diagnosis import IN_FOLDER
+from engines.availability import IN_FOLDER
 from streamstyle.errors import UserError
 
 if TYPE_CHECKING:

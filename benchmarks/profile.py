@@ -22,8 +22,8 @@ from benchmarks.layers import (
 )
 from benchmarks.stages import stages
 from engines import PRECISIONS, Engine, Style, open_part
-from engines.card import ModelCard
-from engines.parts import graph_of
+from engines.model_card import ModelCard
+from engines.subgraphs import graph_of
 from streamstyle import machine
 from streamstyle.bench import moving_frames
 from streamstyle.options import add_style, size_of, style_asked_for

@@ -3,8 +3,8 @@
 python -m benchmarks wct PICTURE --photos PHOTOS --clips CLIP...
 
 Whitening by Newton-Schulz iterations in float32, as a graph would compute it, is set against the
-eigendecomposition in float64 that engines/wct.py takes, on the features of real photographs. A
-frame's time is that of the engine alone; that of a new picture begins with its file. The warping
+eigendecomposition in float64 that engines/wct/transform.py takes, on the features of real
+photographs. A frame's time is that of the engine alone; that of a new picture begins with its file. The warping
 error is that of WCT as published, which makes a transform for each frame, and of ours, alone and
 steadied as `streamstyle live` does.
 """
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.warping import motions_of, read_frames, warping_error
-from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_encoder, style_of, wct
+from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_encoder, style_of
+from engines.wct import transform as wct
 from export.photos import list_photos
 from streamstyle import machine
 from streamstyle.frame import Image

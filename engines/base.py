@@ -13,8 +13,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.card import ModelCard
 from engines.errors import EngineError
+from engines.model_card import ModelCard
 
 MIN_SIDE = 16  # pixels; four of these are one cell of the networks' coarsest layer
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.diagnosis import onnxruntime_problem, openvino_problem
+from engines.availability import onnxruntime_problem, openvino_problem
 from engines.errors import EngineError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -67,6 +67,6 @@ def open_graph(
 
 
 _KINDS = {
-    "openvino": ("engines.openvino_backend", "OpenVinoGraph"),
-    "onnxruntime": ("engines.onnxruntime_backend", "OnnxRuntimeGraph"),
+    "openvino": ("engines.openvino_.engine", "OpenVinoGraph"),
+    "onnxruntime": ("engines.onnxruntime_.engine", "OnnxRuntimeGraph"),
 }

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engines import wct
 from engines.base import NO_STYLE, STYLE_WEIGHTS, Frames, Style, check_inputs
-from engines.card import ModelCard
 from engines.errors import EngineError
 from engines.graphs import Graph, Placement, open_graph
-from engines.parts import PICTURE, cut_out, split
+from engines.model_card import ModelCard
+from engines.subgraphs import PICTURE, cut_out, split
+from engines.wct import transform as wct
 
 ON_CPU = Placement(device="cpu", precision="fp32")
 """Where a style is computed: it is needed once."""

@@ -4,7 +4,7 @@ import ctypes
 import os
 import sys
 
-from engines.diagnosis import IN_FOLDER
+from engines.availability import IN_FOLDER
 
 
 def main() -> int:

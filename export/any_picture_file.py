@@ -1,4 +1,4 @@
-"""Writing the engine file of a net for any picture: one graph, which engines/parts.py cuts into
+"""Writing the engine file of a net for any picture: one graph, which engines/subgraphs.py cuts into
 what is computed once for a picture and what is computed for a frame."""
 
 import json
@@ -24,7 +24,7 @@ from engines import (
     read_card,
     style_of,
 )
-from engines.parts import PICTURE
+from engines.subgraphs import PICTURE
 from export.calibration import calibrated
 from export.comparison import Comparison
 from export.engine_file import EXAMPLE, FRAME_SIZES, trace, write_checked

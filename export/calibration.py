@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from engines import Frames, Style
-from engines.int8 import Ranges, convolved, quantise
-from engines.openvino_backend import core
+from engines.openvino_.engine import core
+from engines.openvino_.int8 import Ranges, convolved, quantise
 from export.comparison import BEST_DB, psnr
 from export.photos import frame_of, list_photos
 

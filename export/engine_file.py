@@ -26,8 +26,8 @@ from engines import (
     open_engine,
     read_card,
 )
-from engines.card import FORMAT
-from engines.parts import part_name
+from engines.model_card import FORMAT
+from engines.subgraphs import part_name
 from export.calibration import calibrated
 from export.comparison import Comparison
 from export.errors import ExportError

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from engines import MIN_SIDE, EngineError, Frames, Style, open_part, read_card
-from engines.half import COMPUTED, HALVED, OPERATORS, in_half
-from engines.parts import graph_of
+from engines.fp16 import COMPUTED, HALVED, OPERATORS, in_half
+from engines.subgraphs import graph_of
 from export.calibration import MIN_PSNR_DB
 from export.comparison import BEST_DB, psnr
 

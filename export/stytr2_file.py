@@ -1,4 +1,4 @@
-"""Writing the engine file of StyTr2: one graph, which engines/parts.py takes apart."""
+"""Writing the engine file of StyTr2: one graph, which engines/subgraphs.py takes apart."""
 
 import json
 from pathlib import Path

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from engines import open_part
-from engines.parts import part_name
-from engines.wct import coloring, whitening
+from engines.subgraphs import part_name
+from engines.wct.transform import coloring, whitening
 from export.comparison import Comparison
 from export.engine_file import EXAMPLE, SIZES, trace, write_checked
 from export.models.wct import LevelGraph
@@ -48,7 +48,7 @@ def write_levels(
 
 def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:
     """One graph of all levels: they share `frame` and the encoder's weights; all else is named
-    LEVEL/NAME (see engines/parts.py)."""
+    LEVEL/NAME (see engines/subgraphs.py)."""
     whole: onnx.ModelProto | None = None
     for level, graph in graphs.items():
         model = _export_level(graph)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from engines.wct import coloring, whitening
+from engines.wct.transform import coloring, whitening
 
 
 def transferred(content: Tensor, style: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from engines import EngineError, plans
-from engines.diagnosis import (
+from engines import EngineError
+from engines.availability import (
     Problem,
     cuda_problem,
     onnxruntime_problem,
@@ -13,6 +13,7 @@ from engines.diagnosis import (
     openvino_problem,
     tensorrt_problem,
 )
+from engines.tensorrt_ import plan_cache
 from streamstyle import machine
 from streamstyle.errors import UserError
 from streamstyle.paint import describe
@@ -50,7 +51,7 @@ def examine() -> Iterator[str]:
 
 def forget_plans() -> str:
     """Delete all that TensorRT has built here; a line for the user."""
-    return f"deleted {plans.forget_all() / 1e6:.0f} MB in {plans.FOLDER}"
+    return f"deleted {plan_cache.forget_all() / 1e6:.0f} MB in {plan_cache.FOLDER}"
 
 
 def _try(backend: str, device: str, problem_of: Callable[[], Problem | None]) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engines import Engine, open_engine, plans
-from engines.diagnosis import cuda_problem
+from engines import Engine, open_engine
+from engines.availability import cuda_problem
+from engines.tensorrt_ import plan_cache
 from streamstyle import Clip, Encoding, Look, Report, paint_video
 from streamstyle.hardware import DEVICES, find_device
 from tests.clips import Contents, Recipe, make_clip, read_clip
@@ -101,7 +102,7 @@ def open_inverter(inverter_path: Path) -> Callable[[str], Engine]:
 @pytest.fixture
 def plans_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where TensorRT's plans are kept meanwhile."""
-    monkeypatch.setattr(plans, "FOLDER", tmp_path / "plans")
+    monkeypatch.setattr(plan_cache, "FOLDER", tmp_path / "plans")
     return tmp_path / "plans"
 
 

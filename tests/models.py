@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from engines import STYLE_WEIGHTS
-from engines.card import FORMAT
+from engines.model_card import FORMAT
 
 CARD = {
     "streamstyle_format": FORMAT,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import diagnosis
+from engines import availability
 
 
 def install(folder: Path, name: str, version: str) -> None:
@@ -19,12 +19,12 @@ def install(folder: Path, name: str, version: str) -> None:
 def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment with nothing but what the test installs into it."""
     monkeypatch.setattr("sys.path", [str(tmp_path)])
-    monkeypatch.setattr(diagnosis, "find_spec", lambda _name: object())
+    monkeypatch.setattr(availability, "find_spec", lambda _name: object())
     return tmp_path
 
 
 def test_no_onnxruntime(only: Path) -> None:
-    problem = diagnosis.onnxruntime_problem()
+    problem = availability.onnxruntime_problem()
     assert problem is not None
     assert 'pip install ".[gpu]"' in problem.fix
 
@@ -32,13 +32,13 @@ def test_no_onnxruntime(only: Path) -> None:
 @pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-gpu"])
 def test_one_onnxruntime_is_right(only: Path, name: str) -> None:
     install(only, name, "1.31.1")
-    assert diagnosis.onnxruntime_problem() is None
+    assert availability.onnxruntime_problem() is None
 
 
 def test_two_onnxruntimes_overwrite_each_other(only: Path) -> None:
     install(only, "onnxruntime", "1.30.0")
     install(only, "onnxruntime-gpu", "1.31.1")
-    problem = diagnosis.onnxruntime_problem()
+    problem = availability.onnxruntime_problem()
     assert problem is not None
     assert "overwritten each other" in problem.what
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in problem.fix
@@ -48,15 +48,15 @@ def test_two_onnxruntimes_overwrite_each_other(only: Path) -> None:
 def test_onnxruntime_whose_files_are_gone(only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What uninstalling one of two leaves behind."""
     install(only, "onnxruntime-gpu", "1.31.1")
-    monkeypatch.setattr(diagnosis, "find_spec", lambda _name: None)
-    problem = diagnosis.onnxruntime_problem()
+    monkeypatch.setattr(availability, "find_spec", lambda _name: None)
+    problem = availability.onnxruntime_problem()
     assert problem is not None
     assert "--force-reinstall onnxruntime-gpu==1.31.1" in problem.fix
 
 
 def test_build_without_cuda(only: Path) -> None:
     install(only, "onnxruntime", "1.31.1")
-    problem = diagnosis.cuda_problem()
+    problem = availability.cuda_problem()
     assert problem is not None
     assert "has no CUDA" in problem.what
     assert "pip uninstall -y onnxruntime " in problem.fix
@@ -90,14 +90,14 @@ def test_no_driver(gpu_build: None, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    problem = diagnosis.cuda_problem()
+    problem = availability.cuda_problem()
     assert problem is not None
     assert "no NVIDIA driver" in problem.what
 
 
 def test_driver_that_is_too_old(gpu_build: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: Driver(1, 12040))
-    problem = diagnosis.cuda_problem()
+    problem = availability.cuda_problem()
     assert problem is not None
     assert "up to 12" in problem.what
     assert "580" in problem.fix
@@ -106,7 +106,7 @@ def test_driver_that_is_too_old(gpu_build: None, monkeypatch: pytest.MonkeyPatch
 def test_no_gpu(gpu_build: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: Driver(0, 13000))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    problem = diagnosis.cuda_problem()
+    problem = availability.cuda_problem()
     assert problem is not None
     assert "nvidia-smi" in problem.fix
 
@@ -114,7 +114,7 @@ def test_no_gpu(gpu_build: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gpu_that_is_hidden(gpu_build: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: Driver(0, 13000))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    problem = diagnosis.cuda_problem()
+    problem = availability.cuda_problem()
     assert problem is not None
     assert "unset CUDA_VISIBLE_DEVICES" in problem.fix
 
@@ -130,13 +130,13 @@ def good_driver(gpu_build: None, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         raise OSError
 
     monkeypatch.setattr(ctypes, "CDLL", load)
-    monkeypatch.setattr(diagnosis, "preload_cuda", lambda: None)
+    monkeypatch.setattr(availability, "preload_cuda", lambda: None)
     return present
 
 
 def test_missing_cuda_libraries(good_driver: set[str]) -> None:
     good_driver.add("libcudnn.so.9")
-    problem = diagnosis.cuda_problem()
+    problem = availability.cuda_problem()
     assert problem is not None
     assert "libcublasLt.so.13" in problem.what
     assert "libcudnn" not in problem.what
@@ -145,13 +145,13 @@ def test_missing_cuda_libraries(good_driver: set[str]) -> None:
 
 def test_missing_tensorrt(good_driver: set[str]) -> None:
     good_driver |= {"libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9", "libnvinfer.so.11"}
-    assert diagnosis.cuda_problem() is None
-    problem = diagnosis.onnxruntime_tensorrt_problem()
+    assert availability.cuda_problem() is None
+    problem = availability.onnxruntime_tensorrt_problem()
     assert problem is not None
     assert "libnvinfer.so.10" in problem.what
     assert 'pip install ".[tensorrt]"' in problem.fix
     good_driver.add("libnvinfer.so.10")
-    assert diagnosis.onnxruntime_tensorrt_problem() is None
+    assert availability.onnxruntime_tensorrt_problem() is None
 
 
 def test_native_tensorrt(
@@ -164,22 +164,22 @@ def test_native_tensorrt(
         if name not in present:
             raise ImportError(name)
 
-    monkeypatch.setattr(diagnosis, "import_module", find)
-    problem = diagnosis.tensorrt_problem()
+    monkeypatch.setattr(availability, "import_module", find)
+    problem = availability.tensorrt_problem()
     assert problem is not None
     assert 'pip install ".[tensorrt]"' in problem.fix
     present.add("tensorrt_lean")
-    problem = diagnosis.tensorrt_problem()
+    problem = availability.tensorrt_problem()
     assert problem is not None
     assert "pip install cuda-bindings" in problem.fix
     install(only, "cuda-bindings", "13.5.0")
-    assert diagnosis.tensorrt_problem() is None
+    assert availability.tensorrt_problem() is None
     present.add("tensorrt")
-    problem = diagnosis.tensorrt_problem()
+    problem = availability.tensorrt_problem()
     assert problem is not None
     assert "libcublasLt.so.13" in problem.what
     good_driver |= {"libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9"}
-    assert diagnosis.tensorrt_problem() is None
+    assert availability.tensorrt_problem() is None
 
 
 def test_native_tensorrt_without_a_driver(only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_native_tensorrt_without_a_driver(only: Path, monkeypatch: pytest.Monkey
         raise OSError
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    monkeypatch.setattr(diagnosis, "import_module", pytest.fail)
-    problem = diagnosis.tensorrt_problem()
+    monkeypatch.setattr(availability, "import_module", pytest.fail)
+    problem = availability.tensorrt_problem()
     assert problem is not None
     assert "no NVIDIA driver" in problem.what

@@ -24,7 +24,7 @@ from engines import (
     style_of,
     takes_pictures,
 )
-from engines.openvino_backend import KEPT_SIZES
+from engines.openvino_.engine import KEPT_SIZES
 from tests.models import write_tinter
 
 SIZES = [(359, 641), (16, 16), (1080, 1920), (640, 360), (17, 31)]
@@ -329,7 +329,7 @@ def test_precision_that_cannot_be_had_is_an_error(backend: str, inverter_path: P
 
 def test_device_that_cannot_start_is_never_replaced(inverter_path: Path) -> None:
     """No machine of ours has an NVIDIA GPU; with one, there is nothing to see here."""
-    from engines.diagnosis import cuda_problem
+    from engines.availability import cuda_problem
 
     if cuda_problem() is None:
         pytest.skip("CUDA works here")

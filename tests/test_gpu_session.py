@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from engines.diagnosis import cuda_problem
+from engines.availability import cuda_problem
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_session.sh"
 

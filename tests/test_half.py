@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 pytest.importorskip("torch")
 
 from engines import EngineError, Frames, open_engine, open_part, read_card
-from engines.half import CONVOLUTIONS, HALVED, OPERATORS, PRODUCTS, in_half
-from engines.parts import graph_of
+from engines.fp16 import CONVOLUTIONS, HALVED, OPERATORS, PRODUCTS, in_half
+from engines.subgraphs import graph_of
 from export.calibration import MIN_PSNR_DB
 from export.engine_file import write_checked
 from export.precisions import Sample, other_precisions, rounded

@@ -13,8 +13,8 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from engines import STYLE_WEIGHTS, ZOO, EngineError, open_engine, read_card  # noqa: E402
-from engines.int8 import WEIGHT_STEPS, convolved, quantise  # noqa: E402
-from engines.openvino_backend import core  # noqa: E402
+from engines.openvino_.engine import core  # noqa: E402
+from engines.openvino_.int8 import WEIGHT_STEPS, convolved, quantise  # noqa: E402
 from export import calibration  # noqa: E402
 from export.calibration import calibrated  # noqa: E402
 from export.engine_file import FrameGraph, export_graph, write_engine  # noqa: E402
@@ -142,7 +142,7 @@ import numpy as np
 from pathlib import Path
 from engines import open_engine, read_card
 from engines.int8 import quantise
-from engines.openvino_backend import core
+from engines.openvino_.engine import core
 
 card = read_card(Path(sys.argv[1]))
 frame = np.load(sys.argv[2])

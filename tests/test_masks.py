@@ -14,7 +14,7 @@ from PIL import Image
 
 from engines import NO_STYLE, Engine, EngineError, Placement, Style
 from engines.graphs import open_graph
-from engines.openvino_backend import KEPT_SIZES
+from engines.openvino_.engine import KEPT_SIZES
 from streamstyle import Clip, Look, Region, UserError, paint_image, paint_video
 from streamstyle.cli import main
 from streamstyle.frame import Frame

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines import open_engine
-from engines.onnxruntime_buffers import KEPT_SHAPES, Buffers
+from engines.onnxruntime_.buffers import KEPT_SHAPES, Buffers
 from tests.test_engines import picture
 
 

@@ -20,10 +20,10 @@ FORBIDDEN = {
 }
 
 OPTIONAL = {
-    "engines.onnxruntime_backend",
-    "engines.onnxruntime_buffers",
-    "engines.tensorrt_backend",
-    "engines.tensorrt_plan",
+    "engines.onnxruntime_.engine",
+    "engines.onnxruntime_.buffers",
+    "engines.tensorrt_.engine",
+    "engines.tensorrt_.plan",
 }
 """Modules that can only be imported where an extra is installed."""
 

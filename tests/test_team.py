@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines import ZOO, EngineError, open_engine
-from engines.team import TeamEngine
+from engines.multi_device import TeamEngine
 from streamstyle.paint import paint_video
 from streamstyle.sinks import Encoding
 from tests.clips import make_clip, read_clip

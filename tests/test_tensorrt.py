@@ -14,20 +14,12 @@ import pytest
 
 pytest.importorskip("tensorrt_lean")
 
-from engines import (
-    Engine,
-    EngineError,
-    ModelCard,
-    open_engine,
-    plans,
-    read_card,
-    tensorrt_backend,
-    tensorrt_plan,
-)
-from engines.diagnosis import FULL_TENSORRT, LEAN_TENSORRT, driver_problem
-from engines.onnxruntime_backend import OnnxRuntimeEngine
-from engines.plans import Recipe
-from engines.tensorrt_backend import SIDES, TensorRtEngine
+from engines import Engine, EngineError, ModelCard, open_engine, read_card
+from engines.availability import FULL_TENSORRT, LEAN_TENSORRT, driver_problem
+from engines.onnxruntime_.engine import OnnxRuntimeEngine
+from engines.tensorrt_ import engine, plan, plan_cache
+from engines.tensorrt_.engine import SIDES, TensorRtEngine
+from engines.tensorrt_.plan_cache import Recipe
 from streamstyle.limited import LimitedEngine
 from tests.models import write_tinter
 from tests.tensorrt_doubles import (
@@ -51,7 +43,7 @@ OPENED = """
 import sys
 from pathlib import Path
 from engines import EngineError, open_engine, read_card
-from engines.tensorrt_backend import TensorRtEngine
+from engines.tensorrt_.engine import TensorRtEngine
 
 path = Path(sys.argv[1])
 for opens in (
@@ -90,12 +82,12 @@ class Machine:
         self.outcome: Callable[[], bytes] = lambda: b"a plan"
         self._card = read_card(path)
         package = Package(surface, self.gpu.answers)
-        monkeypatch.setattr(tensorrt_plan, "cuda", Cuda(self.gpu))
-        monkeypatch.setattr(tensorrt_backend, "installed_tensorrt", lambda: self.module)
-        monkeypatch.setattr(tensorrt_backend, "import_module", lambda _name: package)
-        monkeypatch.setattr(tensorrt_backend, "build", self._build)
+        monkeypatch.setattr(plan, "cuda", Cuda(self.gpu))
+        monkeypatch.setattr(engine, "installed_tensorrt", lambda: self.module)
+        monkeypatch.setattr(engine, "import_module", lambda _name: package)
+        monkeypatch.setattr(engine, "build", self._build)
         monkeypatch.setattr(
-            "engines.onnxruntime_backend.OnnxRuntimeEngine",
+            "engines.onnxruntime_.engine.OnnxRuntimeEngine",
             self._onnxruntime,
         )
 
@@ -164,7 +156,7 @@ def test_cuda_paints_until_there_is_a_plan(machine: Machine, plans_folder: Path)
     timings = {recipe.timings_name for recipe in machine.built}
     assert len(names) == 2
     assert {path.name for path in plans_folder.iterdir()} == {*names, *timings}
-    assert [plans.read(name) for name in timings] == [b"a timing a timing "]
+    assert [plan_cache.read(name) for name in timings] == [b"a timing a timing "]
 
 
 def test_a_kept_plan_is_not_built_again(machine: Machine) -> None:
@@ -209,8 +201,8 @@ def test_closing_ends_the_building(machine: Machine, caplog: pytest.LogCaptureFi
     first.close()
     first.close()
     (recipe,) = machine.built
-    assert plans.read(recipe.timings_name) == b"half a timing "
-    assert plans.read(recipe.plan_name) is None
+    assert plan_cache.read(recipe.timings_name) == b"half a timing "
+    assert plan_cache.read(recipe.plan_name) is None
     assert not caplog.messages
     with pytest.raises(EngineError, match="closed"):
         first.paint(FRAMES)

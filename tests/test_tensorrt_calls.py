@@ -14,10 +14,11 @@ import pytest
 
 pytest.importorskip("tensorrt_lean")
 
-from engines import EngineError, tensorrt_plan
-from engines.tensorrt_backend import bounds_of
-from engines.tensorrt_graph import for_tensorrt, inputs_of
-from engines.tensorrt_plan import Plan, build
+from engines import EngineError
+from engines.tensorrt_ import plan
+from engines.tensorrt_.engine import bounds_of
+from engines.tensorrt_.graph import for_tensorrt, inputs_of
+from engines.tensorrt_.plan import Plan, build
 from tests.tensorrt_doubles import (
     Cuda,
     Gpu,
@@ -49,7 +50,7 @@ def full_surface(tmp_path_factory: pytest.TempPathFactory) -> Surface:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     gpu = Gpu("tint")
-    monkeypatch.setattr(tensorrt_plan, "cuda", Cuda(gpu))
+    monkeypatch.setattr(plan, "cuda", Cuda(gpu))
     yield gpu
     assert not gpu.blocks  # all freed
     assert not gpu.graphs

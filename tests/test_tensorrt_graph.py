@@ -11,8 +11,8 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
 from engines import read_card
-from engines.parts import graph_of
-from engines.tensorrt_graph import HALVES, PRECISIONS, for_tensorrt
+from engines.subgraphs import graph_of
+from engines.tensorrt_.graph import HALVES, PRECISIONS, for_tensorrt
 from tests.test_engines import MODELS, picture, psnr
 
 HALF_DB = {"fp16": 58.0, "bf16": 48.0}

@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 
-from engines import (
-    ZOO,
-    plans,
-    read_card,
-)
-from engines.parts import graph_of
-from engines.plans import Recipe
-from engines.tensorrt_backend import SIDES, bounds_of, fits
-from engines.tensorrt_graph import PRECISIONS, for_tensorrt, inputs_of
+from engines import ZOO, read_card
+from engines.subgraphs import graph_of
+from engines.tensorrt_ import plan_cache
+from engines.tensorrt_.engine import SIDES, bounds_of, fits
+from engines.tensorrt_.graph import PRECISIONS, for_tensorrt, inputs_of
+from engines.tensorrt_.plan_cache import Recipe
 from streamstyle.cli import main
 from tests.test_engines import inputs_for
 
@@ -76,13 +73,13 @@ def test_a_graph_is_of_its_model_part_and_precision() -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from engines import plans
+from engines.tensorrt_ import plan_cache
 
-plans.FOLDER = Path(sys.argv[1])
+plan_cache.FOLDER = Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(30):
-    plans.keep("one.plan", sys.argv[2].encode() * 4_000_000)
+    plan_cache.keep("one.plan", sys.argv[2].encode() * 4_000_000)
 """
 
 
@@ -107,7 +104,7 @@ def test_two_processes_may_keep_the_same_plan(plans_folder: Path) -> None:
             assert writer.stdin is not None
             print("go", file=writer.stdin, flush=True)
         while any(writer.poll() is None for writer in writers):
-            data = plans.read("one.plan")
+            data = plan_cache.read("one.plan")
             assert data is None or (len(data) == 4_000_000 and len(set(data)) == 1)
     assert [writer.returncode for writer in writers] == [0, 0]
     assert [path.name for path in plans_folder.iterdir()] == ["one.plan"]
@@ -116,12 +113,12 @@ def test_two_processes_may_keep_the_same_plan(plans_folder: Path) -> None:
 def test_what_can_not_be_kept_leaves_nothing(plans_folder: Path) -> None:
     (plans_folder / "one.plan").mkdir(parents=True)
     with pytest.raises(OSError, match=r"one\.plan"):
-        plans.keep("one.plan", b"data")
+        plan_cache.keep("one.plan", b"data")
     assert [path.name for path in plans_folder.iterdir()] == ["one.plan"]
 
 
 def test_plans_are_forgotten(plans_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plans.keep("one.plan", bytes(3_000_000))
+    plan_cache.keep("one.plan", bytes(3_000_000))
     (plans_folder / "of onnxruntime").mkdir()
     for megabytes in (3, 0):
         assert main(["doctor", "--forget-plans"]) == 0

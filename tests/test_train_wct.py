@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines import open_engine, read_card, style_of, wct  # noqa: E402
+from engines import open_engine, read_card, style_of  # noqa: E402
+from engines.wct import transform as wct  # noqa: E402
 from export import train_wct as training  # noqa: E402
 from export.cli import main  # noqa: E402
 from export.errors import ExportError  # noqa: E402

@@ -20,7 +20,8 @@ from engines import (  # noqa: E402
     style_of,
     wct,
 )
-from engines.wct import FOLLOWED, NEW_SCENE, Statistics, coloring, in_regions, whitening  # noqa: E402
+from engines.wct.engine import FOLLOWED, NEW_SCENE  # noqa: E402
+from engines.wct.transform import Statistics, coloring, in_regions, whitening  # noqa: E402
 from export.models.compact_wct import CHANNELS, compact_autoencoder  # noqa: E402
 from export.models.wct import (  # noqa: E402
     LEVELS as ALL_LEVELS,

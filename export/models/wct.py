@@ -1,7 +1,7 @@
 """Whitening and coloring transforms: Li et al., Universal Style Transfer via Feature Transforms
 (NIPS 2017). For each level of a VGG an encoder to its features and a decoder back. What is done to
-the features in between is a matrix that the runtime makes (engines/wct.py), of the statistics that
-the graph gives it."""
+the features in between is a matrix that the runtime makes (engines/wct/transform.py), of the
+statistics that the graph gives it."""
 
 from torch import Tensor, nn
 from torch.nn import functional

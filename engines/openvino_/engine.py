@@ -13,11 +13,11 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from engines.base import MIN_SIDE, NO_STYLE, BaseEngine, Frames, Style, check_inputs
-from engines.card import ModelCard
 from engines.errors import EngineError
 from engines.graphs import Port
-from engines.int8 import quantise
-from engines.parts import graph_of
+from engines.model_card import ModelCard
+from engines.openvino_.int8 import quantise
+from engines.subgraphs import graph_of
 
 NAME = "openvino"
 
@@ -187,7 +187,7 @@ class OpenVinoGraph:
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         request = self._request({name: array.shape for name, array in inputs.items()})
         request.infer({n: np.require(a, requirements=["C", "W"]) for n, a in inputs.items()})
-        found = {}
+        found: dict[str, NDArray[Any]] = {}
         for port in request.get_compiled_model().outputs:  # one tensor may have several names
             found |= dict.fromkeys(sorted(port.names), request.get_tensor(port).data.copy())
         return found

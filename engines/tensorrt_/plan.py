@@ -14,7 +14,7 @@ from cuda.bindings import runtime as cuda
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.plans import Recipe
+from engines.tensorrt_.plan_cache import Recipe
 
 WORKSPACE = 2 << 30
 """Bytes of the GPU's memory for a layer while building, as painting goes on beside it."""

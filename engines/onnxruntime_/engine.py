@@ -17,16 +17,16 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
     NoSuchFile,
 )
 
-from engines import plans
+from engines.availability import cuda_problem, onnxruntime_tensorrt_problem
 from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
-from engines.card import ModelCard
-from engines.devices import kind_and_number
-from engines.diagnosis import cuda_problem, onnxruntime_tensorrt_problem
+from engines.device_names import kind_and_number
 from engines.errors import EngineError
+from engines.fp16 import CONVOLUTIONS, OPERATORS, in_half
 from engines.graphs import Port
-from engines.half import CONVOLUTIONS, OPERATORS, in_half
-from engines.onnxruntime_buffers import Buffers
-from engines.parts import graph_of
+from engines.model_card import ModelCard
+from engines.onnxruntime_.buffers import Buffers
+from engines.subgraphs import graph_of
+from engines.tensorrt_ import plan_cache
 
 NAME = "onnxruntime"
 TENSORRT = "tensorrt"
@@ -110,7 +110,7 @@ class OnnxRuntimeEngine(BaseEngine):
 def _tensorrt_options(card: ModelCard, part: str | None, precision: str) -> dict[str, Any]:
     """To keep plans, one for each size, and the timings that they were chosen by."""
     # onnxruntime names the plans by size, GPU and its own version, not by what is in the model.
-    cache = str(plans.FOLDER / card.sha256[:16] / (part or "") / precision)
+    cache = str(plan_cache.FOLDER / card.sha256[:16] / (part or "") / precision)
     return {
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": cache,

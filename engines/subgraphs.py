@@ -11,8 +11,8 @@ picture, so that they are computed once for a style, not once for a frame.
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from engines.card import ModelCard
 from engines.errors import EngineError
+from engines.model_card import ModelCard
 
 SEPARATOR = "/"
 

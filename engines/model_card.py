@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import EngineError
-from engines.half import CONVOLUTIONS
+from engines.fp16 import CONVOLUTIONS
 
 STYLE_ROW = "style_row"
 """The style tensor of a model that paints any picture's style by a row of scales and shifts:
@@ -47,13 +47,14 @@ class ModelCard:
     measured: dict[str, Any]
     """How well it paints, by style, if it was measured: see benchmarks/quality.py."""
     parts: tuple[str, ...] = ()
-    """Of a model of several: see engines/parts.py."""
+    """Of a model of several: see engines/subgraphs.py."""
     style_tensors: tuple[str, ...] = ()
-    """Of a model that takes a picture beside the frame: see engines/parts.py."""
+    """Of a model that takes a picture beside the frame: see engines/subgraphs.py."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Of what is convolved, for 8 bits: see engines/int8.py. Empty where 8 bits are too few."""
+    """Bounds of what is convolved, for 8 bits (engines/openvino_/int8.py); empty where those are
+    too few."""
     half: str = CONVOLUTIONS
-    """What is in half precision when it is painted in fp16: one of engines.half.OPERATORS."""
+    """What is in half precision when it is painted in fp16: one of engines.fp16.OPERATORS."""
     refused: tuple[str, ...] = ()
     """Precisions in which it would paint another picture, measured when the file was written."""
     strokes: tuple[float, ...] = (1.0,)

@@ -9,16 +9,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines import plans
+from engines.availability import FULL_TENSORRT, IN_FOLDER, installed_tensorrt
 from engines.base import MIN_SIDE, NO_STYLE, BaseEngine, Engine, Frames, Style, check_inputs
-from engines.card import ModelCard
-from engines.devices import kind_and_number
-from engines.diagnosis import FULL_TENSORRT, IN_FOLDER, installed_tensorrt
+from engines.device_names import kind_and_number
 from engines.errors import EngineError
-from engines.parts import graph_of
-from engines.plans import Bounds, Recipe
-from engines.tensorrt_graph import PRECISIONS, Shapes, for_tensorrt, inputs_of
-from engines.tensorrt_plan import Plan, build, gpu_name, use_gpu
+from engines.model_card import ModelCard
+from engines.subgraphs import graph_of
+from engines.tensorrt_ import plan_cache
+from engines.tensorrt_.graph import PRECISIONS, Shapes, for_tensorrt, inputs_of
+from engines.tensorrt_.plan import Plan, build, gpu_name, use_gpu
+from engines.tensorrt_.plan_cache import Bounds, Recipe
 
 NAME = "tensorrt"
 
@@ -75,7 +75,7 @@ class TensorRtEngine(BaseEngine):
         self._plans: dict[int, Plan] = {}
         self._meanwhile: Engine | None = None
         if module == FULL_TENSORRT:
-            from engines.onnxruntime_backend import OnnxRuntimeEngine
+            from engines.onnxruntime_.engine import OnnxRuntimeEngine
 
             cuda = f"cuda:{self._number}" if self._number else "cuda"
             self._meanwhile = OnnxRuntimeEngine(card, part, cuda, "fp32")
@@ -147,11 +147,11 @@ class TensorRtEngine(BaseEngine):
             return plan
 
     def _kept_plan(self, side: int) -> Plan:
-        data = plans.read(self._recipe(side).plan_name)
+        data = plan_cache.read(self._recipe(side).plan_name)
         if data is None:
             raise EngineError(
-                f"{plans.FOLDER} has no plan of {self.card.path.name} in {self._precision} for "
-                f"frames up to {side} pixels; paint one with --device lean where TensorRT "
+                f"{plan_cache.FOLDER} has no plan of {self.card.path.name} in {self._precision} "
+                f"for frames up to {side} pixels; paint one with --device lean where TensorRT "
                 f"{self._trt.__version__} and the same GPU ({self._gpu}) are, and copy that folder"
             )
         return Plan(self._trt, data, self._number)
@@ -182,7 +182,7 @@ class TensorRtEngine(BaseEngine):
     def _make_ready(self, side: int) -> None:
         use_gpu(self._number)
         recipe = self._recipe(side)
-        data = plans.read(recipe.plan_name)
+        data = plan_cache.read(recipe.plan_name)
         if data is not None:
             self._plans[side] = Plan(self._trt, data, self._number)
             return
@@ -190,13 +190,13 @@ class TensorRtEngine(BaseEngine):
             self._trt,
             self._graph,
             recipe,
-            plans.read(recipe.timings_name) or b"",
+            plan_cache.read(recipe.timings_name) or b"",
             lambda: not self._closed,
         )
-        plans.keep(recipe.timings_name, timings)
+        plan_cache.keep(recipe.timings_name, timings)
         if data is not None:
             self._plans[side] = Plan(self._trt, data, self._number)
-            plans.keep(recipe.plan_name, data)
+            plan_cache.keep(recipe.plan_name, data)
 
     def _recipe(self, side: int) -> Recipe:
         return Recipe(

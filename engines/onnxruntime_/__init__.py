@@ -1,0 +1,1 @@
+"""onnxruntime: GPUs of several makers, and any CPU."""

@@ -1,0 +1,1 @@
+"""OpenVINO: CPUs, and Intel's GPUs and NPUs."""

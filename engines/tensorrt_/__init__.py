@@ -1,0 +1,1 @@
+"""TensorRT: NVIDIA's GPUs, natively."""
