@@ -141,7 +141,7 @@ import sys
 import numpy as np
 from pathlib import Path
 from engines import open_engine, read_card
-from engines.int8 import quantise
+from engines.openvino_.int8 import quantise
 from engines.openvino_.engine import core
 
 card = read_card(Path(sys.argv[1]))
