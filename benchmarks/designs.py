@@ -17,8 +17,8 @@ from engines import Frames
 from export.engine_file import FrameGraph, export_graph
 from export.models.johnson import Johnson, JohnsonConfig
 from export.models.many_style import ManyStyle, ManyStyleConfig
-from streamstyle import machine
-from streamstyle.bench import moving_frames
+from streamstyle import system
+from streamstyle.cli.bench import moving_frames
 
 STYLES = 16
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="frames of each design and size")
     parser.add_argument("--sizes", type=int, default=len(SIZES), help="how many, from the smallest")
     options = parser.parse_args()
-    print(f"{machine.hardware()}\n{machine.packages()}, torch {torch.__version__}\n")
+    print(f"{system.hardware()}\n{system.packages()}, torch {torch.__version__}\n")
     sizes = SIZES[: options.sizes]
     times = [_race(dict(_designs(size)), size, options.rounds) for size in sizes]
     print("| design | " + " | ".join(f"{w}x{h}, ms" for w, h in sizes) + " | beside PyTorch |")

@@ -25,12 +25,20 @@ from benchmarks.plots import check_matplotlib, write_plots
 from benchmarks.table import Live, Row, Table, read_table, write_table
 from benchmarks.ways import Way, WayError, Worker, in_a_line, ways
 from engines import Frames
-from streamstyle import machine
-from streamstyle.bench import PATTERN, Size, check_size, end_to_end, moving_frames, open_ready, race
+from streamstyle import system
+from streamstyle.cli.bench import (
+    PATTERN,
+    Size,
+    check_size,
+    end_to_end,
+    moving_frames,
+    open_ready,
+    race,
+)
+from streamstyle.cli.options import add_style, size_of, style_asked_for
 from streamstyle.errors import UserError
-from streamstyle.live.governor import Promise
-from streamstyle.options import add_style, size_of, style_asked_for
-from streamstyle.sinks.files import check_target
+from streamstyle.live.resolution_governor import Promise
+from streamstyle.sinks.atomic_file import check_target
 from streamstyle.styles import CLASSIC_STYLE, StyleSpec, read_style
 
 SIZES = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080), (3840, 2160))
@@ -104,8 +112,8 @@ def main() -> None:
 def _begun(options: argparse.Namespace, style: StyleSpec, runners: list[Way]) -> Table:
     """What --json has of this table, or an empty one."""
     table = Table(
-        machine.hardware(),
-        machine.packages("torch"),
+        system.hardware(),
+        system.packages("torch"),
         str(style),
         list(style.levels),
         style.alpha,

@@ -18,12 +18,12 @@ from export import gatys
 from export.loss_network import LossNetwork, load_loss_network
 from export.losses import LossConfig, PerceptualLoss
 from export.photos import load_picture
-from streamstyle import machine
-from streamstyle.bench import Contestant, race
-from streamstyle.options import add_style, style_asked_for
-from streamstyle.paint import describe
-from streamstyle.pixels import resized
-from streamstyle.sources.still import read_still
+from streamstyle import system
+from streamstyle.api import describe
+from streamstyle.cli.bench import Contestant, race
+from streamstyle.cli.options import add_style, style_asked_for
+from streamstyle.image_ops import resized
+from streamstyle.sources.images import read_still
 from streamstyle.styles import CLASSIC_STYLE, open_engine
 from streamstyle.timing import now_s
 
@@ -53,7 +53,7 @@ def main() -> None:
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     image = read_still(options.photo).image
     with open_engine(style) as engine:
-        print(f"{machine.hardware()}\n{machine.packages()}, torch {torch.__version__}")
+        print(f"{system.hardware()}\n{system.packages()}, torch {torch.__version__}")
         print(f"{style} by {describe(engine)}; optimisation with {Path(options.network).stem}\n")
         print("| side | net, ms | iteration, ms | ", end="")
         print(" | ".join(f"beside {count}" for count in ITERATIONS), "| published |")

@@ -14,8 +14,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from benchmarks.observed import Observed, Sample, longest_gap_ms
-from streamstyle import machine
-from streamstyle.live.governor import Promise
+from streamstyle import system
+from streamstyle.live.resolution_governor import Promise
 from streamstyle.styles import DEFAULT_STYLE, parse_style
 
 ROWS = 12
@@ -62,9 +62,7 @@ def main() -> None:
     with Observed(parse_style(options.style), promise, seconds, director) as session:
         where = session.run()
         status, samples = session.status(), session.samples
-    print(
-        f"{machine.hardware()}\n{machine.packages()}\n{options.style}, {status.engine}, {where}\n"
-    )
+    print(f"{system.hardware()}\n{system.packages()}\n{options.style}, {status.engine}, {where}\n")
     print("| from, s | age p50, ms | p95 | p99 | fps | longest gap, ms | network's width |")
     print("|---|---|---|---|---|---|---|")
     for row in range(ROWS):

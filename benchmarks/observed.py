@@ -8,11 +8,11 @@ from itertools import pairwise
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
-from streamstyle.live.governor import Promise
+from streamstyle.live.resolution_governor import Promise
 from streamstyle.live.session import LiveSession
 from streamstyle.live.window import Window
 from streamstyle.sources import Source
-from streamstyle.sources.paced import PacedSource
+from streamstyle.sources.realtime import PacedSource
 from streamstyle.sources.video import VideoSource
 from streamstyle.styles import StyleSpec
 from streamstyle.timing import now_s

@@ -5,7 +5,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from engines import EngineError, Frames
-from streamstyle.bench import Paint, Size
+from streamstyle.cli.bench import Paint, Size
 from streamstyle.styles import StyleSpec, read_style
 
 

@@ -24,10 +24,10 @@ from benchmarks.stages import stages
 from engines import PRECISIONS, Engine, Style, open_part
 from engines.model_card import ModelCard
 from engines.subgraphs import graph_of
-from streamstyle import machine
-from streamstyle.bench import moving_frames
-from streamstyle.options import add_style, size_of, style_asked_for
-from streamstyle.paint import describe
+from streamstyle import system
+from streamstyle.api import describe
+from streamstyle.cli.bench import moving_frames
+from streamstyle.cli.options import add_style, size_of, style_asked_for
 from streamstyle.styles import open_engine, read_style
 
 CLIP = 50
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     style = style_asked_for(options)
     width, height = options.size
-    print(f"{machine.hardware()}\n{machine.packages()}\n")
+    print(f"{system.hardware()}\n{system.packages()}\n")
     with open_engine(style, options.engine, "cpu", options.precision) as engine:
         print(f"{engine.card.path.stem}, {width}x{height}, {describe(engine)}\n")
         _print_stages(engine, options.size)

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 
 from benchmarks.observed import Observed, longest_gap_ms
-from streamstyle import machine
-from streamstyle.live.governor import Promise
+from streamstyle import system
+from streamstyle.live.resolution_governor import Promise
 from streamstyle.styles import DEFAULT_STYLE, parse_style
 
 STYLE_S, RECORDING_S, QUALITY_S = 7.0, 20.0, 45.0
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--minutes", type=int, default=15)
     options = parser.parse_args()
-    print(f"{machine.hardware()}\n{machine.packages()}\n")
+    print(f"{system.hardware()}\n{system.packages()}\n")
     print(
         "| minute | memory, MiB | Python's threads | all threads | open files "
         "| age p50, ms | p95 | fps | longest gap, ms |"

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import av
 
 from engines import Engine, Frames
-from streamstyle.color import BT709, Converter
+from streamstyle.media.color import BT709, Converter
+from streamstyle.media.encoders import pixel_format
 from streamstyle.sinks import Encoding
-from streamstyle.sinks.encoding import pixel_format
 
 RATE = 25
 

@@ -15,9 +15,9 @@ from time import sleep
 import mss
 import numpy as np
 
-from streamstyle import machine
-from streamstyle.color import BT709
+from streamstyle import system
 from streamstyle.frame import Frame
+from streamstyle.media.color import BT709
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import VideoFormat
 from streamstyle.styles import DEFAULT_STYLE
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--starts", type=int, default=5)
     options = parser.parse_args()
-    print(f"{machine.hardware()}\n{machine.packages()}\n{options.style}\n")
+    print(f"{system.hardware()}\n{system.packages()}\n{options.style}\n")
     print("| start | picture on the screen, s | painted, s |")
     print("|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -14,8 +14,8 @@ from PIL import Image as Pillow
 
 from benchmarks.warping import HEIGHT, Motion, motions_of, read_frames, warping_error
 from streamstyle.frame import Image
-from streamstyle.pixels import load_opencv, resized
-from streamstyle.stabiliser import Stabiliser
+from streamstyle.image_ops import load_opencv, resized
+from streamstyle.painting.stabilizer import Stabiliser
 from streamstyle.styles import DEFAULT_STYLE, open_engine
 
 AMOUNTS = (0.5, 1.0)

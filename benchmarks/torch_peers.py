@@ -12,7 +12,7 @@ from engines import STYLE_WEIGHTS, Frames, ModelCard, Style
 from export.engine_file import FrameGraph, load_weights
 from export.models.many_style import ManyStyle
 from export.train import FAMILIES, TrainConfig, net_config
-from streamstyle.bench import Paint, Size
+from streamstyle.cli.bench import Paint, Size
 from streamstyle.styles import StyleSpec, read_style
 
 

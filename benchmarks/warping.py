@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.flow import motion_between
 from streamstyle.frame import Image
-from streamstyle.pixels import load_opencv, resized
+from streamstyle.image_ops import load_opencv, resized
 from streamstyle.sources import Clip, open_video
 
 HEIGHT = 272

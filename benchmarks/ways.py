@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks.peers import peers
 from engines import Frames
-from streamstyle.bench import Asked, Contestant, Paint, Size, open_candidates, open_ready
-from streamstyle.closing import Closing
-from streamstyle.paint import describe
+from streamstyle.api import describe
+from streamstyle.cli.bench import Asked, Contestant, Paint, Size, open_candidates, open_ready
+from streamstyle.closeable import Closing
 from streamstyle.styles import StyleSpec
 from streamstyle.timing import now_s
 

@@ -22,9 +22,9 @@ from benchmarks.warping import motions_of, read_frames, warping_error
 from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_encoder, style_of
 from engines.wct import transform as wct
 from export.photos import list_photos
-from streamstyle import machine
+from streamstyle import system
 from streamstyle.frame import Image
-from streamstyle.stabiliser import Stabiliser
+from streamstyle.painting.stabilizer import Stabiliser
 from streamstyle.styles import PICTURE_MODEL, read_picture, shipped_models
 
 ITERATIONS = (8, 16, 32)
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, nargs="+", required=True)
     parser.add_argument("--alpha", type=float, default=0.8)
     options = parser.parse_args()
-    print(f"{machine.hardware()}\n{machine.packages()}\n")
+    print(f"{system.hardware()}\n{system.packages()}\n")
     photos = [read_picture(path) for path in list_photos(options.photos)]
     picture = read_picture(options.picture)
     # Without a floor, whitening would blow up what bfloat16 rounds off.

@@ -1,9 +1,9 @@
 """Paint live video in the style of a picture."""
 
 from engines import Engine, EngineError
+from streamstyle.api import Region, Report, paint_image, paint_video
 from streamstyle.errors import UserError
-from streamstyle.paint import Region, Report, paint_image, paint_video
-from streamstyle.painter import Look
+from streamstyle.painting.painter import Look
 from streamstyle.sinks import Encoding
 from streamstyle.sources import Clip
 from streamstyle.styles import StylePart, StyleSpec, open_engine, parse_style

@@ -2,6 +2,6 @@
 
 import sys
 
-from streamstyle.cli import main
+from streamstyle.cli.main import main
 
 sys.exit(main())

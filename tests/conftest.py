@@ -12,7 +12,7 @@ from engines import Engine, open_engine
 from engines.availability import cuda_problem
 from engines.tensorrt_ import plan_cache
 from streamstyle import Clip, Encoding, Look, Report, paint_video
-from streamstyle.hardware import DEVICES, find_device
+from streamstyle.media.hwaccel import DEVICES, find_device
 from tests.clips import Contents, Recipe, make_clip, read_clip
 from tests.models import write_inverter
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from engines import NO_STYLE, Engine, EngineError, Frames, ModelCard, Style
-from streamstyle.closing import Closing
+from streamstyle.cli.live import source_opener
+from streamstyle.closeable import Closing
 from streamstyle.frame import Frame
-from streamstyle.live.command import source_opener
 from streamstyle.live.session import LiveSession
 from streamstyle.live.styles import Choice
 from streamstyle.sources import Source, SourceInfo

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamstyle.cli import main
-from streamstyle.sheet import ACROSS, CAPTION_HEIGHT, TILE_WIDTH
+from streamstyle.cli.contact_sheet import ACROSS, CAPTION_HEIGHT, TILE_WIDTH
+from streamstyle.cli.main import main
 from streamstyle.styles import CLASSIC_STYLE, DEFAULT_MODEL, DEFAULT_STYLE, card_of
 from tests.clips import Recipe, make_clip, read_clip
 

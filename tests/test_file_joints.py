@@ -9,7 +9,7 @@ import pytest
 
 from engines import Engine
 from streamstyle import paint_video
-from streamstyle.sources.continuity import Continuity
+from streamstyle.media.timestamps import Continuity
 from tests.clips import Contents, Recipe, make_clip, read_clip
 
 FRAME = 3600  # ticks of a 90,000th

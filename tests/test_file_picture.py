@@ -9,8 +9,8 @@ import pytest
 
 from engines import Engine
 from streamstyle import Clip, Look, UserError, paint_video
-from streamstyle import color as colors
-from streamstyle.color import Converter
+from streamstyle.media import color as colors
+from streamstyle.media.color import Converter
 from tests.clips import BLUE, BT601, BT709, FULL, GREEN, GREY, LIMITED, RED, Recipe
 
 
@@ -115,7 +115,7 @@ def test_threads_convert_to_the_same_picture(
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     made = []
     for cores in (1, 2, 3, 64):
-        monkeypatch.setattr("streamstyle.machine.cores", lambda cores=cores: cores)
+        monkeypatch.setattr("streamstyle.system.cores", lambda cores=cores: cores)
         converter = Converter()
         frame = converter.from_rgb(image, colors.BT709, kind)
         rows = [

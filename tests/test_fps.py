@@ -24,8 +24,8 @@ from benchmarks.plots import write_plots
 from benchmarks.table import Live, Row, Table, read_table, write_table
 from benchmarks.ways import Way, WayError
 from export.losses import LossConfig
-from streamstyle import machine
-from streamstyle.bench import Paint, Size
+from streamstyle import system
+from streamstyle.cli.bench import Paint, Size
 from streamstyle.errors import UserError
 from streamstyle.styles import open_engine
 from tests import wayward
@@ -228,15 +228,15 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_machine_with_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver's program is replaced, for there is no GPU here."""
-    assert machine.hardware().startswith(machine.cpu())
+    assert system.hardware().startswith(system.cpu())
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559 MiB, 580.65.06'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     gpu = "; NVIDIA H100 80GB HBM3, 81559 MiB, driver 580.65.06"
-    assert machine.hardware().endswith(gpu)
+    assert system.hardware().endswith(gpu)
     program.write_text("#!/bin/sh\nexit 9\n")
-    assert "NVIDIA" not in machine.hardware()
+    assert "NVIDIA" not in system.hardware()
 
 
 @pytest.mark.parametrize("style", ["small:great-wave", "classic"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from streamstyle.live.governor import Governor, Size, ladder
+from streamstyle.live.resolution_governor import Governor, Size, ladder
 
 LADDER = ladder(640, 480)
 PIXELS = 640 * 480

@@ -21,15 +21,15 @@ import numpy as np
 import pytest
 
 from streamstyle import Clip, Encoding, UserError
-from streamstyle.cli import main
-from streamstyle.color import BT709 as COLOR
-from streamstyle.color import Color, Converter
-from streamstyle.hardware import DEVICES, encoder_problem, find_device
-from streamstyle.live.command import source_opener
+from streamstyle.cli.live import source_opener
+from streamstyle.cli.main import main
 from streamstyle.live.session import LiveSession
-from streamstyle.sinks.encoding import pixel_format
+from streamstyle.media.color import BT709 as COLOR
+from streamstyle.media.color import Color, Converter
+from streamstyle.media.encoders import pixel_format
+from streamstyle.media.hwaccel import DEVICES, encoder_problem, find_device
+from streamstyle.media.tone_mapping import ToneMap
 from streamstyle.sources import open_video
-from streamstyle.tonemap import ToneMap
 from tests.clips import FULL, GREEN, LIMITED, Recipe, make_clip
 
 VARIABLE = Recipe(pts=(0, 3, 10, 11, 20), bars=(GREEN,))

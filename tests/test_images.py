@@ -10,8 +10,8 @@ from PIL import Image, ImageCms
 
 from engines import Engine
 from streamstyle import Look, UserError, paint_image
-from streamstyle.painter import MOST_SIDE
-from streamstyle.sources.still import list_stills
+from streamstyle.painting.painter import MOST_SIDE
+from streamstyle.sources.images import list_stills
 
 
 def gradient(width: int = 64, height: int = 48) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamstyle.cli import main
+from streamstyle.cli.main import main
 from tests.clips import make_clip
 
 

@@ -19,7 +19,7 @@ from export import calibration  # noqa: E402
 from export.calibration import calibrated  # noqa: E402
 from export.engine_file import FrameGraph, export_graph, write_engine  # noqa: E402
 from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
-from streamstyle import machine  # noqa: E402
+from streamstyle import system  # noqa: E402
 from tests.models import write_inverter  # noqa: E402
 from tests.test_engines import grainy, picture, psnr  # noqa: E402
 
@@ -131,7 +131,7 @@ def test_engine_in_int8(
 
 
 def test_int8_by_itself_where_the_processor_has_avx2() -> None:
-    has = "AVX2" in machine.hardware()
+    has = "AVX2" in system.hardware()
     with open_engine(ZOO / "medium.onnx", "openvino", "cpu") as engine:
         assert (engine.precision == "int8") == has
 
@@ -154,7 +154,7 @@ np.save(sys.argv[3], core().compile_model(model, "CPU", in_float32)([frame])["st
 """
 
 
-@pytest.mark.skipif("AVX2" not in machine.hardware(), reason="this processor has no AVX2")
+@pytest.mark.skipif("AVX2" not in system.hardware(), reason="this processor has no AVX2")
 def test_nothing_is_cut_off_where_pairs_of_bytes_are_added_in_16_bits(tmp_path: Path) -> None:
     """By the code that OpenVINO has for AVX2, in a process that is told to use it."""
     path = ZOO / "classic.onnx"

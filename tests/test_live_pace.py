@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from streamstyle.live import capture
-from streamstyle.sources import Source, container, paced
+from streamstyle.media import container
+from streamstyle.sources import Source, realtime
 from tests.clips import Recipe, make_clip
 from tests.live import (
     opener_of,
@@ -119,7 +120,7 @@ def test_file_at_an_address_is_played_at_its_own_pace(tmp_path: Path) -> None:
 
 
 def test_jump_ahead_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(paced, "GAP_S", 0.3)
+    monkeypatch.setattr(realtime, "GAP_S", 0.3)
     times = (0, 3600, 7200, 90000 * 3600, 90000 * 3600 + 3600)
     clip = make_clip(tmp_path / "clip.ts", Recipe(pts=times, time_base=Fraction(1, 90000)))
     opener, _endless = opener_of(str(clip))
@@ -134,7 +135,7 @@ def test_jump_ahead_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_picture_that_stays_by_its_own_word_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(paced, "GAP_S", 0.1)
+    monkeypatch.setattr(realtime, "GAP_S", 0.1)
     clip = make_clip(tmp_path / "clip.mp4", Recipe(pts=(0, 25, 26)))
     opener, _endless = opener_of(str(clip))
     with opener() as source:

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image as Pillow
 
 from engines import NO_STYLE, Engine, Frames, Style
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
-from streamstyle.live import outlets
+from streamstyle.live import recorder
 from streamstyle.live.controls import Controls, View
-from streamstyle.live.governor import Promise
-from streamstyle.live.outlets import Outlet
+from streamstyle.live.recorder import Outlet
+from streamstyle.live.resolution_governor import Promise
 from streamstyle.live.session import LiveSession
 from streamstyle.sources import SourceInfo
 from tests.clips import read_clip
@@ -212,8 +212,8 @@ class Recorder(Closing):
 def test_failing_and_stuck_sinks_are_cut_off_and_the_others_go_on(
     session: LiveSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlets, "STUCK_S", 0.5)
-    monkeypatch.setattr(outlets, "GOODBYE_S", 0.5)
+    monkeypatch.setattr(recorder, "STUCK_S", 0.5)
+    monkeypatch.setattr(recorder, "GOODBYE_S", 0.5)
     let_go = threading.Event()
 
     def fail_at_3(index: int) -> None:

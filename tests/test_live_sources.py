@@ -20,7 +20,8 @@ from streamstyle.frame import Frame
 from streamstyle.live import capture
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
-from streamstyle.sources import camera, container
+from streamstyle.media import container
+from streamstyle.sources import camera
 from tests.live import (
     BLUE,
     ORANGE,

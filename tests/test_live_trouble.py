@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from engines import NO_STYLE, Engine
-from streamstyle.cli import main
+from streamstyle.cli.main import main
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.live import capture
 from streamstyle.live.controls import Controls
-from streamstyle.live.outlets import DEPTH, Outlet
+from streamstyle.live.recorder import DEPTH, Outlet
 from streamstyle.live.session import LiveSession
 from streamstyle.live.styles import Choice, EngineShelf
-from streamstyle.masks import open_mask
+from streamstyle.painting.masks import open_mask
 from streamstyle.sources import SourceInfo, camera
 from streamstyle.sources.screen import ScreenSource
 from streamstyle.styles import DEFAULT_STYLE, parse_style

@@ -16,11 +16,11 @@ from engines import NO_STYLE, Engine, EngineError, Placement, Style
 from engines.graphs import open_graph
 from engines.openvino_.engine import KEPT_SIZES
 from streamstyle import Clip, Look, Region, UserError, paint_image, paint_video
-from streamstyle.cli import main
+from streamstyle.cli.main import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
-from streamstyle.masks import open_mask
+from streamstyle.painting.masks import open_mask
 from tests.clips import RED, Recipe, make_clip, read_clip
 from tests.live import BLUE, ORANGE, Camera, Plain, alone, color_at, named, open_plain, show_until
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamstyle.channel import Policy
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.frame import Frame
 from streamstyle.pipeline import QUEUE_DEPTH, Pipeline, Stats
 from streamstyle.sources import SourceInfo

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engines import NO_STYLE, Engine, EngineError, Style
-from streamstyle import bench
-from streamstyle.bench import Contestant, end_to_end, moving_frames, race
+from streamstyle.cli import bench
+from streamstyle.cli.bench import Contestant, end_to_end, moving_frames, race
 from streamstyle.errors import UserError
 from streamstyle.styles import parse_style
 from tests.clips import Recipe, make_clip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamstyle.cli import main
+from streamstyle.cli.main import main
 from tests.clips import Recipe, make_clip
 
 LONG = "n" * 300

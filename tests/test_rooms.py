@@ -68,7 +68,7 @@ def test_runtime_never_loads_torch() -> None:
 def test_painting_never_loads_torch(tmp_path: Path) -> None:
     script = (
         "import sys\n"
-        "from streamstyle.cli import main\n"
+        "from streamstyle.cli.main import main\n"
         "arguments = 'video pattern:testsrc out.mp4 --duration 0.2 --scale 0.1'\n"
         "assert main(arguments.split()) == 0\n"
         "assert 'torch' not in sys.modules\n"
@@ -107,7 +107,7 @@ def test_each_runtime_may_be_missing(missing: str, told: str, tmp_path: Path) ->
     script = (
         f"BLOCKED = {{{missing!r}}}\n{MISSING}"
         "import engines, streamstyle\n"
-        "from streamstyle.cli import main\n"
+        "from streamstyle.cli.main import main\n"
         "assert main(['doctor']) == 0\n"
         "paint = 'image photo.png out.png --style-image photo.png --mask net.onnx'.split()\n"
         "assert main(paint) == 0\n"

@@ -7,7 +7,7 @@ import pytest
 
 from engines import Engine
 from streamstyle import Clip, Encoding, Look, UserError, paint_video
-from streamstyle.sinks.encoding import DEFAULT_CODECS
+from streamstyle.media.encoders import DEFAULT_CODECS
 from tests.clips import Contents, read_clip
 from tests.conftest import SHARED
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from streamstyle import Encoding, UserError
-from streamstyle.color import Color
 from streamstyle.frame import Frame
+from streamstyle.media.color import Color
 from streamstyle.sinks import ImageSink, NullSink, Sink, VideoSink
 from streamstyle.sources import VideoFormat, open_video
 from tests.clips import read_clip

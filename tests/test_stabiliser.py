@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from streamstyle.frame import Image
-from streamstyle.pixels import resized
-from streamstyle.stabiliser import Stabiliser
+from streamstyle.image_ops import resized
+from streamstyle.painting.stabilizer import Stabiliser
 
 HEIGHT, WIDTH = 120, 160
 

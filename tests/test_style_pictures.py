@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from streamstyle import Region, UserError, open_engine, paint_image
-from streamstyle.cli import main
+from streamstyle.cli.main import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession

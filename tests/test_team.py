@@ -9,7 +9,7 @@ import pytest
 
 from engines import ZOO, EngineError, open_engine
 from engines.multi_device import TeamEngine
-from streamstyle.paint import paint_video
+from streamstyle.api import paint_video
 from streamstyle.sinks import Encoding
 from tests.clips import make_clip, read_clip
 from tests.test_engines import picture

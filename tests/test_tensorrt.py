@@ -20,7 +20,7 @@ from engines.onnxruntime_.engine import OnnxRuntimeEngine
 from engines.tensorrt_ import engine, plan, plan_cache
 from engines.tensorrt_.engine import SIDES, TensorRtEngine
 from engines.tensorrt_.plan_cache import Recipe
-from streamstyle.limited import LimitedEngine
+from streamstyle.painting.pixel_budget import LimitedEngine
 from tests.models import write_tinter
 from tests.tensorrt_doubles import (
     Cuda,

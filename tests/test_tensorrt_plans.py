@@ -15,7 +15,7 @@ from engines.tensorrt_ import plan_cache
 from engines.tensorrt_.engine import SIDES, bounds_of, fits
 from engines.tensorrt_.graph import PRECISIONS, for_tensorrt, inputs_of
 from engines.tensorrt_.plan_cache import Recipe
-from streamstyle.cli import main
+from streamstyle.cli.main import main
 from tests.test_engines import inputs_for
 
 RECIPE = Recipe("1234", {"frame": ((1,), (2,), (3,))}, False, "10.16.1.11", "Some GPU 9.0")

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from benchmarks.ways import Way, Worker, ways
-from streamstyle.bench import Size, moving_frames
+from streamstyle.cli.bench import Size, moving_frames
 from streamstyle.styles import parse_style
 from tests import wayward
 

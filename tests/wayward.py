@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from engines import Frames
-from streamstyle.bench import Paint, Size
+from streamstyle.cli.bench import Paint, Size
 
 
 def black(_size: Size) -> Paint:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from streamstyle.compositor import Finish
 from streamstyle.errors import check_share
+from streamstyle.painting.compositor import Finish
 from streamstyle.styles import DEFAULT_STYLE, StyleSpec, parse_style
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Image
-from streamstyle.pixels import load_opencv
+from streamstyle.image_ops import load_opencv
 
 Size = tuple[int, int]
 

@@ -8,27 +8,27 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from engines import EngineError
+from streamstyle.api import describe
 from streamstyle.channel import Cancelled
-from streamstyle.closing import Closing
-from streamstyle.color import BT709
-from streamstyle.compositor import Compositor, Layer
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
+from streamstyle.image_ops import fitted, mirrored
 from streamstyle.live.capture import Capture
-from streamstyle.live.composing import viewed
 from streamstyle.live.controls import Controls
-from streamstyle.live.governor import Governor, Promise, Size, ladder
-from streamstyle.live.outlets import TICK, Outlet
+from streamstyle.live.recorder import TICK, Outlet
+from streamstyle.live.resolution_governor import Governor, Promise, Size, ladder
 from streamstyle.live.status import Status
 from streamstyle.live.styles import Choice, EngineShelf, Fade, StyleMix, choose
-from streamstyle.masks import Mask
-from streamstyle.paint import describe
-from streamstyle.pixels import fitted, mirrored
+from streamstyle.live.views import viewed
+from streamstyle.media.color import BT709
+from streamstyle.painting.compositor import Compositor, Layer
+from streamstyle.painting.masks import Mask
+from streamstyle.painting.stabilizer import Stabiliser
 from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
 from streamstyle.sources.base import VideoFormat
-from streamstyle.stabiliser import Stabiliser
 from streamstyle.styles import (
     DEFAULT_STYLE,
     StyleSpec,

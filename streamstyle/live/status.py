@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamstyle.live.governor import Size
+from streamstyle.live.resolution_governor import Size
 
 
 @dataclass(frozen=True)

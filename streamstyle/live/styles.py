@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import Engine, Style, open_engine
-from streamstyle.compositor import Layer
-from streamstyle.limited import limited
 from streamstyle.live.controls import Controls
-from streamstyle.live.governor import Size
+from streamstyle.live.resolution_governor import Size
+from streamstyle.painting.compositor import Layer
+from streamstyle.painting.pixel_budget import limited
 from streamstyle.styles import StyleSpec, at_stroke, mixes, read_strokes
 
 FADE_S = 0.5

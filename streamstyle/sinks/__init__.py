@@ -1,7 +1,7 @@
 """Where painted frames go."""
 
+from streamstyle.media.encoders import Encoding
 from streamstyle.sinks.base import Sink
-from streamstyle.sinks.encoding import Encoding
 from streamstyle.sinks.images import ImageSink
 from streamstyle.sinks.null import NullSink
 from streamstyle.sinks.video import VideoSink

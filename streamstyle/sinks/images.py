@@ -6,10 +6,10 @@ from typing import Any
 
 from PIL import Image
 
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
-from streamstyle.sinks.files import appear, check_not_input, check_target, partial_name
+from streamstyle.sinks.atomic_file import appear, check_not_input, check_target, partial_name
 
 WRITTEN_AS = {
     ".bmp": "BMP",

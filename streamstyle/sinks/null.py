@@ -1,6 +1,6 @@
 """Frames to nowhere, for measuring."""
 
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.frame import Frame
 
 

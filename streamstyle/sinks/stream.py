@@ -9,10 +9,10 @@ import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from streamstyle.closing import Closing
-from streamstyle.color import BT709, Converter
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
+from streamstyle.media.color import BT709, Converter
 
 FORMATS = {
     "rtmp": "flv",

@@ -12,16 +12,16 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from streamstyle.closing import Closing
-from streamstyle.color import Color, Converter
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame, Image
-from streamstyle.hardware import encoder_problem
-from streamstyle.palette import Palette
-from streamstyle.sinks.encoding import DEFAULT_CODECS, Encoding, pixel_format, software_of
-from streamstyle.sinks.files import appear, check_target, partial_name
+from streamstyle.media.color import Color, Converter
+from streamstyle.media.encoders import DEFAULT_CODECS, Encoding, pixel_format, software_of
+from streamstyle.media.gif_palette import Palette
+from streamstyle.media.hwaccel import encoder_problem
+from streamstyle.media.tracks import Tracks
+from streamstyle.sinks.atomic_file import appear, check_target, partial_name
 from streamstyle.sources.base import VideoFormat
-from streamstyle.tracks import Tracks
 
 _GIF_TICK = Fraction(1, 100)
 

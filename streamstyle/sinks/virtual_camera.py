@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 

@@ -5,10 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from streamstyle.errors import UserError
-from streamstyle.hardware import OFF, check_hwaccel
+from streamstyle.media.hwaccel import OFF, check_hwaccel
 from streamstyle.sources.base import Source, SourceInfo, VideoFormat
+from streamstyle.sources.images import StillSource
 from streamstyle.sources.pattern import PREFIX, PatternSource
-from streamstyle.sources.still import StillSource
 from streamstyle.sources.video import VideoSource
 
 __all__ = [

@@ -6,8 +6,8 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Protocol, Self
 
-from streamstyle.color import Color
 from streamstyle.frame import Frame
+from streamstyle.media.color import Color
 
 
 @dataclass(frozen=True)

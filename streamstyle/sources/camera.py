@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from time import sleep
 
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
-from streamstyle.pixels import load_opencv
+from streamstyle.image_ops import load_opencv
 from streamstyle.sources.base import SourceInfo
 from streamstyle.timing import now_s
 

@@ -9,7 +9,7 @@ from time import sleep
 
 import numpy as np
 
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.sources.base import SourceInfo

@@ -9,18 +9,18 @@ from itertools import chain
 import av
 from av.stream import Stream
 
-from streamstyle.closing import Closing
-from streamstyle.color import Color, Converter
+from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
-from streamstyle.hardware import OFF, find_device, is_on_device, size_of
-from streamstyle.orientation import Orientation
-from streamstyle.pixels import resized
+from streamstyle.image_ops import resized
+from streamstyle.media.color import Color, Converter
+from streamstyle.media.container import best_video, open_container, span_of
+from streamstyle.media.hwaccel import OFF, find_device, is_on_device, size_of
+from streamstyle.media.orientation import Orientation
+from streamstyle.media.timestamps import INTERLEAVE_S, Continuity
+from streamstyle.media.tone_mapping import ToneMap
+from streamstyle.media.tracks import Tracks
 from streamstyle.sources.base import SourceInfo, VideoFormat
-from streamstyle.sources.container import best_video, open_container, span_of
-from streamstyle.sources.continuity import INTERLEAVE_S, Continuity
-from streamstyle.tonemap import ToneMap
-from streamstyle.tracks import Tracks
 
 FALLBACK_RATE = Fraction(25)
 """For raw streams that say neither timestamps nor a rate."""

@@ -21,8 +21,8 @@ from engines import (
     takes_pictures,
 )
 from streamstyle.errors import UserError
-from streamstyle.pixels import resized
-from streamstyle.sources.still import list_stills, read_still
+from streamstyle.image_ops import resized
+from streamstyle.sources.images import list_stills, read_still
 from streamstyle.styles.catalog import PICTURE_MODEL, card_of
 from streamstyle.styles.spec import StylePart, StyleSpec, is_picture
 

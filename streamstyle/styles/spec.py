@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engines import DEFAULT_LEVELS
 from streamstyle.errors import UserError, check_share
-from streamstyle.sources.still import SUFFIXES, list_stills
+from streamstyle.sources.images import SUFFIXES, list_stills
 from streamstyle.styles.catalog import DEFAULT_MODEL, DEFAULT_STYLE, PICTURE_MODEL, shipped_models
 
 

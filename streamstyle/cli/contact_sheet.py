@@ -8,13 +8,13 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from streamstyle.frame import Frame, Image
-from streamstyle.painter import Look, Painter
-from streamstyle.pixels import resized
-from streamstyle.sinks.files import check_not_input, check_target
+from streamstyle.image_ops import resized
+from streamstyle.painting.painter import Look, Painter
+from streamstyle.sinks.atomic_file import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, write_image
 from streamstyle.sources import Clip, StillSource, open_video
+from streamstyle.sources.images import read_still
 from streamstyle.sources.pattern import PREFIX
-from streamstyle.sources.still import read_still
 from streamstyle.styles import DEFAULT_STYLE, open_engine, parse_style, styles_beside
 
 TILE_WIDTH = 320  # pixels

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from engines import Placement
 from engines.segmentation import Segmentation
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.frame import Frame, Image
-from streamstyle.pixels import resized, scaled, softened
+from streamstyle.image_ops import resized, scaled, softened
 from streamstyle.sources import Clip, open_video
-from streamstyle.sources.still import SUFFIXES, read_still
+from streamstyle.sources.images import SUFFIXES, read_still
 
 Part = NDArray[np.float32]
 """(H, W, 1): 1 where a pixel is inside, 0 where it is outside, between at soft edges."""

@@ -14,10 +14,10 @@ from engines.availability import (
     tensorrt_problem,
 )
 from engines.tensorrt_ import plan_cache
-from streamstyle import machine
+from streamstyle import system
+from streamstyle.api import describe
 from streamstyle.errors import UserError
-from streamstyle.paint import describe
-from streamstyle.pixels import load_opencv
+from streamstyle.image_ops import load_opencv
 from streamstyle.styles import open_engine
 from streamstyle.timing import now_s
 
@@ -34,8 +34,8 @@ SIDE = 256  # pixels of the frame that each engine has to paint
 
 def examine() -> Iterator[str]:
     """Lines for the user, as they become known."""
-    yield f"machine: {machine.hardware()}"
-    yield f"packages: {machine.packages()}"
+    yield f"machine: {system.hardware()}"
+    yield f"packages: {system.packages()}"
     try:
         load_opencv()
     except UserError as error:

@@ -6,16 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from streamstyle.errors import UserError
-from streamstyle.hardware import OFF
-from streamstyle.live.controls import Controls
-from streamstyle.live.governor import Promise
-from streamstyle.live.session import FALLBACK_FPS, LiveSession
-from streamstyle.live.status import Status
-from streamstyle.live.styles import choose
-from streamstyle.live.window import Window
-from streamstyle.masks import open_mask
-from streamstyle.options import (
+from streamstyle.cli.options import (
     add_engine,
     add_hwaccel,
     add_keep_colors,
@@ -27,13 +18,22 @@ from streamstyle.options import (
     size_of,
     style_asked_for,
 )
+from streamstyle.errors import UserError
+from streamstyle.live.controls import Controls
+from streamstyle.live.resolution_governor import Promise
+from streamstyle.live.session import FALLBACK_FPS, LiveSession
+from streamstyle.live.status import Status
+from streamstyle.live.styles import choose
+from streamstyle.live.window import Window
+from streamstyle.media.container import is_segmented
+from streamstyle.media.hwaccel import OFF
+from streamstyle.painting.masks import open_mask
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
 from streamstyle.sources import Clip, Source, VideoSource, open_video
 from streamstyle.sources.camera import CameraSource, cameras, find_camera
-from streamstyle.sources.container import is_segmented
-from streamstyle.sources.paced import PacedSource
 from streamstyle.sources.pattern import PREFIX as PATTERN
+from streamstyle.sources.realtime import PacedSource
 from streamstyle.sources.screen import PREFIX as SCREEN
 from streamstyle.sources.screen import ScreenSource
 from streamstyle.styles import parse_style

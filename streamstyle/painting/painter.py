@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engines import MIN_SIDE, NO_STYLE, Engine, Style
-from streamstyle.compositor import Compositor, Finish, Layer, Size
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Still
-from streamstyle.limited import limited
-from streamstyle.masks import Mask
-from streamstyle.pixels import resized
-from streamstyle.stabiliser import Stabiliser
+from streamstyle.image_ops import resized
+from streamstyle.painting.compositor import Compositor, Finish, Layer, Size
+from streamstyle.painting.masks import Mask
+from streamstyle.painting.pixel_budget import limited
+from streamstyle.painting.stabilizer import Stabiliser
 from streamstyle.styles import regional_styles
 
 MOST_SIDE = 16384

@@ -11,13 +11,13 @@ from time import sleep
 import numpy as np
 
 from engines import MIN_SIDE, PRECISIONS, Engine, EngineError, Frames
-from streamstyle import machine
+from streamstyle import system
+from streamstyle.api import describe, paint_video
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
-from streamstyle.limited import limited
-from streamstyle.paint import describe, paint_video
+from streamstyle.image_ops import resized
+from streamstyle.painting.pixel_budget import limited
 from streamstyle.pipeline import Pipeline
-from streamstyle.pixels import resized
 from streamstyle.sinks import VideoSink
 from streamstyle.sources import Clip, open_video
 from streamstyle.sources.pattern import PREFIX
@@ -108,7 +108,7 @@ def bench(style: StyleSpec, size: Size, seconds: float) -> None:
     fastest one."""
     width, height = size
     check_size(size)
-    print(f"{machine.hardware()}\n{machine.packages()}\n")
+    print(f"{system.hardware()}\n{system.packages()}\n")
     with ExitStack() as stack:
         engines = [stack.enter_context(e) for e in open_candidates(style, size)]
         print(f"{engines[0].card.path.stem}, {width}x{height}, one frame at a time\n")

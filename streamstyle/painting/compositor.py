@@ -14,9 +14,9 @@ import numpy as np
 from engines import Engine, Style, in_regions
 from streamstyle.errors import check_share
 from streamstyle.frame import Frame, Image
-from streamstyle.masks import Mask, Part, masks_of
-from streamstyle.pixels import blended, composed, recolored, resized, scaled
-from streamstyle.stabiliser import Stabiliser
+from streamstyle.image_ops import blended, composed, recolored, resized, scaled
+from streamstyle.painting.masks import Mask, Part, masks_of
+from streamstyle.painting.stabilizer import Stabiliser
 from streamstyle.styles import has_regions
 
 Size = tuple[int, int]

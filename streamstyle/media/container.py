@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamstyle.errors import UserError, reason
-from streamstyle.tracks import Span, is_cover
+from streamstyle.media.tracks import Span, is_cover
 
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0

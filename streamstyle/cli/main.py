@@ -17,11 +17,12 @@ from engines import (
     read_card,
     takes_pictures,
 )
-from streamstyle.bench import bench
-from streamstyle.doctor import examine, forget_plans
-from streamstyle.errors import UserError, reason
-from streamstyle.live.command import add_live_options, list_cameras, live
-from streamstyle.options import (
+from streamstyle.api import Region, paint_image, paint_video
+from streamstyle.cli.bench import bench
+from streamstyle.cli.contact_sheet import write_sheet
+from streamstyle.cli.doctor import examine, forget_plans
+from streamstyle.cli.live import add_live_options, list_cameras, live
+from streamstyle.cli.options import (
     add_engine,
     add_hwaccel,
     add_look,
@@ -35,12 +36,12 @@ from streamstyle.options import (
     style_asked_for,
     time_of,
 )
-from streamstyle.paint import Region, paint_image, paint_video
-from streamstyle.painter import Look
-from streamstyle.progress import ProgressBar, print_report
-from streamstyle.sheet import write_sheet
+from streamstyle.cli.progress import ProgressBar, print_report
+from streamstyle.cli.texture import write_texture
+from streamstyle.errors import UserError, reason
+from streamstyle.painting.painter import Look
 from streamstyle.sinks import Encoding
-from streamstyle.sinks.files import check_not_input
+from streamstyle.sinks.atomic_file import check_not_input
 from streamstyle.sources import Clip
 from streamstyle.sources.pattern import PATTERNS, PREFIX
 from streamstyle.styles import (
@@ -56,7 +57,6 @@ from streamstyle.styles import (
     shipped_models,
     takes_levels,
 )
-from streamstyle.texture import write_texture
 
 DEMO_FILE = "streamstyle-demo.mp4"
 

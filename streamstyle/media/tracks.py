@@ -16,7 +16,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from streamstyle.routes import Route, describe, find_route
+from streamstyle.media.remux import Route, describe, find_route
 
 if TYPE_CHECKING:
     from av.container.core import Chapter

@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import av.filter
 
-from streamstyle.color import Color
+from streamstyle.media.color import Color
 
 _BT709 = 1
 _LIMITED = 1

@@ -4,8 +4,8 @@ from typing import Never
 
 from tqdm import tqdm
 
-from streamstyle.closing import Closing
-from streamstyle.paint import Report
+from streamstyle.api import Report
+from streamstyle.closeable import Closing
 from streamstyle.pipeline import Stats
 from streamstyle.sources import SourceInfo
 

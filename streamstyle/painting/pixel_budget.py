@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import NO_STYLE, Engine, Frames, Style, WrappedEngine
-from streamstyle.pixels import resized
+from streamstyle.image_ops import resized
 
 
 def limited(engine: Engine) -> Engine:

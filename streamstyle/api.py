@@ -7,13 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from engines import Engine, Placement
-from streamstyle import machine
+from streamstyle import system
 from streamstyle.errors import UserError
-from streamstyle.masks import open_mask
-from streamstyle.painter import Look, Painter
+from streamstyle.painting.masks import open_mask
+from streamstyle.painting.painter import Look, Painter
 from streamstyle.pipeline import Pipeline, Stats
 from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
-from streamstyle.sinks.files import check_not_input, check_target
+from streamstyle.sinks.atomic_file import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, still_name
 from streamstyle.sources import Clip, Source, SourceInfo, StillSource, open_video
 from streamstyle.styles import DEFAULT_STYLE, StyleSpec, as_spec, open_engine
@@ -150,7 +150,7 @@ def _run(
             mask = stack.enter_context(closing(opened))
         elsewhere = None if region is None else region.elsewhere
         painter = Painter(used, look, mask=mask, outside=elsewhere)
-        painters = painter.share(min(machine.cores(), MAX_PAINTERS))
+        painters = painter.share(min(system.cores(), MAX_PAINTERS))
         stack.callback(used.share, 1)
         if source.info.width is not None and source.info.height is not None:
             painter.prepare(source.info.width, source.info.height)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import sleep
 
-from streamstyle.closing import Closing
+from streamstyle.closeable import Closing
 from streamstyle.frame import Frame
 from streamstyle.sources.base import Source
 from streamstyle.timing import now_s

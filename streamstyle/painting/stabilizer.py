@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.frame import Image
-from streamstyle.pixels import load_opencv
+from streamstyle.image_ops import load_opencv
 
 FLOW_SIDE = 160
 """Pixels of the longer side at which motion is looked for: enough for a hand, and cheap."""

@@ -9,7 +9,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 
 from streamstyle.frame import Image
-from streamstyle.pixels import mirrored, transposed
+from streamstyle.image_ops import mirrored, transposed
 
 
 @dataclass(frozen=True)

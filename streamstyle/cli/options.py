@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from engines import BACKENDS, DEFAULT_LEVELS, PRECISIONS, Placement
-from streamstyle.hardware import AUTO, DEVICES, OFF
+from streamstyle.media.hwaccel import AUTO, DEVICES, OFF
 from streamstyle.styles import DEFAULT_STYLE, PICTURE_MODEL, StyleSpec, asked_for
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 from av.stream import Stream
 
-from streamstyle.tracks import is_cover
+from streamstyle.media.tracks import is_cover
 
 JUMP_S = 1
 """Back by more than this is another recording; less is disorder within one."""

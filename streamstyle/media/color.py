@@ -10,7 +10,7 @@ from typing import Self, cast
 import av
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from streamstyle import machine
+from streamstyle import system
 from streamstyle.errors import UserError
 from streamstyle.frame import Image
 
@@ -119,7 +119,7 @@ class Converter:
     """Keeps swscale's tables for frames of one size. Used by one thread."""
 
     def __init__(self) -> None:
-        self._threads = min(machine.cores(), MOST_THREADS)
+        self._threads = min(system.cores(), MOST_THREADS)
         self._reformatter = VideoReformatter()
         self._to_planar = VideoReformatter()
 

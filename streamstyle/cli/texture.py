@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 
 from engines import MIN_SIDE, Engine
 from streamstyle.errors import UserError
-from streamstyle.sinks.files import check_target
+from streamstyle.sinks.atomic_file import check_target
 from streamstyle.sinks.images import check_suffix, write_image
 
 
