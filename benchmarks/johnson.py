@@ -1,4 +1,4 @@
-"""The table of Johnson et al. (2016), section 4.1, here: a net beside optimisation.
+"""The table of Johnson et al. (2016), section 4.1, here: a net beside optimization.
 
 python -m benchmarks johnson PHOTO PICTURE
 
@@ -41,7 +41,7 @@ def main() -> None:
     """Print a Markdown table, a row for each side of a square picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path)
-    parser.add_argument("picture", type=Path, help="whose style the optimisation paints in")
+    parser.add_argument("picture", type=Path, help="whose style the optimization paints in")
     add_style(parser, CLASSIC_STYLE)
     parser.add_argument("--network", default="vgg16", help="vgg16, vgg19 or a safetensors file")
     parser.add_argument("--iterations", type=int, default=5, help="to time, of each size")
@@ -54,7 +54,7 @@ def main() -> None:
     image = read_still(options.photo).image
     with open_engine(style) as engine:
         print(f"{system.hardware()}\n{system.packages()}, torch {torch.__version__}")
-        print(f"{style} by {describe(engine)}; optimisation with {Path(options.network).stem}\n")
+        print(f"{style} by {describe(engine)}; optimization with {Path(options.network).stem}\n")
         print("| side | net, ms | iteration, ms | ", end="")
         print(" | ".join(f"beside {count}" for count in ITERATIONS), "| published |")
         print("|---" * (4 + len(ITERATIONS)) + "|")
@@ -81,5 +81,5 @@ def _iteration_ms(
     style = loss.statistics(picture)
     done_s = [now_s()]
     steps = options.iterations + 1
-    gatys.optimised(photo, style, loss, steps, lambda _loss: done_s.append(now_s()))
+    gatys.optimized(photo, style, loss, steps, lambda _loss: done_s.append(now_s()))
     return 1000 * median(np.diff(done_s[1:]).tolist())  # the first is slower

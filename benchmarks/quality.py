@@ -2,7 +2,7 @@
 look at: python -m benchmarks quality --photos PHOTOS --pictures PICTURES --sheet sheet.jpg STYLE...
 
 The losses are those of Deng et al. (StyTr2, 2022), equations 9 and 10, table II, as the authors'
-code has them: mean squared differences, the content's of features normalised in each channel. A
+code has them: mean squared differences, the content's of features normalized in each channel. A
 loss is no judge of a net that was trained with the same loss network, and none of beauty: look at
 the sheet.
 """
@@ -71,7 +71,7 @@ class Judge:
         config = LossConfig(style_layers=JUDGED_LAYERS)
         loss = PerceptualLoss(config, self._network)
         style = loss.statistics(load_picture(picture, JUDGED_SIDE))
-        painted = [gatys.optimised(photo, style, loss, steps) for photo in self._photos]
+        painted = [gatys.optimized(photo, style, loss, steps) for photo in self._photos]
         return self._judged(painted, picture, None)
 
     def _judged(
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("export/sixteen.csv"))
     parser.add_argument("--network", default="vgg19", help="vgg16, vgg19 or a safetensors file")
     parser.add_argument(
-        "--gatys", type=int, metavar="STEPS", help="paint by optimisation as well, slowly"
+        "--gatys", type=int, metavar="STEPS", help="paint by optimization as well, slowly"
     )
     parser.add_argument("--clips", type=Path, nargs="*", default=[], help="for the warping error")
     parser.add_argument("--sheet", type=Path, help="picture to write: photos down, styles across")
@@ -162,13 +162,13 @@ def _all(texts: list[str]) -> list[StyleSpec]:
 
 
 def _flicker(engine: Engine, frames: list[Image], motions: list[Motion]) -> float:
-    engine.begin()
+    engine.reset_state()
     return warping_error([engine.paint(frame[np.newaxis])[0] for frame in frames], motions)
 
 
 def _painted(engine: Engine, photo: Tensor) -> Tensor:
     frame = (photo * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    engine.begin()
+    engine.reset_state()
     return torch.from_numpy(engine.paint(frame)).permute(0, 3, 1, 2).float() / 255
 
 

@@ -1,4 +1,4 @@
-"""How much a painting flickers, with the stabiliser and without:
+"""How much a painting flickers, with the stabilizer and without:
 python -m benchmarks steadiness CLIP...
 
 By the warping error (benchmarks/warping.py). Blur lowers it too, so the strokes' sharpness stands
@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from benchmarks.warping import HEIGHT, Motion, motions_of, read_frames, warping_error
 from streamstyle.frame import Image
 from streamstyle.image_ops import load_opencv, resized
-from streamstyle.painting.stabilizer import Stabiliser
+from streamstyle.painting.stabilizer import Stabilizer
 from streamstyle.styles import DEFAULT_STYLE, open_engine
 
 AMOUNTS = (0.5, 1.0)
@@ -62,8 +62,8 @@ def main() -> None:
 
 
 def _steadied(frames: list[Image], painted: list[Image], amount: float) -> list[Image]:
-    stabiliser = Stabiliser()
-    return [stabiliser(*pair, amount) for pair in zip(frames, painted, strict=True)]
+    stabilizer = Stabilizer()
+    return [stabilizer(*pair, amount) for pair in zip(frames, painted, strict=True)]
 
 
 def _sharpness(video: list[Image], reference: list[Image]) -> float:

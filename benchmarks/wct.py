@@ -4,9 +4,9 @@ python -m benchmarks wct PICTURE --photos PHOTOS --clips CLIP...
 
 Whitening by Newton-Schulz iterations in float32, as a graph would compute it, is set against the
 eigendecomposition in float64 that engines/wct/transform.py takes, on the features of real
-photographs. A frame's time is that of the engine alone; that of a new picture begins with its file. The warping
-error is that of WCT as published, which makes a transform for each frame, and of ours, alone and
-steadied as `streamstyle live` does.
+photographs. A frame's time is that of the engine alone; that of a new picture begins with its
+file. The warping error is that of WCT as published, which makes a transform for each frame, and
+of ours, alone and steadied as `streamstyle live` does.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from engines.wct import transform as wct
 from export.photos import list_photos
 from streamstyle import system
 from streamstyle.frame import Image
-from streamstyle.painting.stabilizer import Stabiliser
+from streamstyle.painting.stabilizer import Stabilizer
 from streamstyle.styles import PICTURE_MODEL, read_picture, shipped_models
 
 ITERATIONS = (8, 16, 32)
@@ -103,13 +103,13 @@ def _speed(engine: Engine, style: Style, levels: tuple[str, ...], picture: Image
     height, width = SIZE
     frame = np.resize(picture, (1, height, width, 3))
     engine.prepare(height, width, style=style)
-    engine.begin()
+    engine.reset_state()
     engine.paint(frame, style)
     times: dict[str, list[float]] = {"ours": [], "a transform for each frame": []}
     for _ in range(ROUNDS):  # in turn, so that a noisy machine can't favour one
         for way, taken in times.items():
             if way != "ours":
-                engine.begin()
+                engine.reset_state()
             began = time.perf_counter()
             engine.paint(frame, style)
             taken.append(time.perf_counter() - began)
@@ -144,17 +144,17 @@ def _steadiness(
     for clip in clips:
         frames = read_frames(clip, SECONDS)
         motions = motions_of(frames)
-        engine.begin()
+        engine.reset_state()
         ours = [engine.paint(frame[np.newaxis], style)[0] for frame in frames]
         ours_floor, wct.FLOOR = wct.FLOOR, PUBLISHED_FLOOR
         for_each = []
         for frame in frames:
-            exact.begin()
+            exact.reset_state()
             for_each.append(exact.paint(frame[np.newaxis], style)[0])
         wct.FLOOR = ours_floor
         videos = [for_each, ours]
         for amount in STEADY:
-            steady = Stabiliser()
+            steady = Stabilizer()
             pairs = zip(frames, ours, strict=True)
             videos.append([steady(frame, painted, amount) for frame, painted in pairs])
         errors = [warping_error(video, motions) for video in videos]

@@ -62,10 +62,10 @@ class Engine(Protocol):
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         """As `paint`, all that the graph gives, by name; `stylized` is the painting."""
 
-    def begin(self) -> None:
+    def reset_state(self) -> None:
         """The next frame is no successor of the one before: another picture, or a new scene."""
 
-    def share(self, threads: int) -> int:
+    def set_concurrency(self, threads: int) -> int:
         """Allow up to `threads` to paint at the same time, or one on each of several devices, from
         the next frame on: that paints more frames a second, though each takes longer. Returns how
         many may: 1 if frames depend on the ones before, or if the device gains nothing by it."""
@@ -93,10 +93,10 @@ class BaseEngine:
         painted: Frames = self.run(frames, style)["stylized"]
         return painted
 
-    def begin(self) -> None:
+    def reset_state(self) -> None:
         pass
 
-    def share(self, threads: int) -> int:
+    def set_concurrency(self, threads: int) -> int:
         return 1
 
     def close(self) -> None:
@@ -134,11 +134,11 @@ class WrappedEngine(BaseEngine):
     def precision(self) -> str:
         return self._engine.precision
 
-    def begin(self) -> None:
-        self._engine.begin()
+    def reset_state(self) -> None:
+        self._engine.reset_state()
 
-    def share(self, threads: int) -> int:
-        return self._engine.share(threads)
+    def set_concurrency(self, threads: int) -> int:
+        return self._engine.set_concurrency(threads)
 
     def close(self) -> None:
         self._engine.close()

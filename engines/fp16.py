@@ -3,9 +3,9 @@ graph has, and ours have float32, whatever their weights are stored in.
 
 Only what takes the time is in half precision, with a cast before and behind; where one such
 operator follows another, onnxruntime drops the casts between them, which lose nothing. Everything
-else, normalisation and statistics first of all, stays in float32. onnxruntime's own converter
+else, normalization and statistics first of all, stays in float32. onnxruntime's own converter
 (onnxruntime.transformers.float16) gives one name to two nodes where two of those that stay in
-float32 read the same tensor, as normalisations do, and onnxconverter-common's mixes the types of
+float32 read the same tensor, as normalizations do, and onnxconverter-common's mixes the types of
 weights that are stored in half precision, so neither gives a graph that loads.
 """
 

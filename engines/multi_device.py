@@ -10,7 +10,7 @@ from engines.base import NO_STYLE, BaseEngine, Engine, Frames, Style
 from engines.errors import EngineError
 
 
-class TeamEngine(BaseEngine):
+class MultiDeviceEngine(BaseEngine):
     """Engines of one model that paint each frame for itself; see `engines.base.Engine`.
 
     Whoever asks gets the engine that has been idle the longest, so that equal devices take turns
@@ -54,10 +54,10 @@ class TeamEngine(BaseEngine):
         finally:
             self._idle.put(engine)
 
-    def share(self, threads: int) -> int:
+    def set_concurrency(self, threads: int) -> int:
         """Each engine gets a part of them, and one at least."""
         part = -(-threads // len(self._engines))
-        turns = [engine.share(part) for engine in self._engines]
+        turns = [engine.set_concurrency(part) for engine in self._engines]
         self._idle = _queue_of(
             engine
             for turn in range(max(turns))

@@ -11,7 +11,7 @@ from engines.availability import Problem, onnxruntime_problem, openvino_problem,
 from engines.base import Engine
 from engines.errors import EngineError
 from engines.model_card import ModelCard, read_card
-from engines.multi_device import TeamEngine
+from engines.multi_device import MultiDeviceEngine
 from engines.wct.engine import WctEngine
 from engines.wct.transform import WCT
 
@@ -70,7 +70,7 @@ def _open_team(card: ModelCard, backend: str, devices: Sequence[str], precision:
             stack.enter_context(open_engine(card.path, backend, device, precision))
             for device in devices
         ]
-        team = TeamEngine(engines)
+        team = MultiDeviceEngine(engines)
         stack.pop_all()
     return team
 

@@ -1,4 +1,4 @@
-"""Style transfer by optimising the pixels themselves: Gatys, Ecker, Bethge, Image Style Transfer
+"""Style transfer by optimizing the pixels themselves: Gatys, Ecker, Bethge, Image Style Transfer
 Using Convolutional Neural Networks (CVPR 2016). Slow, and what every net here is an answer to."""
 
 from collections.abc import Callable
@@ -60,10 +60,10 @@ def paint(
     loss = PerceptualLoss(config.loss, load_loss_networks(config.loss.network, layers).to(device))
     style = loss.statistics(load_picture(picture, config.side).to(device))
     content = load_picture(photo, config.side).to(device)
-    return optimised(content, style, loss, config.steps, on_step)[0]
+    return optimized(content, style, loss, config.steps, on_step)[0]
 
 
-def optimised(
+def optimized(
     photo: Tensor,
     style: Statistics,
     loss: PerceptualLoss,
@@ -92,5 +92,5 @@ def optimised(
 
     optimizer.step(evaluate)  # type: ignore[no-untyped-call]
     if not torch.isfinite(painted).all():
-        raise ExportError("the optimisation diverged; lower --style-weight")
+        raise ExportError("the optimization diverged; lower --style-weight")
     return painted.detach().clamp(0, 1)

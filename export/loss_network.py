@@ -20,7 +20,7 @@ IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])
 class LossNetwork(nn.Module):
     """A frozen VGG from RGB (N, 3, H, W), 0..1, to {"relu1_1": (N, C, H, W), ...}.
 
-    Built from weights named conv0 (the 1x1 convolution that normalises RGB), conv1_1, conv1_2, ...;
+    Built from weights named conv0 (the 1x1 convolution that normalizes RGB), conv1_1, conv1_2, ...;
     2x2 places are pooled between blocks. Only what `layers` needs is kept and computed.
     """
 

@@ -124,7 +124,7 @@ def style_reconstruction_loss(statistic: Tensor, target: Tensor) -> Tensor:
 
 
 def total_variation(rgb: Tensor) -> Tensor:
-    """Mean squared difference of neighbours, down plus across, of (N, 3, H, W)."""
+    """Mean squared difference of neighbors, down plus across, of (N, 3, H, W)."""
     down = rgb[..., 1:, :] - rgb[..., :-1, :]
     across = rgb[..., :, 1:] - rgb[..., :, :-1]
     return down.square().mean() + across.square().mean()

@@ -15,7 +15,7 @@ EPSILON = 1e-5
 
 @dataclass(frozen=True)
 class StyTr2LossConfig:
-    """The defaults are the paper's layers and weights, which are for the VGG-19 with normalised
+    """The defaults are the paper's layers and weights, which are for the VGG-19 with normalized
     activations, but for `balanced` and `covariances`."""
 
     network: tuple[str, ...] = field(default=("vgg19",), metadata={"repeated": True})
@@ -32,9 +32,9 @@ class StyTr2LossConfig:
     """Of the second one: its features."""
     balanced: bool = True
     """Divide each layer's term by the mean square of its target, so that weights carry over between
-    loss networks: the squares are 2 to 11 in the normalised VGG-19, where this takes a quarter off
-    the style's loss, but up to 280 in networks whose activations are not normalised. The content's
-    features are normalised in any case."""
+    loss networks: the squares are 2 to 11 in the normalized VGG-19, where this takes a quarter off
+    the style's loss, but up to 280 in networks whose activations are not normalized. The content's
+    features are normalized in any case."""
     covariances: bool = False
     """Compare the covariances of a style's channels, as WCT does, not only their deviations
     (equation 10): how channels go together is what strokes are made of."""
@@ -74,8 +74,8 @@ class StyTr2Loss(nn.Module):
         features, again = self._features(painted), self._features(repainted)
         content_loss = painted.new_zeros(())
         for layer in config.content_layers:
-            wanted = normalised(contents[layer])
-            content_loss = content_loss + functional.mse_loss(normalised(features[layer]), wanted)
+            wanted = normalized(contents[layer])
+            content_loss = content_loss + functional.mse_loss(normalized(features[layer]), wanted)
         style_loss, identity_loss = painted.new_zeros(()), painted.new_zeros(())
         of_style = losses.mean_covariance if config.covariances else moments
         for layer in config.style_layers:
@@ -122,7 +122,7 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (variance + EPSILON).sqrt()
 
 
-def normalised(features: Tensor) -> Tensor:
+def normalized(features: Tensor) -> Tensor:
     """With mean 0 and standard deviation 1 in each channel."""
     mean, deviation = moments(features)
     return (features - mean) / deviation

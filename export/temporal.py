@@ -17,7 +17,7 @@ SHIFT = 0.04
 ZOOM = 0.03
 ROTATION = math.radians(2)
 LOCAL = 0.01
-"""Of the picture's side: by how much places move differently from their neighbours."""
+"""Of the picture's side: by how much places move differently from their neighbors."""
 
 LOCAL_CELLS = 4
 NOISE = 0.02

@@ -57,6 +57,7 @@ FAMILIES: dict[str, type[JohnsonConfig] | type[ManyStyleConfig]] = {
 def net_config(card: ModelCard) -> JohnsonConfig | ManyStyleConfig:
     """The configuration of the net that is in a file."""
     sizes = card.training.get("net", {})
+    sizes = {key.replace("normalis", "normaliz"): value for key, value in sizes.items()}
     if card.family == "many-style":  # files that name no dilation were trained without
         return ManyStyleConfig(**{"dilation": 1, **sizes})
     return FAMILIES[card.family](**sizes)

@@ -20,5 +20,5 @@ def transferred(content: Tensor, style: Tensor) -> Tensor:
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     flat = features.flatten(2)
     mean = flat.mean(dim=2, keepdim=True)
-    centred = (flat - mean).double()
-    return mean, centred @ centred.transpose(1, 2) / flat.shape[2]
+    centered = (flat - mean).double()
+    return mean, centered @ centered.transpose(1, 2) / flat.shape[2]

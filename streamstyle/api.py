@@ -150,8 +150,8 @@ def _run(
             mask = stack.enter_context(closing(opened))
         elsewhere = None if region is None else region.elsewhere
         painter = Painter(used, look, mask=mask, outside=elsewhere)
-        painters = painter.share(min(system.cores(), MAX_PAINTERS))
-        stack.callback(used.share, 1)
+        painters = painter.set_concurrency(min(system.cores(), MAX_PAINTERS))
+        stack.callback(used.set_concurrency, 1)
         if source.info.width is not None and source.info.height is not None:
             painter.prepare(source.info.width, source.info.height)
         pipeline = Pipeline(source, painter, sink, painters=painters)

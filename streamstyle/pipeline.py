@@ -18,7 +18,7 @@ from streamstyle.sinks.base import Sink
 from streamstyle.sources.base import Source
 
 QUEUE_DEPTH = 2
-"""Frames waiting between two stages: one hides the neighbours' jitter, a second one their bursts
+"""Frames waiting between two stages: one hides the neighbors' jitter, a second one their bursts
 (a decoder gives several frames at once); more would only cost memory and delay."""
 
 TICK_S = 0.1

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from engines import NO_STYLE, Engine, EngineError, Frames, ModelCard, Style
-from streamstyle.cli.live import source_opener
 from streamstyle.closeable import Closing
 from streamstyle.frame import Frame
+from streamstyle.live.engine_pool import Choice
 from streamstyle.live.session import LiveSession
-from streamstyle.live.styles import Choice
-from streamstyle.sources import Source, SourceInfo
+from streamstyle.sources import Source, SourceInfo, open_live
 from streamstyle.styles import StylePart, StyleSpec
 
 ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
@@ -122,4 +121,4 @@ def open_plain(style: str) -> Engine:
 def opener_of(
     location: str, loop: bool = False, realtime: bool = False
 ) -> tuple[Callable[[], Source], bool]:
-    return source_opener(location, (640, 480), 30, loop, realtime)
+    return open_live(location, (640, 480), 30, loop, realtime)

@@ -162,7 +162,7 @@ def test_attention_between_few_patches_is_the_same_each_time() -> None:
 
 
 def grainy(path: Path, height: int, width: int) -> Frames:
-    """A frame for the model `path`, with grain as a camera's: whitening and normalisation make much
+    """A frame for the model `path`, with grain as a camera's: whitening and normalization make much
     of what little there is in smooth waves, and of half precision's rounding with it."""
     width, height = read_card(path).within(width, height)
     grain = np.random.default_rng(1).integers(-24, 25, (1, height, width, 3))
@@ -261,12 +261,12 @@ signal.raise_signal(signal.SIGTERM)
 
 def test_several_threads_paint_at_once(engine: Engine) -> None:
     """As many as the engine says, each its own frames; one again after that."""
-    threads = engine.share(3)
+    threads = engine.set_concurrency(3)
     assert threads == (3 if engine.backend == "openvino" else 2 if engine.device == "cuda" else 1)
     frames = [picture(32 + 8 * (n % 2), 48, seed=n) for n in range(24)]
     with ThreadPoolExecutor(threads) as pool:
         painted = list(pool.map(engine.paint, frames))
-    assert engine.share(1) == 1
+    assert engine.set_concurrency(1) == 1
     for before, after in zip(frames, painted, strict=True):
         assert np.array_equal(after, 255 - before)
         assert np.array_equal(engine.paint(before), after)

@@ -1,4 +1,4 @@
-"""Painting by optimisation."""
+"""Painting by optimization."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from export.cli import main
-from export.gatys import optimised
+from export.gatys import optimized
 from export.loss_network import LossNetwork
 from export.losses import LossConfig, PerceptualLoss
 from tests.nets import small_vgg, write_training_material
@@ -24,7 +24,7 @@ def test_optimising_lowers_the_loss_from_step_to_step() -> None:
     picture = torch.rand(1, 3, 33, 47, generator=chance) ** 3
     losses: list[float] = []
     loss = PerceptualLoss(config, network)
-    painted = optimised(photo, loss.statistics(picture), loss, 60, losses.append)
+    painted = optimized(photo, loss.statistics(picture), loss, 60, losses.append)
     assert painted.shape == photo.shape
     assert painted.min() >= 0
     assert painted.max() <= 1

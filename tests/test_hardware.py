@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 
 from streamstyle import Clip, Encoding, UserError
-from streamstyle.cli.live import source_opener
 from streamstyle.cli.main import main
 from streamstyle.live.session import LiveSession
 from streamstyle.media.color import BT709 as COLOR
@@ -29,7 +28,7 @@ from streamstyle.media.color import Color, Converter
 from streamstyle.media.encoders import pixel_format
 from streamstyle.media.hwaccel import DEVICES, encoder_problem, find_device
 from streamstyle.media.tone_mapping import ToneMap
-from streamstyle.sources import open_video
+from streamstyle.sources import open_live, open_video
 from tests.clips import FULL, GREEN, LIMITED, Recipe, make_clip
 
 VARIABLE = Recipe(pts=(0, 3, 10, 11, 20), bars=(GREEN,))
@@ -76,7 +75,7 @@ def test_without_a_card_the_processor_decodes_and_it_is_said(tmp_path: Path, hwa
 @without_card
 def test_live_says_it_too(tmp_path: Path, open_inverter: Callable[[str], Any]) -> None:
     clip = make_clip(tmp_path / "clip.mp4", Recipe(pts=range(5)))
-    opener, endless = source_opener(str(clip), (64, 48), 25, False, False, "cuda")
+    opener, endless = open_live(str(clip), (64, 48), 25, False, False, "cuda")
     with LiveSession(opener, endless=endless) as session:
         while not session.ended:
             session.wait(0.1)

@@ -14,7 +14,7 @@ CONFIGS = {
     "paper": JohnsonConfig.paper(),
     "transposed": JohnsonConfig(base_width=4, upsampling="transposed"),
     "once": JohnsonConfig(base_width=4, padding="once"),
-    "batch": JohnsonConfig(base_width=4, normalisation="batch"),
+    "batch": JohnsonConfig(base_width=4, normalization="batch"),
 }
 
 TABLE = [
@@ -68,7 +68,7 @@ def test_every_weight_learns(name: str) -> None:
     net(torch.rand(2, 3, 32, 32)).square().mean().backward()
     for parameter, values in net.named_parameters():
         assert values.grad is not None, parameter
-        # A bias before a normalisation is taken out again, so its gradient is nothing but noise.
+        # A bias before a normalization is taken out again, so its gradient is nothing but noise.
         assert torch.isfinite(values.grad).all(), parameter
         if parameter.endswith("weight"):
             assert values.grad.abs().sum() > 0, parameter

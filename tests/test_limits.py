@@ -9,7 +9,7 @@ from PIL import Image
 from engines import open_engine, read_card
 from streamstyle import Look, Region, paint_image
 from streamstyle.cli.bench import open_candidates
-from streamstyle.live.styles import choose
+from streamstyle.live.engine_pool import choose
 from streamstyle.styles import parse_style
 from tests.models import write_inverter
 

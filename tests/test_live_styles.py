@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from engines import Engine, EngineError, open_engine
-from streamstyle.live import styles
+from streamstyle.live import engine_pool
 from streamstyle.live.controls import Controls
+from streamstyle.live.engine_pool import Choice, choose
 from streamstyle.live.session import LiveSession
-from streamstyle.live.styles import Choice, choose
 from streamstyle.styles import parse_style
 from tests.live import (
     BLUE,
@@ -74,7 +74,7 @@ def test_styles_of_one_model_glide_by_one_painting_a_frame(
         opened.append(arguments[0])
         return open_engine(*arguments)
 
-    monkeypatch.setattr(styles, "open_engine", open_once)
+    monkeypatch.setattr(engine_pool, "open_engine", open_once)
     with LiveSession(
         Camera, Controls(named("same")), choose=two_styles(tmp_path / "two.onnx")
     ) as session:
@@ -145,7 +145,7 @@ def test_loading_a_style_yields_to_painting(
         session.change(style=named("another"))
         (shelf,) = (t for t in threading.enumerate() if t.name == "streamstyle-engines")
         assert shelf.native_id is not None
-        show_until(session, lambda _f: niceness()[shelf.native_id] == styles.NICE)
+        show_until(session, lambda _f: niceness()[shelf.native_id] == engine_pool.NICE)
         after = niceness()
         changed = [task for task in before.keys() & after.keys() if before[task] != after[task]]
         assert changed == [shelf.native_id]

@@ -15,9 +15,9 @@ from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.live import capture
 from streamstyle.live.controls import Controls
+from streamstyle.live.engine_pool import Choice, EnginePool
 from streamstyle.live.recorder import DEPTH, Outlet
 from streamstyle.live.session import LiveSession
-from streamstyle.live.styles import Choice, EngineShelf
 from streamstyle.painting.masks import open_mask
 from streamstyle.sources import SourceInfo, camera
 from streamstyle.sources.screen import ScreenSource
@@ -127,7 +127,7 @@ def test_folder_of_pictures_may_vanish(
 
 
 def test_choices_of_closed_engines_are_forgotten() -> None:
-    shelf = EngineShelf(lambda style: Choice(style, (NO_STYLE,), lambda: open_plain("dark")))
+    shelf = EnginePool(lambda style: Choice(style, (NO_STYLE,), lambda: open_plain("dark")))
     for number in range(12):
         style = f"picture {number}"
         while shelf.get(style, (64, 48)) is None:

@@ -238,11 +238,11 @@ def test_torchvisions_layers_get_the_papers_names(
     monkeypatch.setattr(torchvision.models, "get_model", lambda _name, weights: net)
     network = load_loss_network(name, ("relu2_2", "relu4_1"))
     rgb = torch.rand(1, 3, 32, 32)
-    normalised = (rgb - torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)) / torch.tensor(
+    normalized = (rgb - torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)) / torch.tensor(
         [0.229, 0.224, 0.225]
     ).reshape(3, 1, 1)
     features = network(rgb)
     relu2_2, relu4_1 = (8, 18) if name == "vgg16" else (8, 20)  # in torchvision's numbering
     with torch.no_grad():
-        torch.testing.assert_close(features["relu2_2"], net.features[: relu2_2 + 1](normalised))
-        torch.testing.assert_close(features["relu4_1"], net.features[: relu4_1 + 1](normalised))
+        torch.testing.assert_close(features["relu2_2"], net.features[: relu2_2 + 1](normalized))
+        torch.testing.assert_close(features["relu4_1"], net.features[: relu4_1 + 1](normalized))

@@ -78,7 +78,7 @@ def test_each_picture_of_a_batch_has_its_own_style() -> None:
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
 
 
-def test_normalisation_is_equation_5() -> None:
+def test_normalization_is_equation_5() -> None:
     """The first one, against its definition."""
     made = net()
     seen = {}

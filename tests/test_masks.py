@@ -74,7 +74,7 @@ def test_two_styles(tmp_path: Path, inverter: Engine, photo: Path, mask: Path) -
     out = tmp_path / "out.png"
     with open_plain("grey") as grey:
         grey.prepare(SIZE[1], SIZE[0])
-        grey.begin = lambda: None  # type: ignore[method-assign]
+        grey.reset_state = lambda: None  # type: ignore[method-assign]
         paint_image(photo, out, engine=inverter, region=Region(str(mask), elsewhere=grey))
     assert sides(np.asarray(Image.open(out))) == (BLUE, (100, 100, 100))
 

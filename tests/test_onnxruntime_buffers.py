@@ -49,5 +49,5 @@ def test_frames_at_once(inverter_path: Path, device: str, threads: int) -> None:
     """Of devices that are not here: it is told that it has them."""
     with open_engine(inverter_path, "onnxruntime", "cpu") as engine:
         engine.device = device  # type: ignore[misc]
-        assert engine.share(4) == threads
-        assert engine.share(1) == 1
+        assert engine.set_concurrency(4) == threads
+        assert engine.set_concurrency(1) == 1

@@ -1,4 +1,4 @@
-"""The stabiliser, on pictures whose motion is known."""
+"""The stabilizer, on pictures whose motion is known."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from streamstyle.frame import Image
 from streamstyle.image_ops import resized
-from streamstyle.painting.stabilizer import Stabiliser
+from streamstyle.painting.stabilizer import Stabilizer
 
 HEIGHT, WIDTH = 120, 160
 
@@ -43,41 +43,41 @@ def gradient_energy(image: Image) -> float:
 
 
 def test_still_picture_stops_flickering() -> None:
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     image = scene()
     raw = [flickering(image, index) for index in range(20)]
-    steady = [stabiliser(image, painting, 1.0) for painting in raw]
+    steady = [stabilizer(image, painting, 1.0) for painting in raw]
     assert flicker(steady[10:]) < 0.25 * flicker(raw[10:])
 
 
 @pytest.mark.parametrize("sigma", [3, 5])
 def test_noise_of_the_camera_does_not_shimmer(sigma: int) -> None:
     """A painting that shows the noise threefold."""
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     random = np.random.default_rng(0)
     raw, steady = [], []
     for _ in range(20):
         noise = random.normal(0, sigma, (HEIGHT, WIDTH, 3))
         source = np.clip(scene() + noise, 0, 255).astype(np.uint8)
         raw.append(np.clip(scene() + 3 * noise, 0, 255).astype(np.uint8))
-        steady.append(stabiliser(source, raw[-1], 1.0))
+        steady.append(stabilizer(source, raw[-1], 1.0))
     assert flicker(steady[10:]) < 0.25 * flicker(raw[10:])
 
 
 def test_without_steadiness_nothing_is_touched() -> None:
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     for index in range(3):
         painting = flickering(scene(), index)
-        assert np.array_equal(stabiliser(scene(), painting, 0.0), painting)
+        assert np.array_equal(stabilizer(scene(), painting, 0.0), painting)
 
 
 def test_moving_picture_is_neither_smeared_nor_doubled() -> None:
     """A painting that follows its input exactly has to come out as it is."""
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     for index in range(15):
         image = scene(shift=2 * index)
         painting = 255 - image
-        steady = stabiliser(image, painting, 1.0)
+        steady = stabilizer(image, painting, 1.0)
     inside = (slice(10, -10), slice(40, -10))  # what came in at the edge was never seen before
     error = np.abs(steady[inside].astype(int) - painting[inside]).mean()
     assert error < 6
@@ -87,7 +87,7 @@ def test_moving_picture_is_neither_smeared_nor_doubled() -> None:
 @pytest.mark.parametrize("pixels_a_frame", [0.2, 0.5, 1.3])
 def test_slow_pan_keeps_strokes_sharp(pixels_a_frame: float) -> None:
     """Strokes that follow the input exactly, in a picture that moves by parts of a pixel."""
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     wide, painted_wide = resized(scene(), 320, 240), strokes(resized(scene(), 320, 240), 0)
     for index in range(25):
         shift = np.array([[1, 0, pixels_a_frame * index], [0, 1, 0]])
@@ -95,14 +95,14 @@ def test_slow_pan_keeps_strokes_sharp(pixels_a_frame: float) -> None:
             cv2.warpAffine(picture, shift, (240, 240), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
             for picture in (wide, painted_wide)
         )
-        steady = stabiliser(source, painting, 1.0)
+        steady = stabilizer(source, painting, 1.0)
     assert gradient_energy(steady) > 0.7 * gradient_energy(painting)
 
 
 def test_strokes_that_differ_from_frame_to_frame_do_not_fade() -> None:
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     raw = [strokes(scene(), seed) for seed in range(25)]
-    steady = [stabiliser(scene(), painting, 1.0) for painting in raw]
+    steady = [stabilizer(scene(), painting, 1.0) for painting in raw]
     assert flicker(steady[10:]) < 0.3 * flicker(raw[10:])
     assert 0.65 < gradient_energy(steady[-1]) / gradient_energy(raw[-1]) < 1.2
 
@@ -110,14 +110,14 @@ def test_strokes_that_differ_from_frame_to_frame_do_not_fade() -> None:
 @pytest.mark.parametrize("plain", [True, False])
 def test_moving_square_leaves_no_trail(plain: bool) -> None:
     """The painter draws a halo around the square, further out than the square itself."""
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     background = np.full((HEIGHT, WIDTH, 3), 150, np.uint8) if plain else scene()
     for index in range(15):
         left = 10 + 6 * index
         source, painting = background.copy(), background.copy()
         source[40:80, left : left + 30] = (30, 60, 90)
         painting[35:85, left - 5 : left + 35] = (200, 40, 0)
-        steady = stabiliser(source, painting, 1.0)
+        steady = stabilizer(source, painting, 1.0)
     behind = (slice(35, 85), slice(10, left - 5))
     error = np.abs(steady[behind].astype(int) - painting[behind])
     assert error.mean() < 2
@@ -125,40 +125,40 @@ def test_moving_square_leaves_no_trail(plain: bool) -> None:
 
 
 def test_old_paint_goes_entirely() -> None:
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     for level in [100] * 5 + [103] * 40:
         painting = np.full((HEIGHT, WIDTH, 3), level, np.uint8)
-        steady = stabiliser(scene(), painting, 1.0)
+        steady = stabilizer(scene(), painting, 1.0)
     assert np.array_equal(steady, painting)
 
 
 def test_scene_cut_leaves_nothing_of_the_last_scene() -> None:
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     for index in range(5):
-        stabiliser(scene(), flickering(scene(), index), 1.0)
+        stabilizer(scene(), flickering(scene(), index), 1.0)
     after = scene(seed=1)
     painting = flickering(after, 0)
-    assert np.array_equal(stabiliser(after, painting, 1.0), painting)
+    assert np.array_equal(stabilizer(after, painting, 1.0), painting)
 
 
 def test_what_appears_is_shown_at_once() -> None:
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     image = scene()
     for _ in range(10):
-        stabiliser(image, image, 1.0)
+        stabilizer(image, image, 1.0)
     with_box = image.copy()
     with_box[40:80, 60:100] = (255, 0, 0)
-    steady = stabiliser(with_box, with_box, 1.0)
+    steady = stabilizer(with_box, with_box, 1.0)
     assert np.abs(steady[45:75, 65:95].astype(int) - (255, 0, 0)).max() < 12
 
 
 def test_change_of_size_does_not_flicker() -> None:
     """As when the network is given another size: the input is seen at that size too."""
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     steady = []
     for index, width in enumerate([160] * 10 + [128] * 10 + [208] * 10):
         source = resized(scene(), width, round(width * HEIGHT / WIDTH))
-        painting = stabiliser(source, flickering(source, index), 1.0)
+        painting = stabilizer(source, flickering(source, index), 1.0)
         assert painting.shape == source.shape
         steady.append(resized(painting, WIDTH, HEIGHT))
     unsteadied = flicker([flickering(scene(), index) for index in range(2)])
@@ -168,7 +168,7 @@ def test_change_of_size_does_not_flicker() -> None:
 
 @pytest.mark.parametrize("size", [(96, 72), (320, 240)])
 def test_painting_may_have_another_size(size: tuple[int, int]) -> None:
-    stabiliser = Stabiliser()
+    stabilizer = Stabilizer()
     for index in range(3):
         painting = np.full((size[1], size[0], 3), 100 + index, np.uint8)
-        assert stabiliser(scene(), painting, 0.5).shape == painting.shape
+        assert stabilizer(scene(), painting, 0.5).shape == painting.shape

@@ -15,8 +15,8 @@ from streamstyle import Region, UserError, open_engine, paint_image
 from streamstyle.cli.main import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
+from streamstyle.live.engine_pool import choose
 from streamstyle.live.session import LiveSession
-from streamstyle.live.styles import choose
 from streamstyle.styles import (
     StyleSpec,
     asked_for,

@@ -11,7 +11,8 @@ import pytest
 from engines import STYLE_WEIGHTS, EngineError, read_card, takes_pictures
 from streamstyle.errors import UserError
 from streamstyle.live.controls import Controls
-from streamstyle.live.styles import EngineShelf, StyleMix, choose
+from streamstyle.live.engine_pool import EnginePool, choose
+from streamstyle.live.style_mixer import StyleMixer
 from streamstyle.styles import (
     DEFAULT_MODEL,
     DEFAULT_STYLE,
@@ -52,8 +53,8 @@ def test_strokes_from_fine_to_large(tmp_path: Path, stroke: float, level: int) -
     style = replace(parse_style(f"{tmp_path / 'strokes.onnx'}:negative"), stroke=stroke)
     with open_engine(style, "openvino", "cpu", "fp32") as engine:
         assert (np.abs(engine.paint(FRAMES).astype(int) - level) <= 1).all()
-    shelf = EngineShelf(partial(choose, backend="openvino", precision="fp32"))
-    mix = StyleMix(shelf)
+    shelf = EnginePool(partial(choose, backend="openvino", precision="fp32"))
+    mix = StyleMixer(shelf)
     controls = Controls(style=style, stroke=stroke)
     try:
         while not (layers := mix.layers(controls, ((32, 32),), 10.0)[0]):

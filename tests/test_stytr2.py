@@ -21,7 +21,7 @@ from export.models.stytr2 import (  # noqa: E402
 from export.stytr2_loss import (  # noqa: E402
     StyTr2Loss,
     StyTr2LossConfig,
-    normalised,
+    normalized,
     some_of_each,
 )
 from tests.nets import small_vgg  # noqa: E402
@@ -159,13 +159,13 @@ def test_losses_are_equations_9_to_12() -> None:
     expected = dict.fromkeys(terms, 0.0)
     for layer in LAYERS:
         x, c, s = seen[layer], of_content[layer], of_style[layer]
-        expected["content"] += 10 / 2 * distance(normalised(x), normalised(c)).item()
+        expected["content"] += 10 / 2 * distance(normalized(x), normalized(c)).item()
         for statistic in (torch.mean, lambda y, dim: (y.var(dim, unbiased=False) + 1e-5).sqrt()):
             expected["style"] += 7 / 2 * distance(statistic(x, (2, 3)), statistic(s, (2, 3))).item()
         expected["feature_identity"] += 2 * 1 / 2 * distance(again[layer], wanted[layer]).item()
     expected["identity"] = 2 * 50 * distance(repainted, originals).item()
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-4)
-    features = normalised(seen["relu2_1"])
+    features = normalized(seen["relu2_1"])
     torch.testing.assert_close(features.mean((2, 3)), torch.zeros(2, 8), rtol=0, atol=1e-5)
 
 

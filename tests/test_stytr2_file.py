@@ -25,7 +25,7 @@ from export.train_stytr2 import (  # noqa: E402
     load_trained_stytr2,
 )
 from streamstyle import open_engine as open_styled  # noqa: E402
-from streamstyle.live.styles import choose  # noqa: E402
+from streamstyle.live.engine_pool import choose  # noqa: E402
 from streamstyle.styles import parse_style, read_style  # noqa: E402
 from tests.stytr2 import OPTIONS, write_material  # noqa: E402
 

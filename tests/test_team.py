@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines import ZOO, EngineError, open_engine
-from engines.multi_device import TeamEngine
+from engines.multi_device import MultiDeviceEngine
 from streamstyle.api import paint_video
 from streamstyle.sinks import Encoding
 from tests.clips import make_clip, read_clip
@@ -24,7 +24,7 @@ def test_each_frame_goes_to_the_one_that_is_idle_the_longest(inverter_path: Path
         sizes: list[list[int]] = [[] for _ in engines]
         for engine, seen in zip(engines, sizes, strict=True):
             engine.run = _noting(engine.run, seen)  # type: ignore[method-assign]
-        team = TeamEngine(engines)
+        team = MultiDeviceEngine(engines)
         for side in range(16, 22):
             assert np.array_equal(team.paint(picture(side, 32)), 255 - picture(side, 32))
     assert sizes == [[16, 19], [17, 20], [18, 21]]
@@ -41,13 +41,13 @@ def _noting(run, seen):  # type: ignore[no-untyped-def]
 def test_as_many_paint_at_once_as_there_are(inverter_path: Path) -> None:
     with open_engine(inverter_path, "openvino", "cpu,cpu,cpu", "fp32") as team:
         assert (team.backend, team.device, team.precision) == ("openvino", "CPU,CPU,CPU", "fp32")
-        assert team.share(2) == 3
-        assert team.share(4) == 6
+        assert team.set_concurrency(2) == 3
+        assert team.set_concurrency(4) == 6
         team.prepare(48, 64)
         frames = [picture(48, 64, seed=n) for n in range(24)]
         with ThreadPoolExecutor(6) as pool:
             painted = list(pool.map(team.paint, frames))
-        assert team.share(1) == 1
+        assert team.set_concurrency(1) == 1
         for before, after in zip(frames, painted, strict=True):
             assert np.array_equal(after, 255 - before)
     with pytest.raises(EngineError, match="closed"):
@@ -84,7 +84,7 @@ def test_precisions_do_not_take_turns(inverter_path: Path) -> None:
         open_engine(ZOO / "medium.onnx", "openvino", "cpu", "int8") as coarse,
         pytest.raises(EngineError, match="would paint in fp32 and int8; give one --precision"),
     ):
-        TeamEngine([fine, coarse])
+        MultiDeviceEngine([fine, coarse])
 
 
 def test_frames_that_depend_on_each_other_go_to_one(inverter_path: Path) -> None:

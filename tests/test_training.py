@@ -240,7 +240,7 @@ def test_weights_beyond_half_precision_stay_as_they_are(tmp_path: Path) -> None:
     _, photos, _ = write_training_material(tmp_path)
     large = net(JohnsonConfig(base_width=16))
     with torch.no_grad():
-        large.encoder[1].weight *= 1e6  # which the normalisation behind it takes out again
+        large.encoder[1].weight *= 1e6  # which the normalization behind it takes out again
     out = tmp_path / "engine.onnx"
     assert write_engine(large, out, "johnson", [STYLE], {}, photos)["worst_psnr_db"] > 45
 

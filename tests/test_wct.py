@@ -18,8 +18,8 @@ from engines import (  # noqa: E402
     open_part,
     read_card,
     style_of,
-    wct,
 )
+from engines.wct import transform  # noqa: E402
 from engines.wct.engine import FOLLOWED, NEW_SCENE  # noqa: E402
 from engines.wct.transform import Statistics, coloring, in_regions, whitening  # noqa: E402
 from export.models.compact_wct import CHANNELS, compact_autoencoder  # noqa: E402
@@ -54,7 +54,7 @@ def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
 def test_whitened_and_colored_features_have_the_statistics_of_the_style(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wct, "FLOOR", 1e-4)
+    monkeypatch.setattr(transform, "FLOOR", 1e-4)
     random = np.random.default_rng(0)
     content = random.normal(size=(6, 6)) @ random.normal(size=(6, 500)) + 3
     style = random.normal(size=(6, 6)) @ random.normal(size=(6, 400)) - 2
@@ -142,7 +142,7 @@ def test_painting_changes_with_the_picture_and_with_alpha(
     engine.prepare(*frames.shape[1:3])
 
     def painted(seed: int, alpha: float) -> np.ndarray:
-        engine.begin()
+        engine.reset_state()
         return engine.paint(frames, style_of(engine.card, picture(seed), levels, alpha)).astype(int)
 
     assert painted(2, 1.0).shape == frames.shape
@@ -154,9 +154,9 @@ def test_painting_changes_with_the_picture_and_with_alpha(
 def test_painted_in_its_own_style_a_frame_is_what_the_decoder_makes_of_it(engine: Engine) -> None:
     frames = picture(1)
     own = engine.paint(frames, style_of(engine.card, frames, LEVELS[:1], 1.0)).astype(int)
-    engine.begin()
+    engine.reset_state()
     untouched = engine.paint(frames, style_of(engine.card, frames, LEVELS[:1], 0.0)).astype(int)
-    engine.begin()
+    engine.reset_state()
     other = engine.paint(frames, style_of(engine.card, picture(2), LEVELS[:1], 1.0)).astype(int)
     # But for what the floor under the variances takes.
     assert np.abs(own - untouched).mean() < 0.4 * np.abs(other - untouched).mean()
@@ -168,7 +168,7 @@ def test_a_mix_is_between(engine: Engine) -> None:
     mix = {name: (styles[0][name] + styles[1][name]) / 2 for name in styles[0]}
     painted = []
     for style in (styles[0], mix, styles[1]):
-        engine.begin()
+        engine.reset_state()
         painted.append(engine.paint(frames, style).astype(float))
     apart = np.abs(painted[0] - painted[2]).mean()
     assert np.abs(painted[0] - painted[1]).mean() < apart
@@ -191,9 +191,9 @@ def test_a_flat_picture_makes_a_flat_painting(engine: Engine) -> None:
 def test_a_new_scene_is_painted_as_if_nothing_had_been_before(engine: Engine) -> None:
     style = style_of(engine.card, picture(2), LEVELS)
     dark, bright = picture(1) // 4, 255 - picture(5) // 8
-    engine.begin()
+    engine.reset_state()
     alone = engine.paint(bright, style)
-    engine.begin()
+    engine.reset_state()
     for _ in range(5):
         engine.paint(dark, style)
     np.testing.assert_array_equal(engine.paint(bright, style), alone)
@@ -206,7 +206,7 @@ def test_a_small_change_is_followed_slowly(engine: Engine) -> None:
     brighter = np.clip(frame.astype(int) + 12, 0, 255).astype(np.uint8)
     first = engine.paint(frame, style).astype(int)
     second = engine.paint(brighter, style).astype(int)
-    engine.begin()
+    engine.reset_state()
     alone = engine.paint(brighter, style).astype(int)
     # Alone, its statistics are whitened away; after the other, it stays brighter than that was.
     assert np.abs(second - first).mean() > np.abs(alone - first).mean()
@@ -231,9 +231,9 @@ def test_regions_are_painted_each_in_its_style(engine: Engine) -> None:
     together = engine.paint(frames, in_regions(styles, np.concatenate([left, 1 - left])))
     # Each half is near what it is alone: not the same, as it is whitened by itself here.
     for half, style in ((np.s_[:, :, :32], styles[0]), (np.s_[:, :, 64:], styles[1])):
-        engine.begin()
+        engine.reset_state()
         alone = engine.paint(frames[half].copy(), style)[:, 8:-8, 8:-8].astype(int)
-        engine.begin()
+        engine.reset_state()
         other = styles[1] if style is styles[0] else styles[0]
         wrong = engine.paint(frames[half].copy(), other)[:, 8:-8, 8:-8].astype(int)
         here = together[half][:, 8:-8, 8:-8]
@@ -246,7 +246,7 @@ def test_two_regions_of_one_style_are_one(engine: Engine) -> None:
     style = style_of(engine.card, picture(2), LEVELS)
     masks = np.stack([np.ones((3, 4)), np.zeros((3, 4))]).astype(np.float32)
     painted = engine.paint(frames, in_regions([style, style], masks)).astype(int)
-    engine.begin()
+    engine.reset_state()
     assert np.abs(painted - engine.paint(frames, style)).max() <= 1
 
 

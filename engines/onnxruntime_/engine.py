@@ -92,7 +92,7 @@ class OnnxRuntimeEngine(BaseEngine):
         check_inputs(frames, style, self.style_inputs)
         return self._buffers.run({"frame": frames, **style})
 
-    def share(self, threads: int) -> int:
+    def set_concurrency(self, threads: int) -> int:
         return min(threads, _AT_ONCE.get(kind_and_number(NAME, self.device, _NUMBERED)[0], 1))
 
     def close(self) -> None:

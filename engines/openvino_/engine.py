@@ -128,7 +128,7 @@ class OpenVinoEngine(BaseEngine):
             self._closed = True
             self._compiled.clear()
 
-    def share(self, threads: int) -> int:
+    def set_concurrency(self, threads: int) -> int:
         """On a CPU each works on cores of its own, which then need not wait for each other."""
         self._threads = threads if self.device == "CPU" else 1
         return self._threads

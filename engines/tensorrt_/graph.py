@@ -2,7 +2,7 @@
 
 TensorRT knows bytes only as inputs and outputs of a network, with a cast to or from floats beside
 them, and our graphs move bytes about before they cast them. In half precision, convolutions and
-linear layers take and give numbers of 16 bits; everything else, normalisation above all, which
+linear layers take and give numbers of 16 bits; everything else, normalization above all, which
 overflows in float16, stays in float32 because the graph says so.
 """
 

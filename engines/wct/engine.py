@@ -88,7 +88,7 @@ class WctEngine(BaseEngine):
             new_scene |= is_new
         return {"stylized": painted}
 
-    def begin(self) -> None:
+    def reset_state(self) -> None:
         for level in self._levels.values():
             level.forget()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.models.cells import to_cells
+from export.models.cells import space_to_depth
 from export.models.many_style import CELL, ManyStyle, ManyStyleConfig
 from export.models.padding import padded, reflect_pad
 
@@ -90,7 +90,7 @@ class StyleEncoder(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """(N, 3, h, w) to (N, K)."""
         found = [_mean_deviation(pictures)]
-        cells = to_cells(reflect_pad(pictures, 0, CELL).permute(0, 2, 3, 1), CELL)
+        cells = space_to_depth(reflect_pad(pictures, 0, CELL).permute(0, 2, 3, 1), CELL)
         x = 2 * cells.permute(0, 3, 1, 2) - 1
         for layer in self.layers:
             x = functional.relu(layer(padded(x, "replicate")))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def to_cells(frames: Tensor, side: int) -> Tensor:
+def space_to_depth(frames: Tensor, side: int) -> Tensor:
     """Frames (N, H, W, C) of any type to (N, H / side, W / side, side * side * C). Of bytes as they
     come it moves a quarter of what it would of numbers."""
     split = torch.unflatten(frames, 2, (-1, side)).flatten(3)
@@ -16,7 +16,7 @@ def to_cells(frames: Tensor, side: int) -> Tensor:
     return torch.cat(lines, dim=3)
 
 
-def from_cells(cells: Tensor, side: int) -> Tensor:
+def depth_to_space(cells: Tensor, side: int) -> Tensor:
     """Cells (N, side * side * C, H / side, W / side), as convolutions give them, to frames
     (N, H, W, C)."""
     lines = [line.permute(0, 2, 3, 1) for line in cells.chunk(side, dim=1)]

@@ -19,10 +19,10 @@ class JohnsonConfig:
     base_width: int = 32
     """Channels of the first layer; 2x and 4x of it follow."""
     residual_blocks: int = 5
-    normalisation: Literal["instance", "batch"] = "instance"
-    """Instance normalisation after Ulyanov, Vedaldi, Lempitsky 2017."""
+    normalization: Literal["instance", "batch"] = "instance"
+    """Instance normalization after Ulyanov, Vedaldi, Lempitsky 2017."""
     upsampling: Literal["resize", "transposed"] = "resize"
-    """Nearest neighbour and a convolution, against checkerboards (Odena 2016), or the paper's
+    """Nearest neighbor and a convolution, against checkerboards (Odena 2016), or the paper's
     transposed convolution."""
     padding: Literal["each", "once"] = "each"
     """Reflection in each layer, or the paper's: 40 pixels of reflection around the picture, zeros
@@ -34,7 +34,7 @@ class JohnsonConfig:
     @classmethod
     def paper(cls) -> "JohnsonConfig":
         """Table 1 of the supplement."""
-        return cls(normalisation="batch", upsampling="transposed", padding="once", output="tanh")
+        return cls(normalization="batch", upsampling="transposed", padding="once", output="tanh")
 
 
 class Johnson(nn.Module):
@@ -92,10 +92,10 @@ class _ResidualBlock(nn.Module):
         self.crop = 2 if config.padding == "once" else 0
         self.layers = nn.Sequential(
             *_pad_and_convolve(config, width, width, 3, padding=self.crop == 0),
-            _normalisation(config, width),
+            _normalization(config, width),
             nn.ReLU(),
             *_pad_and_convolve(config, width, width, 3, padding=self.crop == 0),
-            _normalisation(config, width),
+            _normalization(config, width),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ def _layer(
 ) -> list[nn.Module]:
     return [
         *_pad_and_convolve(config, inputs, outputs, kernel, stride),
-        _normalisation(config, outputs),
+        _normalization(config, outputs),
         nn.ReLU(),
     ]
 
@@ -135,12 +135,12 @@ def _upsampling_layer(config: JohnsonConfig, inputs: int, outputs: int) -> list[
         return [nn.Upsample(scale_factor=2, mode="nearest"), *_layer(config, inputs, outputs, 3)]
     return [
         nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1),
-        _normalisation(config, outputs),
+        _normalization(config, outputs),
         nn.ReLU(),
     ]
 
 
-def _normalisation(config: JohnsonConfig, width: int) -> nn.Module:
-    if config.normalisation == "instance":
+def _normalization(config: JohnsonConfig, width: int) -> nn.Module:
+    if config.normalization == "instance":
         return nn.InstanceNorm2d(width, affine=True)
     return nn.BatchNorm2d(width)

@@ -1,4 +1,4 @@
-"""One net for many styles, made for real time: conditional instance normalisation (Dumoulin,
+"""One net for many styles, made for real time: conditional instance normalization (Dumoulin,
 Shlens, Kudlur: A Learned Representation for Artistic Style, ICLR 2017) in a net that works at a
 quarter of the resolution."""
 
@@ -12,11 +12,11 @@ from torch.nn import functional
 from export.models.cells import (
     bias_of,
     binomial,
-    from_cells,
+    depth_to_space,
     resizing_kernel,
     shuffled_bias,
     shuffled_kernel,
-    to_cells,
+    space_to_depth,
 )
 from export.models.padding import padded, reflect_pad
 from export.models.pixels import to_pixels, to_unit
@@ -79,9 +79,10 @@ class Trunk(nn.Module):
         become channels, and channels pixels, while they are bytes."""
         height, width = frames.shape[1], frames.shape[2]
         in_bytes = frames.dtype == torch.uint8
-        cells = to_cells(reflect_pad(frames.permute(0, 3, 1, 2), 0, CELL).permute(0, 2, 3, 1), CELL)
+        whole = reflect_pad(frames.permute(0, 3, 1, 2), 0, CELL).permute(0, 2, 3, 1)
+        cells = space_to_depth(whole, CELL)
         painted = self._paint_cells(to_unit(cells) if in_bytes else cells, rows)
-        painted = from_cells(to_pixels(painted) if in_bytes else painted, CELL)
+        painted = depth_to_space(to_pixels(painted) if in_bytes else painted, CELL)
         return painted[:, :height, :width]
 
     def _paint_cells(self, cells: Tensor, rows: Tensor) -> Tensor:
@@ -90,18 +91,18 @@ class Trunk(nn.Module):
         # Padded as frames lie, which saves the runtime copies.
         x = functional.pad(2 * cells - 1, (0, 0, 1, 1, 1, 1), "reflect").permute(0, 3, 1, 2)
         x = self.encoder(x)
-        x = functional.relu(_normalised(x, next(affine), next(affine)))
+        x = functional.relu(_normalized(x, next(affine), next(affine)))
         for first, second in _pairs(self.residual):
             y = first(padded(x, "reflect", first.dilation[0]))
-            y = functional.relu(_normalised(y, next(affine), next(affine)))
+            y = functional.relu(_normalized(y, next(affine), next(affine)))
             y = second(padded(y, "reflect"))
-            x = x + _normalised(y, next(affine), next(affine))
+            x = x + _normalized(y, next(affine), next(affine))
         # To half the resolution by a resize convolution, and to pixels by depth-to-space and a
         # blur: by depth-to-space alone its cells would show as a grid. Each place of a cell is
-        # normalised for itself.
+        # normalized for itself.
         kernel, bias = resizing_kernel(self.decoder.weight), bias_of(self.decoder)
         x = functional.conv2d(padded(x, "replicate"), kernel, bias.repeat(4))
-        x = functional.relu(_normalised(x, next(affine).repeat(1, 4), next(affine).repeat(1, 4)))
+        x = functional.relu(_normalized(x, next(affine).repeat(1, 4), next(affine).repeat(1, 4)))
         kernel = shuffled_kernel(self.shuffle.weight, self.smooth.weight)
         bias = shuffled_bias(bias_of(self.shuffle), self.smooth.weight, bias_of(self.smooth))
         return 0.5 + functional.conv2d(padded(x, "replicate"), kernel, bias)
@@ -134,7 +135,7 @@ def _pairs(layers: nn.ModuleList) -> Iterator[tuple[nn.Conv2d, nn.Conv2d]]:
     return zip(convolutions[::2], convolutions[1::2], strict=True)
 
 
-def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Equation 5: normalised over its pixels, times the style's scale plus its shift."""
-    # In this order, in which OpenVINO makes no copy of what is normalised.
+def _normalized(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Equation 5: normalized over its pixels, times the style's scale plus its shift."""
+    # In this order, in which OpenVINO makes no copy of what is normalized.
     return shift[..., None, None] + scale[..., None, None] * functional.instance_norm(x)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.loss_network import LossNetwork
-from export.models.cells import from_cells, to_cells
+from export.models.cells import depth_to_space, space_to_depth
 from export.models.padding import padded, reflect_pad
 from export.models.pixels import to_pixels, to_unit
 
@@ -41,11 +41,11 @@ class Autoencoder(nn.Module):
 
     def features(self, rgb: Tensor) -> Tensor:
         """Of pictures (N, 3, H, W), whose sides are multiples of `s`."""
-        return self.encode(to_cells(rgb.permute(0, 2, 3, 1), self.side))
+        return self.encode(space_to_depth(rgb.permute(0, 2, 3, 1), self.side))
 
     def picture(self, features: Tensor) -> Tensor:
         """(N, 3, H, W) of them."""
-        return from_cells(self.decode(features), self.side).permute(0, 3, 1, 2)
+        return depth_to_space(self.decode(features), self.side).permute(0, 3, 1, 2)
 
 
 class Decoder(nn.Module):
@@ -127,7 +127,7 @@ class LevelGraph(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         height, width = frame.shape[1], frame.shape[2]
         whole = reflect_pad(frame.permute(0, 3, 1, 2), 0, self.multiple).permute(0, 2, 3, 1)
-        features = self.net.encode(to_unit(to_cells(whole, self.net.side)))
+        features = self.net.encode(to_unit(space_to_depth(whole, self.net.side)))
         size = (features.shape[2], features.shape[3])
         masks = functional.interpolate(masks[None], size, mode="bilinear", align_corners=False)
         step = self.seen
@@ -142,7 +142,7 @@ class LevelGraph(nn.Module):
         colored = parts @ transform.transpose(1, 2).flatten(0, 1) + masks @ shift
         # Pixels become places while they are bytes, which is less to move.
         decoded = self.net.decode(colored.permute(0, 3, 1, 2))
-        painted = from_cells(to_pixels(decoded), self.net.side)
+        painted = depth_to_space(to_pixels(decoded), self.net.side)
         return painted[:, :height, :width], mean, covariance
 
 

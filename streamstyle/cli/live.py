@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,22 +19,17 @@ from streamstyle.cli.options import (
 )
 from streamstyle.errors import UserError
 from streamstyle.live.controls import Controls
+from streamstyle.live.engine_pool import choose
 from streamstyle.live.resolution_governor import Promise
 from streamstyle.live.session import FALLBACK_FPS, LiveSession
 from streamstyle.live.status import Status
-from streamstyle.live.styles import choose
 from streamstyle.live.window import Window
-from streamstyle.media.container import is_segmented
-from streamstyle.media.hwaccel import OFF
 from streamstyle.painting.masks import open_mask
 from streamstyle.sinks.stream import StreamSink
 from streamstyle.sinks.virtual_camera import VirtualCameraSink
-from streamstyle.sources import Clip, Source, VideoSource, open_video
-from streamstyle.sources.camera import CameraSource, cameras, find_camera
+from streamstyle.sources import open_live
+from streamstyle.sources.camera import cameras
 from streamstyle.sources.pattern import PREFIX as PATTERN
-from streamstyle.sources.realtime import PacedSource
-from streamstyle.sources.screen import PREFIX as SCREEN
-from streamstyle.sources.screen import ScreenSource
 from streamstyle.styles import parse_style
 
 NO_WINDOW_WAIT_S = 0.5
@@ -87,7 +81,7 @@ def live(options: argparse.Namespace) -> None:
     """Run `streamstyle live`."""
     promise = Promise(options.fps, options.max_latency_ms)
     fps = options.fps or FALLBACK_FPS
-    opener, endless = source_opener(
+    opener, endless = open_live(
         options.source, options.size, fps, options.loop, options.realtime, options.hwaccel
     )
     chosen = partial(
@@ -150,50 +144,6 @@ def list_cameras() -> None:
         print("no camera is connected, or this user may not use it")
 
 
-def source_opener(
-    location: str,
-    size: tuple[int, int],
-    fps: float,
-    loop: bool,
-    realtime: bool,
-    hwaccel: str = OFF,
-) -> tuple[Callable[[], Source], bool]:
-    """What opens the source that `location` names, and whether it is without an end, so that it
-    is to be opened again when it goes. An address is opened here, to see which."""
-    clip = Clip(hwaccel=hwaccel)
-    if location == SCREEN or location.startswith(f"{SCREEN}:"):
-        return partial(ScreenSource, location.removeprefix(SCREEN).removeprefix(":"), fps), True
-    if location.startswith(PATTERN):
-        return partial(PacedSource, partial(open_video, location), loop=True), False
-    if "://" in location:
-        return _address_opener(location, clip, loop, realtime)
-    if Path(location).is_file():
-        return partial(PacedSource, partial(open_video, location, clip), loop), False
-    if Path(location).suffix:
-        try:
-            find_camera(location)  # whose name may have a dot in it
-        except UserError:
-            raise UserError(f"{location} does not exist") from None
-    # Found anew each time: plugged in again, a camera may have another index.
-    return lambda: CameraSource(find_camera(location), *size, fps), True
-
-
-def _address_opener(
-    location: str, clip: Clip, loop: bool, realtime: bool
-) -> tuple[Callable[[], Source], bool]:
-    """As `source_opener`. Of a stream every frame is taken as it comes, whatever its timestamps
-    say: two clocks are never quite the same, and the delay would grow."""
-    opened = [open_video(location, clip, low_delay=True)]
-    is_file = opened[0].stated_seconds is not None
-
-    def opener() -> VideoSource:
-        return opened.pop() if opened else open_video(location, clip, low_delay=True)
-
-    if is_file or realtime or is_segmented(location):
-        return partial(PacedSource, opener, loop and is_file), not is_file
-    return opener, True
-
-
 def print_summary(status: Status, notes: list[str]) -> None:
     """What a session did, on standard output."""
     p50, p95, p99 = status.age_ms
@@ -217,7 +167,7 @@ def _run_without_window(session: LiveSession) -> None:
         frame = session.wait(NO_WINDOW_WAIT_S)
         if frame is not None:
             session.was_shown(frame)
-        if (problem := session.hopeless) is not None:
+        if (problem := session.fatal_problem) is not None:
             raise UserError(problem)
         for problem in session.problems:
             if problem not in told:

@@ -32,6 +32,6 @@ def write_texture(
         raise UserError(f"a texture takes at least one pass, got {passes}")
     noise = np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
     for _ in range(passes):
-        engine.begin()
+        engine.reset_state()
         noise = engine.paint(noise)
     write_image(Pillow.fromarray(noise[0]), target, overwrite)

@@ -16,15 +16,16 @@ from streamstyle.frame import Frame, Image
 from streamstyle.image_ops import fitted, mirrored
 from streamstyle.live.capture import Capture
 from streamstyle.live.controls import Controls
+from streamstyle.live.engine_pool import Choice, EnginePool, choose
 from streamstyle.live.recorder import TICK, Outlet
 from streamstyle.live.resolution_governor import Governor, Promise, Size, ladder
 from streamstyle.live.status import Status
-from streamstyle.live.styles import Choice, EngineShelf, Fade, StyleMix, choose
+from streamstyle.live.style_mixer import Fade, StyleMixer
 from streamstyle.live.views import viewed
 from streamstyle.media.color import BT709
 from streamstyle.painting.compositor import Compositor, Layer
 from streamstyle.painting.masks import Mask
-from streamstyle.painting.stabilizer import Stabiliser
+from streamstyle.painting.stabilizer import Stabilizer
 from streamstyle.sinks import Sink
 from streamstyle.sinks.video import VideoSink
 from streamstyle.sources import Source
@@ -79,12 +80,12 @@ class LiveSession(Closing):
             promise.fps or min(MAX_FPS, float(rate or FALLBACK_FPS)),
             promise.max_latency_ms,
         )
-        self._shelf = EngineShelf(choose)
+        self._engines = EnginePool(choose)
         self._mask = mask
-        self._mix = StyleMix(self._shelf)
-        self._mix_outside = StyleMix(self._shelf)
+        self._mix = StyleMixer(self._engines)
+        self._mix_outside = StyleMixer(self._engines)
         self._fade = Fade()
-        self._compositor = Compositor(mask, Stabiliser())
+        self._compositor = Compositor(mask, Stabilizer())
         self._outlets: list[Outlet] = []
         self._takes: list[Outlet] = []
         """Recordings that are not complete, and those that failed until the next one."""
@@ -173,15 +174,15 @@ class LiveSession(Closing):
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong at present, one sentence each."""
-        problems = [self._capture.problem, *list(self._shelf.problems.values())]
+        problems = [self._capture.problem, *list(self._engines.problems.values())]
         problems += [outlet.problem for outlet in (*self._outlets, *self._takes)]
         return tuple(problem for problem in problems if problem)
 
     @property
-    def hopeless(self) -> str | None:
+    def fatal_problem(self) -> str | None:
         """Why nothing comes of it, or will unless somebody changes something: the first style
         can't be had, or all that it records and streams into has failed."""
-        problems = list(self._shelf.problems.values())
+        problems = list(self._engines.problems.values())
         if problems and not self._engine:
             return problems[0]
         outlets = (*self._outlets, *self._takes)
@@ -193,7 +194,7 @@ class LiveSession(Closing):
 
     def change(self, **changes: object) -> None:
         """Set fields of `Controls`."""
-        self._shelf.forgive()
+        self._engines.retry_failed()
         self._controls = replace(self._controls, **changes)  # type: ignore[arg-type]
 
     def next_style(self, step: int = 1) -> None:
@@ -270,7 +271,7 @@ class LiveSession(Closing):
         self._painter.join()
         self._capture.join()
         self.notes = list(dict.fromkeys((*self.notes, *self._capture.notes)))
-        self._shelf.close()
+        self._engines.close()
         if self._mask is not None:
             self._mask.close()
         self.stop_recording()
@@ -310,18 +311,19 @@ class LiveSession(Closing):
         if not layers:  # so that a window is never empty while the first style is loaded
             return frame.with_image(original)
         if changed:
-            self._fade.begin()
+            self._fade.start()
         outside = [] if self._mask is None else self._outside(controls, sizes, started_at_s)
         painted = self._compositor.paint(frame.with_image(original), sizes[0], layers, outside)
         painted_at_s = now_s()
-        painting = self._compositor.finish(painted, controls, self._fade.kept(started_at_s))
+        previous_weight = self._fade.previous_weight(started_at_s)
+        painting = self._compositor.finish(painted, controls, previous_weight)
         at_s = now_s()
         self._stages["wait"].add(started_at_s - frame.captured_at_s)
         self._stages["network"].add(painted_at_s - started_at_s)
         self._stages["finish"].add(at_s - painted_at_s)
         self._engine = describe(layers[0].engine)
         self._governor.painted(at_s, at_s - started_at_s, frame.captured_at_s)
-        self._governor.decide(at_s, self._shelf.ready())
+        self._governor.decide(at_s, self._engines.ready())
         self._last_painting = painting
         for outlet in (*self._outlets, *self._takes):
             outlet.put(frame.with_image(painting))

@@ -16,7 +16,7 @@ from streamstyle.errors import check_share
 from streamstyle.frame import Frame, Image
 from streamstyle.image_ops import blended, composed, recolored, resized, scaled
 from streamstyle.painting.masks import Mask, Part, masks_of
-from streamstyle.painting.stabilizer import Stabiliser
+from streamstyle.painting.stabilizer import Stabilizer
 from streamstyle.styles import has_regions
 
 Size = tuple[int, int]
@@ -65,7 +65,7 @@ class Compositor:
     """Paints and finishes frames. One thread at a time, unless there is neither mask nor
     stabilizer."""
 
-    def __init__(self, mask: Mask | None = None, stabilizer: Stabiliser | None = None) -> None:
+    def __init__(self, mask: Mask | None = None, stabilizer: Stabilizer | None = None) -> None:
         """Without `stabilizer`, nothing is kept of the frame before."""
         self._mask = mask
         self._stabilizer = stabilizer
@@ -78,7 +78,7 @@ class Compositor:
         net_input = resized(frame.image, *size)
         if frame.still is not None:
             for layer in (*inside, *outside):
-                layer.engine.begin()
+                layer.engine.reset_state()
         mask = None if self._mask is None else self._mask(frame)
         if mask is None or not outside:
             return Painting(frame.image, net_input, _blend(inside, net_input), mask)

@@ -11,7 +11,7 @@ from streamstyle.image_ops import resized
 from streamstyle.painting.compositor import Compositor, Finish, Layer, Size
 from streamstyle.painting.masks import Mask
 from streamstyle.painting.pixel_budget import limited
-from streamstyle.painting.stabilizer import Stabiliser
+from streamstyle.painting.stabilizer import Stabilizer
 from streamstyle.styles import regional_styles
 
 MOST_SIDE = 16384
@@ -94,7 +94,7 @@ class Painter:
             else:  # one engine for both
                 self._inside, self._outside = ([Layer(engine, each)] for each in both)
         self._keeps_state = mask is not None or bool(look.steady)
-        self._compositor = Compositor(mask, Stabiliser() if look.steady else None)
+        self._compositor = Compositor(mask, Stabilizer() if look.steady else None)
         self._for_stills = Compositor(mask)
 
     def prepare(self, width: int, height: int) -> None:
@@ -103,9 +103,9 @@ class Painter:
         for layer in (*self._inside, *self._outside):
             layer.engine.prepare(height, width, style=layer.style)
 
-    def share(self, threads: int) -> int:
+    def set_concurrency(self, threads: int) -> int:
         """As `Engine.share`, for what is painted here: 1 if frames depend on the ones before."""
-        return 1 if self._keeps_state else self._engine.share(threads)
+        return 1 if self._keeps_state else self._engine.set_concurrency(threads)
 
     def __call__(self, frame: Frame) -> Frame:
         look = self._look

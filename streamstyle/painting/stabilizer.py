@@ -32,7 +32,7 @@ no more (1 / sqrt(0.85^2 + 0.15^2) = 1.16); higher would let a seam feed itself.
 Field = NDArray[np.float32]
 
 
-class Stabiliser:
+class Stabilizer:
     """Blends each painted frame with the one before it, moved along with the input, wherever that
     motion explains the input. Used by one thread.
 
@@ -89,7 +89,7 @@ class Stabiliser:
         still &= _squared_length(flow) < SLOW**2
         flow[still] = 0
         miss[still] = miss_unmoved[still]
-        # Over a neighbourhood, or single pixels that happen to be alike would keep old paint.
+        # Over a neighborhood, or single pixels that happen to be alike would keep old paint.
         miss = cv2.dilate(cv2.blur(miss, (5, 5)), np.ones((5, 5), np.uint8))
         trust = np.clip(2 - miss / np.float32(TRUSTED), 0, 1)
         # Equation 5 of Ruder et al.: there and back does not end where it began. Asked of what is

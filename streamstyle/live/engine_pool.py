@@ -1,4 +1,4 @@
-"""The engines in use, opened and warmed on a thread of their own, and how they are mixed."""
+"""The engines in use, opened and warmed on a thread of their own."""
 
 import os
 import sys
@@ -10,14 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import Engine, Style, open_engine
-from streamstyle.live.controls import Controls
 from streamstyle.live.resolution_governor import Size
-from streamstyle.painting.compositor import Layer
 from streamstyle.painting.pixel_budget import limited
-from streamstyle.styles import StyleSpec, at_stroke, mixes, read_strokes
-
-FADE_S = 0.5
-"""How long one style takes to become another."""
+from streamstyle.styles import StyleSpec, mixes, read_strokes
 
 KEPT_ENGINES = 4
 """Besides those in use: going back to a style just left is then at once."""
@@ -54,7 +49,7 @@ def choose(
     return Choice(model, inputs, opener)
 
 
-class EngineShelf:
+class EnginePool:
     """Opens engines in the background, readies them for all sizes, and keeps the latest ones."""
 
     def __init__(self, choose: Callable[[StyleSpec], Choice]) -> None:
@@ -103,7 +98,7 @@ class EngineShelf:
                 self._used_by[user], self._sizes = styles, sizes
                 self._changed.notify()
 
-    def forgive(self) -> None:
+    def retry_failed(self) -> None:
         """Try again what could not be had, if it is asked for again, and look whether the files
         of the others are still the same."""
         with self._changed:
@@ -196,100 +191,3 @@ def _yield_to_painting() -> None:
     priorities of threads that anybody may lower."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-class StyleMix:
-    """What to paint with: the styles asked for, as soon as they can be had. Used by one thread,
-    reads no clock; times in seconds."""
-
-    def __init__(self, shelf: EngineShelf) -> None:
-        self._shelf = shelf
-        self._target: dict[StyleSpec, float] = {}
-        self._origin: dict[StyleSpec, float] = {}
-        """The shares that a glide to the target began with."""
-        self._since_s = -FADE_S
-
-    def layers(
-        self, controls: Controls, sizes: tuple[Size, ...], at_s: float
-    ) -> tuple[list[Layer], bool]:
-        """The layers for a frame of the first of `sizes`, none until the first style is ready, and
-        whether they are of another model than before. The other sizes may be next.
-
-        Styles of one model glide into each other within FADE_S: any mix of them is one painting.
-        """
-        wanted = _wanted(controls)
-        found = [self._shelf.get(style, sizes[0]) for style in wanted]  # which asks for each
-        changed = False
-        if all(found) and wanted != self._target:
-            models = {one[0].model for one in found if one is not None}
-            before = self._shares(at_s)
-            known = [self._shelf.get(style, sizes[0]) for style in before]
-            models |= {one[0].model for one in known if one is not None}
-            if len(models) == 1:
-                self._origin, self._since_s = before or wanted, at_s
-            else:
-                changed = bool(before) and set(wanted) != set(before)
-                self._origin = wanted
-            self._target = wanted
-        shares = self._shares(at_s)
-        self._shelf.use(self, frozenset(shares), sizes)
-        return self._paintings(shares, sizes[0], controls.stroke), changed
-
-    def _shares(self, at_s: float) -> dict[StyleSpec, float]:
-        done = min(1.0, (at_s - self._since_s) / FADE_S)
-        styles = [*self._origin, *(style for style in self._target if style not in self._origin)]
-        shares = {
-            style: (1 - done) * self._origin.get(style, 0) + done * self._target.get(style, 0)
-            for style in styles
-        }
-        return {style: share for style, share in shares.items() if share > 0}
-
-    def _paintings(self, shares: dict[StyleSpec, float], size: Size, stroke: float) -> list[Layer]:
-        """One for each model."""
-        layers: dict[str, Layer] = {}
-        for style, share in shares.items():
-            if (found := self._shelf.get(style, size)) is None:
-                continue
-            choice, engine = found
-            before = layers.get(choice.model, Layer(engine, {}, 0.0))
-            total = before.weight + share
-            inputs = {
-                name: np.asarray(
-                    (before.weight * before.style.get(name, 0) + share * array) / total, np.float32
-                )
-                for name, array in at_stroke(choice.inputs, stroke).items()
-            }
-            layers[choice.model] = Layer(engine, inputs, total)
-        return list(layers.values())
-
-
-class Fade:
-    """One style becomes another: what was painted last is moved along with the picture and gives
-    way bit by bit, which costs no second network. Reads no clock; times in seconds."""
-
-    def __init__(self) -> None:
-        self._last_s = 0.0
-        self._since_s: float | None = None
-
-    def begin(self) -> None:
-        """The next frame is the first of the new style."""
-        self._since_s = self._last_s
-
-    def kept(self, at_s: float) -> float:
-        """The part of the last frame that is kept in a frame now. What is left of the old style,
-        their product, falls in a straight line to nothing within FADE_S."""
-        last_s, self._last_s = self._last_s, at_s
-        if self._since_s is None:
-            return 0.0
-        left = 1 - (at_s - self._since_s) / FADE_S
-        if left <= 0:
-            self._since_s = None
-            return 0.0
-        return left / (1 - (last_s - self._since_s) / FADE_S)
-
-
-def _wanted(controls: Controls) -> dict[StyleSpec, float]:
-    if controls.second_style is None or controls.second_style == controls.style:
-        return {controls.style: 1.0}
-    shares = {controls.style: 1 - controls.mix, controls.second_style: controls.mix}
-    return {style: share for style, share in shares.items() if share > 0}

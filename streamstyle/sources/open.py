@@ -1,0 +1,107 @@
+"""What a location is, and opening the video there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from streamstyle.errors import UserError
+from streamstyle.media.container import is_segmented
+from streamstyle.media.hwaccel import OFF, check_hwaccel
+from streamstyle.sources.base import Source
+from streamstyle.sources.camera import CameraSource, find_camera
+from streamstyle.sources.pattern import PREFIX as PATTERN
+from streamstyle.sources.pattern import PatternSource
+from streamstyle.sources.realtime import PacedSource
+from streamstyle.sources.screen import PREFIX as SCREEN
+from streamstyle.sources.screen import ScreenSource
+from streamstyle.sources.video import VideoSource
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Which part of a video to take, and how."""
+
+    start_seconds: Fraction | None = None
+    """From here, after the video's beginning; None from its first frame."""
+    duration_seconds: Fraction | None = None
+    """For so long; None to the end."""
+    tonemap: bool = False
+    """Take HDR and bring it into standard range; otherwise it is refused."""
+    hwaccel: str = OFF
+    """What decodes: OFF for the processor, one of `hwaccel.DEVICES`, or AUTO for one that works;
+    where none does, the processor, and the source's notes say so."""
+
+    def __post_init__(self) -> None:
+        if self.start_seconds is not None and self.start_seconds < 0:
+            raise UserError(f"a start is 0 s or later, got {float(self.start_seconds)}")
+        if self.duration_seconds is not None and self.duration_seconds <= 0:
+            raise UserError(f"a duration is more than 0 s, got {float(self.duration_seconds)}")
+        check_hwaccel(self.hwaccel)
+
+
+def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> VideoSource:
+    """Open a path, an address (anything with ://) or pattern:NAME.
+
+    `low_delay` is for an address that is watched as it happens: it opens sooner, frames come out
+    sooner, and silence counts as its end sooner.
+    """
+    if location.startswith(PATTERN):
+        name = location.removeprefix(PATTERN)
+        return PatternSource(name, clip.start_seconds, clip.duration_seconds)
+    if "://" not in location and not Path(location).is_file():
+        what = "is a folder, not a video" if Path(location).is_dir() else "does not exist"
+        raise UserError(f"{location} {what}")
+    return VideoSource(
+        location,
+        clip.start_seconds,
+        clip.duration_seconds,
+        clip.tonemap,
+        low_delay=low_delay,
+        hwaccel=clip.hwaccel,
+    )
+
+
+def open_live(
+    location: str,
+    size: tuple[int, int],
+    fps: float,
+    loop: bool,
+    realtime: bool,
+    hwaccel: str = OFF,
+) -> tuple[Callable[[], Source], bool]:
+    """What opens the source that `location` names, and whether it is without an end, so that it
+    is to be opened again when it goes. An address is opened here, to see which."""
+    clip = Clip(hwaccel=hwaccel)
+    if location == SCREEN or location.startswith(f"{SCREEN}:"):
+        return partial(ScreenSource, location.removeprefix(SCREEN).removeprefix(":"), fps), True
+    if location.startswith(PATTERN):
+        return partial(PacedSource, partial(open_video, location), loop=True), False
+    if "://" in location:
+        return _address_opener(location, clip, loop, realtime)
+    if Path(location).is_file():
+        return partial(PacedSource, partial(open_video, location, clip), loop), False
+    if Path(location).suffix:
+        try:
+            find_camera(location)  # whose name may have a dot in it
+        except UserError:
+            raise UserError(f"{location} does not exist") from None
+    # Found anew each time: plugged in again, a camera may have another index.
+    return lambda: CameraSource(find_camera(location), *size, fps), True
+
+
+def _address_opener(
+    location: str, clip: Clip, loop: bool, realtime: bool
+) -> tuple[Callable[[], Source], bool]:
+    """As `open_live`. Of a stream every frame is taken as it comes, whatever its timestamps
+    say: two clocks are never quite the same, and the delay would grow."""
+    opened = [open_video(location, clip, low_delay=True)]
+    is_file = opened[0].stated_seconds is not None
+
+    def opener() -> VideoSource:
+        return opened.pop() if opened else open_video(location, clip, low_delay=True)
+
+    if is_file or realtime or is_segmented(location):
+        return partial(PacedSource, opener, loop and is_file), not is_file
+    return opener, True
