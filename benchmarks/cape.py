@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from export.models.stytr2 import PATCH
-from export.photos import load_picture, to_image
-from export.train_stytr2 import load_trained_stytr2
+from export.data.photos import load_picture, to_image
+from export.families.stytr2.model import PATCH
+from export.families.stytr2.train import load_trained_stytr2
 
 TIMES = 3
 """By which the larger resolution is larger."""

@@ -14,9 +14,9 @@ import openvino as ov
 import torch
 
 from engines import Frames
-from export.engine_file import FrameGraph, export_graph
-from export.models.johnson import Johnson, JohnsonConfig
-from export.models.many_style import ManyStyle, ManyStyleConfig
+from export.common.engine_file import FrameGraph, export_graph
+from export.families.johnson.model import Johnson, JohnsonConfig
+from export.families.many_style.model import ManyStyle, ManyStyleConfig
 from streamstyle import system
 from streamstyle.cli.bench import moving_frames
 

@@ -14,10 +14,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from export import gatys
-from export.loss_network import LossNetwork, load_loss_network
-from export.losses import LossConfig, PerceptualLoss
-from export.photos import load_picture
+from export.common.losses import LossConfig, PerceptualLoss
+from export.common.vgg import LossNetwork, load_loss_network
+from export.data.photos import load_picture
+from export.families import gatys
 from streamstyle import system
 from streamstyle.api import describe
 from streamstyle.cli.bench import Contestant, race

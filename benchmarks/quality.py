@@ -19,13 +19,13 @@ from torch import Tensor
 
 from benchmarks.warping import Motion, motions_of, read_frames, warping_error
 from engines import DEFAULT_LEVELS, Engine
-from export import gatys
-from export.engine_file import keep_measured
-from export.evaluation import JUDGED_LAYERS, JUDGED_SIDE, content_loss, style_loss
-from export.loss_network import LossNetwork, load_loss_network
-from export.losses import LossConfig, PerceptualLoss
-from export.photos import list_photos, load_picture, to_image
-from export.styles import read_styles
+from export.common.engine_file import keep_measured
+from export.common.evaluation import JUDGED_LAYERS, JUDGED_SIDE, content_loss, style_loss
+from export.common.losses import LossConfig, PerceptualLoss
+from export.common.vgg import LossNetwork, load_loss_network
+from export.data.photos import list_photos, load_picture, to_image
+from export.data.style_table import read_styles
+from export.families import gatys
 from streamstyle.frame import Image
 from streamstyle.styles import StyleSpec, find_style, open_engine, parse_style, styles_beside
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from engines import STYLE_WEIGHTS, Frames, ModelCard, Style
-from export.engine_file import FrameGraph, load_weights
-from export.models.many_style import ManyStyle
-from export.train import FAMILIES, TrainConfig, net_config
+from export.common.engine_file import FrameGraph, load_weights
+from export.families.many_style.model import ManyStyle
+from export.families.many_style.train import FAMILIES, TrainConfig, net_config
 from streamstyle.cli.bench import Paint, Size
 from streamstyle.styles import StyleSpec, read_style
 

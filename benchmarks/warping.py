@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.flow import motion_between
+from export.data.optical_flow import motion_between
 from streamstyle.frame import Image
 from streamstyle.image_ops import load_opencv, resized
 from streamstyle.sources import Clip, open_video

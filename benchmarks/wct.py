@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.warping import motions_of, read_frames, warping_error
 from engines import DEFAULT_LEVELS, Engine, Style, open_engine, style_encoder, style_of
 from engines.wct import transform as wct
-from export.photos import list_photos
+from export.data.photos import list_photos
 from streamstyle import system
 from streamstyle.frame import Image
 from streamstyle.painting.stabilizer import Stabilizer

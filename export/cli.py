@@ -9,25 +9,25 @@ from pathlib import Path
 from tqdm import tqdm
 
 from engines import EngineError, read_card
-from export import gatys
-from export.checkpoint import FILE
+from export.common.checkpoint import FILE
+from export.common.losses import LossConfig
+from export.data.photos import to_image
+from export.data.style_table import COLUMNS, MORE, StylePicture, read_styles
 from export.errors import ExportError
+from export.families import gatys
+from export.families.any_picture.model import AnyPictureConfig
+from export.families.any_picture.train import FAMILY as ANY_PICTURE
+from export.families.any_picture.train import AnyPictureTrainConfig, train_any_picture
+from export.families.gatys import GatysConfig
+from export.families.johnson.model import JohnsonConfig
+from export.families.many_style.model import ManyStyleConfig
+from export.families.many_style.train import TrainConfig, net_config, train
+from export.families.stytr2.loss import StyTr2LossConfig
+from export.families.stytr2.model import StyTr2Config
+from export.families.stytr2.train import StyTr2TrainConfig, train_stytr2
+from export.families.wct.train import WctConfig, train_wct
 from export.from_checkpoint import ADDING, STROKES, write_from_checkpoint
-from export.gatys import GatysConfig
-from export.losses import LossConfig
-from export.models.any_picture import AnyPictureConfig
-from export.models.johnson import JohnsonConfig
-from export.models.many_style import ManyStyleConfig
-from export.models.stytr2 import StyTr2Config
 from export.options import add_options, add_training, replaced
-from export.photos import to_image
-from export.styles import COLUMNS, MORE, StylePicture, read_styles
-from export.stytr2_loss import StyTr2LossConfig
-from export.train import TrainConfig, net_config, train
-from export.train_any_picture import FAMILY as ANY_PICTURE
-from export.train_any_picture import AnyPictureTrainConfig, train_any_picture
-from export.train_stytr2 import StyTr2TrainConfig, train_stytr2
-from export.train_wct import WctConfig, train_wct
 
 RECIPE, PAPER, PAPER_CODE = "recipe", "paper", "paper-code"
 """What ships was trained by the recipe; papers' settings are as published, or as in their code."""

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from engines import read_card
-from export.any_picture_file import write_any_picture_engine
-from export.checkpoint import read_checkpoint
-from export.engine_file import write_engine
-from export.models.any_picture import AnyPicture
+from export.common.checkpoint import read_checkpoint
+from export.common.engine_file import write_engine
+from export.data.photos import list_photos
+from export.data.style_table import StylePicture
+from export.families.any_picture.model import AnyPicture
+from export.families.any_picture.onnx_file import write_any_picture_engine
+from export.families.any_picture.train import FAMILY as ANY_PICTURE
+from export.families.any_picture.train import AnyPictureTrainConfig, load_trained_any_picture
+from export.families.many_style.train import TrainConfig, load_trained
+from export.families.stytr2.onnx_file import write_stytr2_engine
+from export.families.stytr2.train import FAMILY as STYTR2
+from export.families.stytr2.train import StyTr2TrainConfig, load_trained_stytr2
+from export.families.wct.onnx_file import write_wct_engine
+from export.families.wct.train import FAMILY as WCT
+from export.families.wct.train import WctConfig, load_trained_wct
 from export.options import as_options
-from export.photos import list_photos
-from export.styles import StylePicture
-from export.stytr2_file import write_stytr2_engine
-from export.train import TrainConfig, load_trained
-from export.train_any_picture import FAMILY as ANY_PICTURE
-from export.train_any_picture import AnyPictureTrainConfig, load_trained_any_picture
-from export.train_stytr2 import FAMILY as STYTR2
-from export.train_stytr2 import StyTr2TrainConfig, load_trained_stytr2
-from export.train_wct import FAMILY as WCT
-from export.train_wct import WctConfig, load_trained_wct
-from export.wct_file import write_wct_engine
 
 STROKES = (0.6, 1.0, 1.6)
 """Sizes of each style's picture that a net for many styles learns the strokes of."""

@@ -74,7 +74,7 @@ $(OUT):
 	mkdir -p $@
 
 pack: | $(OUT)
-	$(PYTHON) -m export.pack $(DATA) $(OUT)/data.tar
+	$(PYTHON) -m export.data.pack $(DATA) $(OUT)/data.tar
 
 .PHONY: all pack
 .DELETE_ON_ERROR:

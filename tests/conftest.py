@@ -17,7 +17,7 @@ from tests.clips import Contents, Recipe, make_clip, read_clip
 from tests.models import write_inverter
 
 if TYPE_CHECKING:
-    from export.models.wct import LevelGraph
+    from export.families.wct.model import LevelGraph
 
 SHARED = Path(os.environ.get("STREAMSTYLE_SHARED", Path(__file__).parents[2] / "shared"))
 """Clips, photos and paintings that are not part of the project."""
@@ -110,8 +110,8 @@ def plans_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def wct_graphs() -> "dict[str, LevelGraph]":
     """Of two levels of a compact WCT that has learned nothing."""
     torch = pytest.importorskip("torch")
-    from export.models.compact_wct import compact_autoencoder
-    from export.models.wct import LevelGraph
+    from export.families.wct.compact_model import compact_autoencoder
+    from export.families.wct.model import LevelGraph
 
     torch.manual_seed(0)
     nets = [compact_autoencoder(level) for level in ("relu1_1", "relu2_1")]
@@ -126,7 +126,7 @@ def wct_graphs() -> "dict[str, LevelGraph]":
 @pytest.fixture(scope="session")
 def wct_path(tmp_path_factory: pytest.TempPathFactory, wct_graphs: "dict[str, LevelGraph]") -> Path:
     """Their engine file."""
-    from export.wct_file import write_levels
+    from export.families.wct.onnx_file import write_levels
 
     path = tmp_path_factory.mktemp("models") / "wct.onnx"
     write_levels(wct_graphs, path, {"commands": ["made for tests"]}, lambda _trial: {})
@@ -141,8 +141,8 @@ UNPAINTED = Look(strength=0)
 def any_picture_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A net for any picture with random weights, written as an engine."""
     torch = pytest.importorskip("torch")
-    from export.any_picture_file import write_any_picture_engine
-    from export.models.any_picture import AnyPicture, AnyPictureConfig
+    from export.families.any_picture.model import AnyPicture, AnyPictureConfig
+    from export.families.any_picture.onnx_file import write_any_picture_engine
     from tests.nets import write_training_material
 
     folder = tmp_path_factory.mktemp("any-picture")

@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from export.loss_network import LossNetwork
+from export.common.vgg import LossNetwork
 
 
 def small_vgg() -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from export.models.stytr2 import StyTr2Config
+from export.families.stytr2.model import StyTr2Config
 from tests.nets import write_training_material
 
 TINY = StyTr2Config(

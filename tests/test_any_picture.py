@@ -9,27 +9,27 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from PIL import Image  # noqa: E402
+from PIL import Image
 
-from engines import STYLE_ROW, STYLE_WEIGHTS, open_engine, read_card, style_of  # noqa: E402
-from export import train_any_picture as training  # noqa: E402
-from export import training_loop  # noqa: E402
-from export.cli import main  # noqa: E402
-from export.engine_file import load_weights, write_engine  # noqa: E402
-from export.errors import ExportError  # noqa: E402
-from export.losses import LossConfig  # noqa: E402
-from export.models.any_picture import AnyPicture, AnyPictureConfig, StyleEncoder  # noqa: E402
-from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
-from export.photos import PaintingCrops, list_photos  # noqa: E402
-from export.train_any_picture import (  # noqa: E402
+from engines import STYLE_ROW, STYLE_WEIGHTS, open_engine, read_card, style_of
+from export.cli import main
+from export.common import training_loop
+from export.common.engine_file import load_weights, write_engine
+from export.common.losses import LossConfig
+from export.data.photos import PaintingCrops, list_photos
+from export.errors import ExportError
+from export.families.any_picture import train as training
+from export.families.any_picture.model import AnyPicture, AnyPictureConfig, StyleEncoder
+from export.families.any_picture.train import (
     AnyPictureTrainConfig,
     load_trained_any_picture,
     train_any_picture,
 )
-from streamstyle.errors import UserError  # noqa: E402
-from streamstyle.styles import open_engine as open_style  # noqa: E402
-from streamstyle.styles import parse_style, read_strokes, read_style  # noqa: E402
-from tests.stytr2 import LAYERS, write_material  # noqa: E402
+from export.families.many_style.model import ManyStyle, ManyStyleConfig
+from streamstyle.errors import UserError
+from streamstyle.styles import open_engine as open_style
+from streamstyle.styles import parse_style, read_strokes, read_style
+from tests.stytr2 import LAYERS, write_material
 
 SIZES = {"width": 8, "residual_blocks": 1, "decoder_width": 4}
 TINY = AnyPictureConfig(**SIZES, encoder_width=8, hidden=16)
@@ -148,8 +148,8 @@ def test_judgement_of_what_was_not_trained_on(
     config: AnyPictureTrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_loop, "EVALUATE_EVERY", 3)
-    monkeypatch.setattr("export.evaluation.JUDGED_LAYERS", LAYERS)
-    monkeypatch.setattr("export.picture_family.JUDGED_LAYERS", LAYERS)
+    monkeypatch.setattr("export.common.evaluation.JUDGED_LAYERS", LAYERS)
+    monkeypatch.setattr("export.families.picture_family.JUDGED_LAYERS", LAYERS)
     judged = replace(config, judge=config.loss.network[0], evaluate=config.photos)
     with pytest.raises(ExportError, match="--evaluate-pictures"):
         train_any_picture(judged, tmp_path / "none")

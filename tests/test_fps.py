@@ -23,7 +23,7 @@ from benchmarks.peers import peers
 from benchmarks.plots import write_plots
 from benchmarks.table import Live, Row, Table, read_table, write_table
 from benchmarks.ways import Way, WayError
-from export.losses import LossConfig
+from export.common.losses import LossConfig
 from streamstyle import system
 from streamstyle.cli.bench import Paint, Size
 from streamstyle.errors import UserError

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from export.cli import main
-from export.gatys import optimized
-from export.loss_network import LossNetwork
-from export.losses import LossConfig, PerceptualLoss
+from export.common.losses import LossConfig, PerceptualLoss
+from export.common.vgg import LossNetwork
+from export.families.gatys import optimized
 from tests.nets import small_vgg, write_training_material
 
 LAYERS = ["--content-layers", "relu2_1", "--style-layers", "relu1_1,relu2_1"]

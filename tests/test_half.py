@@ -15,9 +15,9 @@ pytest.importorskip("torch")
 from engines import EngineError, Frames, open_engine, open_part, read_card
 from engines.fp16 import CONVOLUTIONS, HALVED, OPERATORS, PRODUCTS, in_half
 from engines.subgraphs import graph_of
-from export.calibration import MIN_PSNR_DB
-from export.engine_file import write_checked
-from export.precisions import Sample, other_precisions, rounded
+from export.common.calibration import MIN_PSNR_DB
+from export.common.engine_file import write_checked
+from export.common.precisions import Sample, other_precisions, rounded
 from tests.models import CARD, write_inverter
 from tests.test_engines import MODELS, grainy, inputs_for, psnr
 

@@ -12,16 +12,16 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from engines import STYLE_WEIGHTS, ZOO, EngineError, open_engine, read_card  # noqa: E402
-from engines.openvino_.engine import core  # noqa: E402
-from engines.openvino_.int8 import WEIGHT_STEPS, convolved, quantise  # noqa: E402
-from export import calibration  # noqa: E402
-from export.calibration import calibrated  # noqa: E402
-from export.engine_file import FrameGraph, export_graph, write_engine  # noqa: E402
-from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
-from streamstyle import system  # noqa: E402
-from tests.models import write_inverter  # noqa: E402
-from tests.test_engines import grainy, picture, psnr  # noqa: E402
+from engines import STYLE_WEIGHTS, ZOO, EngineError, open_engine, read_card
+from engines.openvino_.engine import core
+from engines.openvino_.int8 import WEIGHT_STEPS, convolved, quantise
+from export.common import calibration
+from export.common.calibration import calibrated
+from export.common.engine_file import FrameGraph, export_graph, write_engine
+from export.families.many_style.model import ManyStyle, ManyStyleConfig
+from streamstyle import system
+from tests.models import write_inverter
+from tests.test_engines import grainy, picture, psnr
 
 WIDTH, STYLES = 8, 2
 

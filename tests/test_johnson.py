@@ -4,10 +4,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import Tensor, nn  # noqa: E402
+from torch import Tensor, nn
 
-from export.models.johnson import Johnson, JohnsonConfig  # noqa: E402
-from export.models.padding import reflect_pad, reflected_index  # noqa: E402
+from export.common.padding import reflect_pad, reflected_index
+from export.families.johnson.model import Johnson, JohnsonConfig
 
 CONFIGS = {
     "ours": JohnsonConfig(base_width=4),

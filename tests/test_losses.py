@@ -9,12 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import save_file  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from export.errors import ExportError  # noqa: E402
-from export.loss_network import LossNetwork, load_loss_network, load_loss_networks  # noqa: E402
-from export.losses import (  # noqa: E402
+from export.common.losses import (
     LossConfig,
     PerceptualLoss,
     chosen,
@@ -27,7 +25,9 @@ from export.losses import (  # noqa: E402
     style_reconstruction_loss,
     total_variation,
 )
-from tests.nets import small_vgg  # noqa: E402
+from export.common.vgg import LossNetwork, load_loss_network, load_loss_networks
+from export.errors import ExportError
+from tests.nets import small_vgg
 
 LAYERS = ("relu1_1", "relu2_1")
 

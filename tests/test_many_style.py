@@ -10,25 +10,25 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from PIL import Image  # noqa: E402
+from PIL import Image
 
-from engines import STYLE_WEIGHTS, Style, open_engine, read_card  # noqa: E402
-from export import (  # noqa: E402
+from engines import STYLE_WEIGHTS, Style, open_engine, read_card
+from export.cli import main
+from export.common import (
     calibration,
     engine_file,
     training_loop,
 )
-from export import train as training  # noqa: E402
-from export.cli import main  # noqa: E402
-from export.clips import ClipPairs  # noqa: E402
-from export.comparison import psnr  # noqa: E402
-from export.errors import ExportError  # noqa: E402
-from export.losses import LossConfig  # noqa: E402
-from export.models.many_style import ManyStyle, ManyStyleConfig  # noqa: E402
-from export.styles import StylePicture, read_styles  # noqa: E402
-from export.temporal import Motion, SyntheticMotion, temporal_loss  # noqa: E402
-from export.train import TrainConfig, load_trained, train  # noqa: E402
-from tests.nets import write_training_material  # noqa: E402
+from export.common.comparison import psnr
+from export.common.losses import LossConfig
+from export.data.clips import ClipPairs
+from export.data.motion import Motion, SyntheticMotion, temporal_loss
+from export.data.style_table import StylePicture, read_styles
+from export.errors import ExportError
+from export.families.many_style import train as training
+from export.families.many_style.model import ManyStyle, ManyStyleConfig
+from export.families.many_style.train import TrainConfig, load_trained, train
+from tests.nets import write_training_material
 
 
 def net(styles: int = 3) -> ManyStyle:

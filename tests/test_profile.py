@@ -10,12 +10,12 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from torch.nn import functional  # noqa: E402
-from torch.overrides import TorchFunctionMode  # noqa: E402
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
-from benchmarks import layers, profile  # noqa: E402
-from benchmarks.torch_peers import graph_of  # noqa: E402
-from streamstyle.styles import parse_style, read_style  # noqa: E402
+from benchmarks import layers, profile
+from benchmarks.torch_peers import graph_of
+from streamstyle.styles import parse_style, read_style
 
 SIZE = (96, 64)
 

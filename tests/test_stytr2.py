@@ -7,25 +7,20 @@ import pytest
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from torch.nn import functional  # noqa: E402
+from torch.nn import functional
 
-from export import train_stytr2 as training  # noqa: E402
-from export.loss_network import LossNetwork  # noqa: E402
-from export.models.stytr2 import (  # noqa: E402
+from export.common.vgg import LossNetwork
+from export.families.stytr2 import train as training
+from export.families.stytr2.loss import StyTr2Loss, StyTr2LossConfig, normalized, some_of_each
+from export.families.stytr2.model import (
     StyTr2,
     StyTr2Config,
     interpolation_matrix,
     pooling_matrix,
     sinusoidal_encoding,
 )
-from export.stytr2_loss import (  # noqa: E402
-    StyTr2Loss,
-    StyTr2LossConfig,
-    normalized,
-    some_of_each,
-)
-from tests.nets import small_vgg  # noqa: E402
-from tests.stytr2 import LAYERS, TINY  # noqa: E402
+from tests.nets import small_vgg
+from tests.stytr2 import LAYERS, TINY
 
 
 def net(config: StyTr2Config = TINY) -> StyTr2:

@@ -9,25 +9,21 @@ import pytest
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from PIL import Image  # noqa: E402
+from PIL import Image
 
-from engines import EngineError, open_engine, read_card  # noqa: E402
-from engines.style_encoder import style_of  # noqa: E402
-from export import stytr2_file  # noqa: E402
-from export.cli import main  # noqa: E402
-from export.comparison import psnr  # noqa: E402
-from export.errors import ExportError  # noqa: E402
-from export.models.stytr2 import (  # noqa: E402
-    StyTr2,
-)
-from export.stytr2_file import PictureGraph, write_stytr2_engine  # noqa: E402
-from export.train_stytr2 import (  # noqa: E402
-    load_trained_stytr2,
-)
-from streamstyle import open_engine as open_styled  # noqa: E402
-from streamstyle.live.engine_pool import choose  # noqa: E402
-from streamstyle.styles import parse_style, read_style  # noqa: E402
-from tests.stytr2 import OPTIONS, write_material  # noqa: E402
+from engines import EngineError, open_engine, read_card
+from engines.style_encoder import style_of
+from export.cli import main
+from export.common.comparison import psnr
+from export.errors import ExportError
+from export.families.stytr2 import onnx_file
+from export.families.stytr2.model import StyTr2
+from export.families.stytr2.onnx_file import PictureGraph, write_stytr2_engine
+from export.families.stytr2.train import load_trained_stytr2
+from streamstyle import open_engine as open_styled
+from streamstyle.live.engine_pool import choose
+from streamstyle.styles import parse_style, read_style
+from tests.stytr2 import OPTIONS, write_material
 
 SIZES = (((37, 51), (64, 48)), ((16, 16), (19, 130)), ((64, 96), (40, 40)))
 """(height, width) of frames and pictures."""
@@ -101,7 +97,7 @@ def test_file_that_deviates_is_not_written(
 def skip_tracing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the graph of a file where one would be traced, which takes half a minute."""
     model = onnx.load(path)
-    monkeypatch.setattr(stytr2_file, "export_picture_graph", lambda _graph: model)
+    monkeypatch.setattr(onnx_file, "export_picture_graph", lambda _graph: model)
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])

@@ -10,22 +10,19 @@ import pytest
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from PIL import Image  # noqa: E402
+from PIL import Image
 
-from export import sheets, training_loop  # noqa: E402
-from export import train_stytr2 as training  # noqa: E402
-from export.cli import main  # noqa: E402
-from export.errors import ExportError  # noqa: E402
-from export.stytr2_file import write_stytr2_engine  # noqa: E402
-from export.stytr2_loss import (  # noqa: E402
-    StyTr2LossConfig,
+from export.cli import main
+from export.common import (
+    sheets,
+    training_loop,
 )
-from export.train_stytr2 import (  # noqa: E402
-    StyTr2TrainConfig,
-    load_trained_stytr2,
-    train_stytr2,
-)
-from tests.stytr2 import LAYERS, OPTIONS, TINY, write_material  # noqa: E402
+from export.errors import ExportError
+from export.families.stytr2 import train as training
+from export.families.stytr2.loss import StyTr2LossConfig
+from export.families.stytr2.onnx_file import write_stytr2_engine
+from export.families.stytr2.train import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
+from tests.stytr2 import LAYERS, OPTIONS, TINY, write_material
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines import open_engine, read_card, style_of  # noqa: E402
-from engines.wct import transform as wct  # noqa: E402
-from export import train_wct as training  # noqa: E402
-from export.cli import main  # noqa: E402
-from export.errors import ExportError  # noqa: E402
-from export.train_wct import WctConfig, load_trained_wct, train_wct  # noqa: E402
-from export.wct_transfer import transferred  # noqa: E402
-from tests.nets import (  # noqa: E402
+from engines import open_engine, read_card, style_of
+from engines.wct import transform as wct
+from export.cli import main
+from export.errors import ExportError
+from export.families.wct import train as training
+from export.families.wct.train import WctConfig, load_trained_wct, train_wct
+from export.families.wct.transfer import transferred
+from tests.nets import (
     write_training_material,
     write_vgg_to_relu5_1,
 )

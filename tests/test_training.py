@@ -9,25 +9,25 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from PIL import Image  # noqa: E402
+from PIL import Image
 
-from engines import StyleCard, open_engine, read_card  # noqa: E402
-from export import (  # noqa: E402
+from engines import StyleCard, open_engine, read_card
+from export.cli import main
+from export.common import (
     engine_file,
     sheets,
     training_loop,
 )
-from export import train as training  # noqa: E402
-from export.cli import main  # noqa: E402
-from export.comparison import psnr  # noqa: E402
-from export.engine_file import load_weights, write_engine  # noqa: E402
-from export.errors import ExportError  # noqa: E402
-from export.losses import LossConfig  # noqa: E402
-from export.models.johnson import Johnson, JohnsonConfig  # noqa: E402
-from export.photos import Crops, list_photos, load_picture  # noqa: E402
-from export.styles import StylePicture  # noqa: E402
-from export.train import TrainConfig, load_trained, train  # noqa: E402
-from tests.nets import write_training_material  # noqa: E402
+from export.common.comparison import psnr
+from export.common.engine_file import load_weights, write_engine
+from export.common.losses import LossConfig
+from export.data.photos import Crops, list_photos, load_picture
+from export.data.style_table import StylePicture
+from export.errors import ExportError
+from export.families.johnson.model import Johnson, JohnsonConfig
+from export.families.many_style import train as training
+from export.families.many_style.train import TrainConfig, load_trained, train
+from tests.nets import write_training_material
 
 STYLE = StyleCard("test", "Test", "a test", "2026", "Apache-2.0")
 

@@ -8,17 +8,20 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from PIL import Image  # noqa: E402
-from torch import nn  # noqa: E402
+from PIL import Image
+from torch import nn
 
-from export import sheets, training_loop  # noqa: E402
-from export.checkpoint import optimizer_step  # noqa: E402
-from export.evaluation import Judge, Score, keep_scores  # noqa: E402
-from export.sheets import Sheet, save_sheet  # noqa: E402
-from export.style_shares import StyleShares  # noqa: E402
-from export.styles import StylePicture  # noqa: E402
-from export.training_loop import LoopConfig, averaged, run_training  # noqa: E402
-from tests.nets import vgg_to_relu5_1  # noqa: E402
+from export.common import (
+    sheets,
+    training_loop,
+)
+from export.common.checkpoint import optimizer_step
+from export.common.evaluation import Judge, Score, keep_scores
+from export.common.sheets import Sheet, save_sheet
+from export.common.training_loop import LoopConfig, averaged, run_training
+from export.data.style_table import StylePicture
+from export.families.many_style.style_shares import StyleShares
+from tests.nets import vgg_to_relu5_1
 
 
 class Line:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 torch = pytest.importorskip("torch")
 
-from engines import (  # noqa: E402
+from engines import (
     Engine,
     EngineError,
     open_engine,
@@ -19,20 +19,14 @@ from engines import (  # noqa: E402
     read_card,
     style_of,
 )
-from engines.wct import transform  # noqa: E402
-from engines.wct.engine import FOLLOWED, NEW_SCENE  # noqa: E402
-from engines.wct.transform import Statistics, coloring, in_regions, whitening  # noqa: E402
-from export.models.compact_wct import CHANNELS, compact_autoencoder  # noqa: E402
-from export.models.wct import (  # noqa: E402
-    LEVELS as ALL_LEVELS,
-)
-from export.models.wct import (  # noqa: E402
-    LevelGraph,
-    VggAutoencoder,
-    statistics,
-)
-from export.wct_file import write_levels  # noqa: E402
-from tests.nets import vgg_to_relu5_1  # noqa: E402
+from engines.wct import transform as wct_transform
+from engines.wct.engine import FOLLOWED, NEW_SCENE
+from engines.wct.transform import Statistics, coloring, in_regions, whitening
+from export.families.wct.compact_model import CHANNELS, compact_autoencoder
+from export.families.wct.model import LEVELS as ALL_LEVELS
+from export.families.wct.model import LevelGraph, VggAutoencoder, statistics
+from export.families.wct.onnx_file import write_levels
+from tests.nets import vgg_to_relu5_1
 
 BACKENDS = ("openvino", "onnxruntime")
 LEVELS = ("relu2_1", "relu1_1")
@@ -54,7 +48,7 @@ def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
 def test_whitened_and_colored_features_have_the_statistics_of_the_style(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transform, "FLOOR", 1e-4)
+    monkeypatch.setattr(wct_transform, "FLOOR", 1e-4)
     random = np.random.default_rng(0)
     content = random.normal(size=(6, 6)) @ random.normal(size=(6, 500)) + 3
     style = random.normal(size=(6, 6)) @ random.normal(size=(6, 400)) - 2

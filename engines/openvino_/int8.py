@@ -2,8 +2,8 @@
 AMX.
 
 What is convolved is rounded to one of 256 steps between the bounds that the model's card gives
-(export/calibration.py), and weights to one of 127 for each channel; normalization and everything
-else stays as it was.
+(export/common/calibration.py), and weights to one of 127 for each channel; normalization and
+everything else stays as it was.
 """
 
 from collections.abc import Mapping

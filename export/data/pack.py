@@ -1,0 +1,61 @@
+"""Pack what trainings need, all but clips, into one file of some 40 MiB for a machine with a GPU:
+python -m export.data.pack DATA OUT.tar, DATA as export/trainings.mk says."""
+
+import argparse
+import io
+import tarfile
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save
+from tqdm import tqdm
+
+from export.data.photos import SUFFIXES
+
+SHORT_SIDES = {"photos": 224, "paintings": 320}
+"""Pixels to which pictures are scaled down, by the folder they are in."""
+
+QUALITY = 72  # of JPEG
+
+NETWORKS = (
+    "vgg/distilled-encoder-relu5_1.safetensors",
+    "vgg/vgg19-normalised-relu4_1.safetensors",
+)
+
+
+def main() -> None:
+    """Write the pack and print its size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path, help="the .tar file to write")
+    options = parser.parse_args()
+    with tarfile.open(options.out, "w") as tar:
+        for folder, side in SHORT_SIDES.items():
+            paths = sorted(p for p in (options.data / folder).rglob("*") if p.suffix in SUFFIXES)
+            for path in tqdm(paths, desc=folder, unit="picture"):
+                _add(tar, str(path.relative_to(options.data)), _smaller(path, side))
+        for name in NETWORKS:
+            halved = {k: v.to(torch.float16) for k, v in load_file(options.data / name).items()}
+            _add(tar, name, save(halved))
+    print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
+
+
+def _smaller(path: Path, side: int) -> bytes:
+    with Image.open(path) as image:
+        picture = image.convert("RGB")
+    scale = min(1.0, side / min(picture.size))
+    size = (round(picture.width * scale), round(picture.height * scale))
+    data = io.BytesIO()
+    picture.resize(size, Image.Resampling.LANCZOS).save(data, "JPEG", quality=QUALITY)
+    return data.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Writing the engine file of a net for any picture: one graph, which engines/subgraphs.py cuts into
+what is computed once for a picture and what is computed for a frame."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+from onnx.utils import Extractor
+from torch import Tensor, nn
+
+from engines import (
+    MIN_SIDE,
+    STYLE_ROW,
+    STYLE_WEIGHTS,
+    Style,
+    StyleCard,
+    open_engine,
+    read_card,
+    style_of,
+)
+from engines.subgraphs import PICTURE
+from export.common.calibration import calibrated
+from export.common.comparison import Comparison
+from export.common.engine_file import EXAMPLE, FRAME_SIZES, trace, write_checked
+from export.common.pixels import to_unit
+from export.common.precisions import Sample, other_precisions
+from export.data.photos import frame_of, list_photos, spread
+from export.families.any_picture.model import AnyPicture
+from export.families.any_picture.train import FAMILY
+
+SIZES = (
+    ((480, 640), (384, 512)),
+    ((359, 641), (193, 257)),
+    ((MIN_SIDE, MIN_SIDE), (MIN_SIDE, 50)),
+    ((320, 180), (256, 200)),
+)
+"""(height, width) of frame and picture that a new file is checked at."""
+
+TRIED = 12
+"""Pictures whose styles are tried in 8 bits."""
+
+TRIED_SIZE = (384, 384)
+
+
+class AnyPictureGraph(nn.Module):
+    """Frames, uint8 (N, H, W, 3), a picture, uint8 (1, h, w, 3), and the weights of named styles,
+    (S,), to uint8 of the frames' shape, and the picture's row, which is added to the named rows."""
+
+    def __init__(self, net: AnyPicture) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, frame: Tensor, picture: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        row = self.net.rows_of(to_unit(picture.permute(0, 3, 1, 2)))
+        rows = row if weights is None else row + weights[None] @ self.net.styles
+        return self.net.paint_pixels(frame, rows), row
+
+
+def write_any_picture_engine(
+    net: AnyPicture,
+    out: Path,
+    styles: Sequence[StyleCard],
+    strokes: Sequence[float],
+    training: dict[str, Any],
+    photos: Path,
+    pictures: Path,
+) -> dict[str, Any]:
+    """Export `net`, check the file against it on photos in the style of pictures, and write it
+    under `out` if it agrees. `styles` have a row in the net for each of `strokes`.
+
+    Returns what was measured, which is in the file as well. Raises ExportError, and writes
+    nothing, if any painted photo is too far off.
+    """
+    graph = AnyPictureGraph(net).eval()
+    model = export_any_picture_graph(graph)
+    inputs = [port.name for port in model.graph.input if port.name != PICTURE]
+    frames_half = Extractor(model).extract_model([*inputs, STYLE_ROW], ["stylized"])
+    tried = _styles(net, spread(list_photos(pictures), TRIED))
+    ranges, int8_db = calibrated(frames_half.SerializeToString(), tried, photos)
+    described = {
+        "family": FAMILY,
+        "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
+        "strokes": json.dumps([*strokes]),
+        "style_tensors": json.dumps([STYLE_ROW]),
+        "row_length": str(len(net.base)),
+        "ranges": json.dumps(ranges),
+    }
+
+    def verify(path: Path) -> dict[str, Any]:
+        return {**_verify(net, path, photos, pictures), "int8_worst_psnr_db": int8_db}
+
+    return write_checked(model, described, training, out, verify)
+
+
+def export_any_picture_graph(graph: AnyPictureGraph) -> onnx.ModelProto:
+    """The ONNX graph alone: unchecked, and without a card."""
+    sides = {
+        1: torch.export.Dim("picture_height", min=MIN_SIDE),
+        2: torch.export.Dim("picture_width", min=MIN_SIDE),
+    }
+    example: tuple[Tensor, ...] = (EXAMPLE, torch.zeros(1, 43, 58, 3, dtype=torch.uint8))
+    shapes: tuple[dict[int, Any] | None, ...] = (FRAME_SIZES, sides)
+    inputs = ["frame", PICTURE]
+    if len(graph.net.styles):
+        example += (torch.zeros(len(graph.net.styles)),)
+        shapes += (None,)
+        inputs.append(STYLE_WEIGHTS)
+    model = trace(graph, example, shapes, inputs, ["stylized", STYLE_ROW])
+    # The row was an output only to have a name, which it keeps as a value of the graph.
+    del model.graph.output[1:]
+    shape = [1, len(graph.net.base)]
+    model.graph.value_info.append(
+        helper.make_tensor_value_info(STYLE_ROW, TensorProto.FLOAT, shape)
+    )
+    return model
+
+
+def _styles(net: AnyPicture, pictures: Sequence[Path]) -> list[Style]:
+    """The inputs for each picture and each named style."""
+    named = len(net.styles)
+    no_weights = {STYLE_WEIGHTS: np.zeros(named, np.float32)} if named else {}
+    styles: list[Style] = []
+    for picture in pictures:
+        with torch.no_grad():
+            row = net.rows_of(to_unit(frame_of(picture, TRIED_SIZE).permute(0, 3, 1, 2)))
+        styles.append({STYLE_ROW: row.numpy().astype(np.float32), **no_weights})
+    no_row = np.zeros((1, len(net.base)), np.float32)
+    for weights in np.eye(named, dtype=np.float32):
+        styles.append({STYLE_ROW: no_row, STYLE_WEIGHTS: weights})
+    return styles
+
+
+def _verify(net: AnyPicture, path: Path, photos: Path, pictures: Path) -> dict[str, Any]:
+    """Paint photos of each size in the style of pictures, mixed with named ones, by PyTorch and by
+    the halves of the file."""
+    frames, styles = list_photos(photos), list_photos(pictures)
+    comparison = Comparison()
+    samples = []
+    named = len(net.styles)
+    with open_engine(path, "openvino", "cpu", "fp32") as engine:
+        for index, sizes in enumerate(SIZES):
+            frame, picture = (
+                frame_of(paths[index % len(paths)], size)
+                for paths, size in zip((frames, styles), sizes, strict=True)
+            )
+            style: Style = style_of(read_card(path), picture.numpy())
+            with torch.no_grad():
+                rows = net.rows_of(to_unit(picture.permute(0, 3, 1, 2)))
+                if named:  # half of the picture's, half of a named style's
+                    weights = torch.zeros(named)
+                    weights[index % named] = 0.5
+                    half = np.float32(0.5) * style[STYLE_ROW]
+                    style = {STYLE_WEIGHTS: weights.numpy(), STYLE_ROW: half}
+                    rows = rows / 2 + weights[None] @ net.styles
+                expected = net.paint_pixels(frame, rows)
+            comparison.add(engine.paint(frame.numpy(), style), expected)
+            samples.append(Sample(frame.numpy(), style, expected.numpy()))
+    return {
+        **comparison.verdict(frame for frame, _ in SIZES),
+        "picture_sizes": [f"{width}x{height}" for _, (height, width) in SIZES],
+        **other_precisions(path, samples),
+    }

@@ -1,0 +1,132 @@
+"""Training of a net for the style of any picture, on photographs and paintings."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from export.common.checkpoint import has_checkpoint, read_checkpoint
+from export.common.engine_file import load_weights
+from export.common.losses import LossConfig, PerceptualLoss, Statistics
+from export.common.training_loop import averaged, run_training
+from export.errors import ExportError
+from export.families.any_picture.model import AnyPicture, AnyPictureConfig
+from export.families.picture_family import PictureConfig, PictureFamily
+
+FAMILY = "any-picture"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnyPictureTrainConfig(PictureConfig):
+    """The recipe of nets for many styles, with another painting for each photograph."""
+
+    picture_crop: int = 256
+    """Side of the square crops of paintings in pixels."""
+    style_warm_up: int = 300
+    """Steps over which the style's weight grows from nothing."""
+    teacher_weight: float = 1.0
+    """Weight of what the style encoder's statistics have to tell: the loss network's, by a linear
+    map, which is no part of the engine."""
+    net: AnyPictureConfig = field(default_factory=AnyPictureConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def as_json(self) -> str:
+        return json.dumps({"family": FAMILY, **dataclasses.asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        values = json.loads(text)
+        if values.pop("family") != FAMILY:
+            raise ValueError("it is of another family of nets")
+        tuples = ("network", "content_layers", "style_layers")
+        layers = {key: tuple(values["loss"][key]) for key in tuples}
+        values["loss"] = LossConfig(**(values["loss"] | layers))
+        values["net"] = AnyPictureConfig(**values["net"])
+        return cls(**values)
+
+
+def train_any_picture(config: AnyPictureTrainConfig, run: Path) -> nn.Module:
+    """Train, or go on training, in the folder `run`; returns the net, in evaluation mode.
+
+    See `run_training` for what the folder holds. Raises ExportError if it holds a training with
+    another configuration, or if something that the training needs can't be read.
+    """
+    torch.manual_seed(config.seed)
+    family = AnyPictureFamily(config)
+    if config.start_from and not has_checkpoint(run):
+        load_weights(family.net, Path(config.start_from))
+    return run_training(family, config, config.as_json(), run)
+
+
+class AnyPictureFamily(PictureFamily):
+    """Nets that predict rows, and their losses; see `export.common.training_loop.Family`."""
+
+    def __init__(self, config: AnyPictureTrainConfig) -> None:
+        net = AnyPicture(config.net)
+        super().__init__(config, net, config.picture_crop)
+        self._told = config
+        layers = (*config.loss.content_layers, *config.loss.style_layers)
+        self._loss = PerceptualLoss(config.loss, self.loss_network(config.loss.network, layers))
+        with torch.no_grad():
+            taught = _taught(self._loss.statistics(torch.zeros(1, 3, 64, 64, device=self.device)))
+        counts = [values.shape[1] for values in taught]
+        self._teacher = nn.Linear(net.style_encoder.statistics, sum(counts)).to(self.device)
+        self._counts = counts
+        self.state = {"teacher": self._teacher}
+
+    def paint(self, net: nn.Module, photos: Tensor, picture: Tensor) -> Tensor:
+        assert isinstance(net, AnyPicture)
+        return net.paint(photos, net.rows_of(picture).expand(len(photos), -1))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        trained = [*self.net.parameters(), *self._teacher.parameters()]
+        return [{"params": trained, "lr": self.config.learning_rate}]
+
+    def losses(self, batch: tuple[Tensor, Tensor], step: int) -> dict[str, Tensor]:
+        assert isinstance(self.net, AnyPicture)
+        content, pictures = batch
+        with self.autocast():
+            statistics = self.net.style_encoder(pictures)
+            painted = self.net.paint(content, self.net.predict(statistics))
+        targets = self._loss.statistics(pictures)
+        terms = self._loss(painted, content, targets).terms
+        warm = min(1.0, step / self._told.style_warm_up)
+        terms = {k: warm * v if "style" in k else v for k, v in terms.items()}
+        if self._told.teacher_weight:
+            told = self._teacher(statistics.float()).split(self._counts, dim=1)
+            errors = [_relative(a, b) for a, b in zip(told, _taught(targets), strict=True)]
+            terms["teacher"] = self._told.teacher_weight * torch.stack(errors).mean()
+        return terms
+
+
+def _taught(statistics: Statistics) -> list[Tensor]:
+    """Mean and standard deviation, (N, C), of each layer at full size."""
+    taught = []
+    for mean, covariance in statistics[0].values():
+        taught += [mean[:, 0], covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()]
+    return taught
+
+
+def _relative(values: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference in relation to the mean square of `wanted`."""
+    return (values - wanted).square().mean() / wanted.square().mean().clamp(min=1e-12)
+
+
+def load_trained_any_picture(
+    checkpoint: Path,
+) -> tuple[AnyPicture, AnyPictureTrainConfig, int]:
+    """The averaged net of a checkpoint, in evaluation mode, with its configuration and step."""
+    state = read_checkpoint(checkpoint)
+    try:
+        config = AnyPictureTrainConfig.from_json(state["config"])
+        average = averaged(AnyPicture(config.net), config.average_decay)
+        average.load_state_dict(state["average"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ExportError(f"{checkpoint} is not of a net for any picture: {error}") from error
+    net = average.module.eval()
+    assert isinstance(net, AnyPicture)
+    return net, config, int(state["step"])

@@ -1,0 +1,1 @@
+"""Many styles in one net (Dumoulin, Shlens, Kudlur, ICLR 2017)."""

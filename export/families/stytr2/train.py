@@ -1,0 +1,128 @@
+"""Training of StyTr2, on photographs and paintings."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from export.common.checkpoint import has_checkpoint, read_checkpoint
+from export.common.engine_file import load_weights
+from export.common.training_loop import averaged, run_training
+from export.errors import ExportError
+from export.families.picture_family import PictureConfig, PictureFamily
+from export.families.stytr2.loss import StyTr2Loss, StyTr2LossConfig, repainted_of_each
+from export.families.stytr2.model import PATCH, StyTr2, StyTr2Config
+
+FAMILY = "stytr2"
+
+FIRST_RATE = 0.25
+LAST_RATE = 0.01
+"""The learning rate at the beginning and the end, as a part of the highest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyTr2TrainConfig(PictureConfig):
+    """Section 4.1 of the paper and the authors' code, but for the end of the learning rate, which
+    there stays at more than a third, for `repainted_of_each`, and for averaged weights."""
+
+    steps: int = 160_000
+    batch_size: int = 8
+    crop: int = 256
+    """Side of the square training crops in pixels, a multiple of 8."""
+    learning_rate: float = 2e-4
+    """Adam's learning rate at its highest: it rises from a quarter of it in a straight line, as in
+    the authors' code (5e-4 * 0.1 * (1 + 3e-4 * step), for 10,000 steps), and then falls to a
+    hundredth along half a cosine."""
+    warm_up: int = 10_000
+    """Steps in which the learning rate rises."""
+    net: StyTr2Config = field(default_factory=StyTr2Config)
+    loss: StyTr2LossConfig = field(default_factory=StyTr2LossConfig)
+
+    def as_json(self) -> str:
+        return json.dumps({"family": FAMILY, **dataclasses.asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        values = json.loads(text)
+        if values.pop("family") != FAMILY:
+            raise ValueError("it is of another family of nets")
+        tuples = ("network", "content_layers", "style_layers")
+        layers = {key: tuple(values["loss"][key]) for key in tuples}
+        values["loss"] = StyTr2LossConfig(**(values["loss"] | layers))
+        values["net"] = StyTr2Config(**values["net"])
+        return cls(**values)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, as a part of the highest."""
+        if step < self.warm_up:
+            return FIRST_RATE + (1 - FIRST_RATE) * step / self.warm_up
+        done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
+        return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
+
+
+def train_stytr2(config: StyTr2TrainConfig, run: Path) -> nn.Module:
+    """Train, or go on training, in the folder `run`; returns the net, in evaluation mode.
+
+    See `run_training` for what the folder holds. Raises ExportError if it holds a training with
+    another configuration, or if something that the training needs can't be read.
+    """
+    if config.crop % PATCH:
+        raise ExportError(f"crops for StyTr2 have a multiple of {PATCH} pixels, got {config.crop}")
+    torch.manual_seed(config.seed)
+    family = StyTr2Family(config)
+    if config.start_from and not has_checkpoint(run):
+        load_weights(family.net, Path(config.start_from))
+    return run_training(family, config, config.as_json(), run)
+
+
+class StyTr2Family(PictureFamily):
+    """StyTr2 and its losses; see `export.common.training_loop.Family`."""
+
+    def __init__(self, config: StyTr2TrainConfig) -> None:
+        super().__init__(config, StyTr2(config.net), config.crop)
+        layers = (*config.loss.content_layers, *config.loss.style_layers)
+        self._loss = StyTr2Loss(config.loss, self.loss_network(config.loss.network, layers))
+
+    def paint(self, net: nn.Module, photos: Tensor, picture: Tensor) -> Tensor:
+        painted: Tensor = net(photos, picture)
+        return painted
+
+    def losses(self, batch: tuple[Tensor, Tensor], step: int) -> dict[str, Tensor]:
+        assert isinstance(self.net, StyTr2)
+        content, style = batch
+        with self.autocast():
+            painted, repainted = _painted(self.net, content, style)
+        terms: dict[str, Tensor] = self._loss(painted.float(), repainted.float(), content, style)
+        return terms
+
+
+def _painted(net: StyTr2, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    """Each content in the style of its number, and `some_of_each` in their own; each picture is
+    encoded once for both."""
+    count, some = len(content), repainted_of_each(len(content))
+    contents = net.content_of(torch.cat([content, style[-some:]]))
+    styles = net.style_of(torch.cat([style, content[:some]]))
+    again = range(count, count + some)
+    of_content = [*range(count), *range(some), *again]
+    of_style = [*range(count), *again, *range(count - some, count)]
+    painted = net.decode(*(x[of_content] for x in contents), *(x[of_style] for x in styles))
+    return painted[:count], painted[count:]
+
+
+def load_trained_stytr2(checkpoint: Path) -> tuple[StyTr2, StyTr2TrainConfig, int]:
+    """The averaged net of a checkpoint, in evaluation mode, with its configuration and step."""
+    state = read_checkpoint(checkpoint)
+    try:
+        config = StyTr2TrainConfig.from_json(state["config"])
+        average = averaged(StyTr2(config.net), config.average_decay)
+        average.load_state_dict(state["average"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ExportError(f"{checkpoint} is not of a StyTr2: {error}") from error
+    net = average.module.eval()
+    assert isinstance(net, StyTr2)
+    return net, config, int(state["step"])

@@ -1,0 +1,1 @@
+"""Whitening and coloring transforms (Li et al., NIPS 2017)."""

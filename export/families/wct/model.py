@@ -1,0 +1,162 @@
+"""Whitening and coloring transforms: Li et al., Universal Style Transfer via Feature Transforms
+(NIPS 2017). For each level of a VGG an encoder to its features and a decoder back. What is done to
+the features in between is a matrix that the runtime makes (engines/wct/transform.py), of the
+statistics that the graph gives it."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.common.padding import padded, reflect_pad
+from export.common.pixels import to_pixels, to_unit
+from export.common.space_to_depth import depth_to_space, space_to_depth
+from export.common.vgg import LossNetwork
+
+LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def number(level: str) -> int:
+    """1 for relu1_1 ... 5 for relu5_1."""
+    return int(level[len("relu")])
+
+
+class Autoencoder(nn.Module):
+    """Of one level: an encoder to its features and a decoder back.
+
+    Both work on cells of `side` x `side` pixels (export/common/space_to_depth.py), of RGB, about
+    0..1.
+    """
+
+    level: str
+    side: int
+    channels: int
+    """Of the features."""
+
+    def encode(self, cells: Tensor) -> Tensor:
+        """Cells as frames lie, (N, H / side, W / side, side * side * 3), to features
+        (N, C, H / s, W / s), where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1."""
+        raise NotImplementedError
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Features to cells as convolutions give them, (N, side * side * 3, H / side, W / side)."""
+        raise NotImplementedError
+
+    def features(self, rgb: Tensor) -> Tensor:
+        """Of pictures (N, 3, H, W), whose sides are multiples of `s`."""
+        return self.encode(space_to_depth(rgb.permute(0, 2, 3, 1), self.side))
+
+    def picture(self, features: Tensor) -> Tensor:
+        """(N, 3, H, W) of them."""
+        return depth_to_space(self.decode(features), self.side).permute(0, 3, 1, 2)
+
+
+class Decoder(nn.Module):
+    """The mirror image of an encoder: features of `level`, (N, C, H / s, W / s), to RGB
+    (N, 3, H, W), about 0..1, where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1."""
+
+    def __init__(self, encoder: LossNetwork, level: str) -> None:
+        super().__init__()
+        names = [name for name in encoder.convolutions if name != "conv0"]
+        names = names[: names.index(level.replace("relu", "conv")) + 1]
+        self.convolutions = nn.ModuleDict()
+        for name in reversed(names):
+            mirrored = encoder.convolutions[name].weight
+            assert isinstance(mirrored, Tensor)
+            convolution = nn.Conv2d(mirrored.shape[0], mirrored.shape[1], 3)
+            # PyTorch's own would let a signal fade away in so many layers.
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            self.convolutions[name] = convolution
+        last = self.convolutions["conv1_1"]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)  # grey, rather than colors at random
+        nn.init.constant_(last.bias, 0.5)
+
+    def forward(self, features: Tensor, until: str | None = None) -> Tensor:
+        """With `until`, a shallower level, that level's features on the way to RGB."""
+        x = features
+        for name, convolution in self.convolutions.items():
+            if until is not None and name == until.replace("relu", "conv"):
+                break
+            x = convolution(padded(x, "reflect"))
+            if name != "conv1_1":
+                x = functional.relu(x)
+            if name.endswith("_1") and name != "conv1_1":  # there the encoder has a pooling
+                x = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
+        return x
+
+
+class VggAutoencoder(Autoencoder):
+    """As published: a VGG up to a level, which all levels can share, and its mirror image."""
+
+    side = 1
+
+    def __init__(self, encoder: LossNetwork, level: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = Decoder(encoder, level)
+        self.level = level
+        self.channels = encoder.channels(level)
+
+    def encode(self, cells: Tensor) -> Tensor:
+        features: Tensor = self.encoder(cells.permute(0, 3, 1, 2), (self.level,))[self.level]
+        return features
+
+    def decode(self, features: Tensor) -> Tensor:
+        cells: Tensor = self.decoder(features)
+        return cells
+
+
+class LevelGraph(nn.Module):
+    """The transfer at one level, for R regions, usually one.
+
+    uint8 frames (N, H, W, 3) to frames of the same shape and to the frames' own statistics by
+    region: mean (R, C) and covariance (R, C, C) of the features of all N. `masks`, (R, h, w), of
+    any size, say how much of each place is in each region. Features f become the sum over regions
+    of mask * (transform @ (f - center) + shift), with center and shift (R, C).
+    """
+
+    def __init__(self, net: Autoencoder) -> None:
+        super().__init__()
+        self.net = net
+        # Twice the features' stride: a side of one feature could not be reflected.
+        self.multiple = 2 ** number(net.level)
+        # Of places in a line, and of lines: all that a quarter of the resolution has say enough.
+        self.seen = max(1, 8 // self.multiple)
+
+    def forward(
+        self, frame: Tensor, transform: Tensor, center: Tensor, shift: Tensor, masks: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        height, width = frame.shape[1], frame.shape[2]
+        whole = reflect_pad(frame.permute(0, 3, 1, 2), 0, self.multiple).permute(0, 2, 3, 1)
+        features = self.net.encode(to_unit(space_to_depth(whole, self.net.side)))
+        size = (features.shape[2], features.shape[3])
+        masks = functional.interpolate(masks[None], size, mode="bilinear", align_corners=False)
+        step = self.seen
+        mean, covariance = statistics(
+            features[:, :, ::step, ::step].permute(0, 2, 3, 1).flatten(1, 2),
+            masks[0, :, ::step, ::step].flatten(1),
+        )
+        # As one product for all regions.
+        masks = masks.permute(0, 2, 3, 1)
+        parts = features.permute(0, 2, 3, 1)[:, :, :, None] - center
+        parts = (masks[..., None] * parts).flatten(3)
+        colored = parts @ transform.transpose(1, 2).flatten(0, 1) + masks @ shift
+        # Pixels become places while they are bytes, which is less to move.
+        decoded = self.net.decode(colored.permute(0, 3, 1, 2))
+        painted = depth_to_space(to_pixels(decoded), self.net.side)
+        return painted[:, :height, :width], mean, covariance
+
+
+def statistics(features: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
+    """Of features (N, P, C), by region: mean (R, C) and covariance (R, C, C), weighted by `parts`,
+    (R, P)."""
+    weight = parts / (parts.sum(dim=1, keepdim=True) * features.shape[0]).clamp(min=1e-6)
+    # Around a mean that is near: half precision would lose the covariance in products of means.
+    # Means are products as well: what is on the way to an output with no product on it, OpenVINO
+    # computes in float32, and with it all the features.
+    about = (weight @ features).sum(dim=0).mean(dim=0)
+    x = features - about
+    offset = (weight @ x).sum(dim=0)
+    weighted = weight[:, None, :, None] * x  # (R, N, P, C)
+    second = (weighted.transpose(2, 3) @ x).sum(dim=1)
+    return about + offset, second - offset[:, :, None] * offset[:, None, :]
