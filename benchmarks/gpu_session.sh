@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 if [ -n "${DRY:-}" ]; then
     sizes=(64x48) size=64x48 seconds=0.05 clip_size=(--width 160 --height 90) duration=0.2
     fps=(--no-live) beside=(--no-peers)
-    tests=(tests/test_engines.py -k "cuda and batch")
+    tests=(tests/engines/test_conformance.py -k "cuda and batch")
 else
     sizes=(640x480 1280x720 1920x1080 3840x2160) size=1920x1080 seconds=5
     clip_size=(--width 1920 --height 1080) duration=20

@@ -13,8 +13,8 @@ from engines.availability import cuda_problem
 from engines.tensorrt_ import plan_cache
 from streamstyle import Clip, Encoding, Look, Report, paint_video
 from streamstyle.media.hwaccel import DEVICES, find_device
-from tests.clips import Contents, Recipe, make_clip, read_clip
-from tests.models import write_inverter
+from tests.helpers.clips import Contents, Recipe, make_clip, read_clip
+from tests.helpers.models import write_inverter
 
 if TYPE_CHECKING:
     from export.families.wct.model import LevelGraph
@@ -143,7 +143,7 @@ def any_picture_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch")
     from export.families.any_picture.model import AnyPicture, AnyPictureConfig
     from export.families.any_picture.onnx_file import write_any_picture_engine
-    from tests.nets import write_training_material
+    from tests.helpers.nets import write_training_material
 
     folder = tmp_path_factory.mktemp("any-picture")
     _style, photos, _network = write_training_material(folder)

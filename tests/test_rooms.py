@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.test_masks import write_segmentation
+from tests.helpers.models import write_segmentation
 
 ROOT = Path(__file__).parents[1]
 

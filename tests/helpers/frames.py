@@ -1,0 +1,53 @@
+"""Frames to paint, and how far two paintings are apart."""
+
+from pathlib import Path
+
+import numpy as np
+
+from engines import (
+    NO_STYLE,
+    STYLE_WEIGHTS,
+    ZOO,
+    Frames,
+    Style,
+    read_card,
+    style_of,
+    takes_pictures,
+)
+
+MODELS = sorted(ZOO.glob("*.onnx"))
+"""All that ship."""
+
+
+def picture(height: int, width: int, batch: int = 1, seed: int = 0) -> Frames:
+    """Smooth colors and edges, as in a photo."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    waves = [np.sin(random.uniform(3, 25) * x + random.uniform(3, 25) * y) for _ in range(3)]
+    image = np.stack(waves, axis=-1) * 90 + 128
+    image[height // 3 : height // 2, width // 4 : width // 2] = random.integers(0, 256, 3)
+    return np.repeat(image.astype(np.uint8)[None], batch, axis=0)
+
+
+def inputs_for(path: Path, style: int = 0) -> Style:
+    """That have the model paint in one of its styles alone, or in that of a picture."""
+    card = read_card(path)
+    if takes_pictures(card):
+        image = picture(64, 80, seed=10 + style)
+        # One that is young takes over tones, in which these are alike, but hardly shapes.
+        return style_of(card, image // (1 + style) if card.style_tensors else image)
+    styles = len(card.styles)
+    return {STYLE_WEIGHTS: np.eye(styles, dtype=np.float32)[style]} if styles > 1 else NO_STYLE
+
+
+def psnr(a: Frames, b: Frames) -> float:
+    error = float(np.mean((a.astype(float) - b.astype(float)) ** 2))
+    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def grainy(path: Path, height: int, width: int) -> Frames:
+    """A frame for the model `path`, with grain as a camera's: whitening and normalization make much
+    of what little there is in smooth waves, and of half precision's rounding with it."""
+    width, height = read_card(path).within(width, height)
+    grain = np.random.default_rng(1).integers(-24, 25, (1, height, width, 3))
+    return (picture(height, width) + grain).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Files painted from end to end."""

@@ -1,0 +1,352 @@
+"""Any picture as a style: how it is named, read, mixed and changed while a session runs."""
+
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from streamstyle import Region, UserError, open_engine, paint_image
+from streamstyle.cli.main import main
+from streamstyle.frame import Frame
+from streamstyle.live.controls import Controls
+from streamstyle.live.engine_pool import choose
+from streamstyle.live.session import LiveSession
+from streamstyle.styles import (
+    StyleSpec,
+    asked_for,
+    parse_style,
+    read_picture,
+    read_style,
+    style_of_dropped,
+    styles_beside,
+)
+from streamstyle.styles.inputs import LONGEST, PICTURE_SIDE
+from tests.helpers.live import Camera, show_until
+from tests.helpers.models import write_two_styles
+
+
+def shallow(style: str | Path) -> StyleSpec:
+    """The style, of a level that the tests' model has."""
+    return replace(parse_style(style), levels=("relu2_1",))
+
+
+def spots(seed: int, size: tuple[int, int] = (60, 40)) -> Image.Image:
+    random = np.random.default_rng(seed)
+    return Image.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8)).resize(size)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in (1, 2, 10):
+        spots(number).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def opened(wct_path: Path):
+    return lambda style: open_engine(shallow(style), "openvino", "cpu", "fp32")
+
+
+@pytest.fixture(params=["wct_path", "any_picture_path"])
+def model(request: pytest.FixtureRequest) -> Path:
+    """Each kind of model whose styles of pictures mix."""
+    path: Path = request.getfixturevalue(request.param)
+    return path
+
+
+def test_a_picture_is_a_style(model: Path, pictures: Path, opened: Callable) -> None:
+    frames = np.asarray(spots(5))[np.newaxis]
+    painted = []
+    for name in ("1.png", "2.png"):
+        with opened(f"{model}:{pictures / name}") as engine:
+            engine.prepare(*frames.shape[1:3])
+            painted.append(engine.paint(frames).astype(int))
+    assert np.abs(painted[0] - painted[1]).mean() > 1
+
+
+def test_styles_are_mixed_by_weights(wct_path: Path, pictures: Path) -> None:
+    model = f"{wct_path}:{pictures}/"
+    _, first = read_style(shallow(f"{model}1.png"))
+    _, second = read_style(shallow(f"{model}2.png"))
+    _, mix = read_style(shallow(f"{model}1.png=3+{model}2.png"))
+    for name, array in mix.items():
+        np.testing.assert_allclose(array, 0.75 * first[name] + 0.25 * second[name], rtol=1e-5)
+
+
+def test_styles_of_a_model_are_mixed_too(tmp_path: Path) -> None:
+    write_two_styles(tmp_path / "two.onnx")
+    model = tmp_path / "two.onnx"
+    _, mix = read_style(parse_style(f"{model}:same=1+{model}:negative=4"))
+    np.testing.assert_allclose(mix["style_weights"], [0.2, 0.8])
+    with open_engine(f"{model}:same=1+{model}:negative=4", "openvino", "cpu", "fp32") as engine:
+        painted = engine.paint(np.full((1, 32, 32, 3), 255, np.uint8))
+    assert np.abs(painted.astype(int) - 51).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("style", "words"),
+    [
+        ("MODEL:PICTURES/1.png+TWO:same", "can't be mixed"),
+        ("MODEL:PICTURES/1.png=0", "a weight is a number above 0"),
+        ("TWO:PICTURES/1.png", "paints in styles of its own"),
+        ("MODEL", "paints in the style of a picture; give one"),
+        ("MODEL:PICTURES/missing.png", "there is no file"),
+        ("MODEL:PICTURES/broken.png", "can.* read"),
+        ("MODEL:PICTURES/dot.png", "1x1 pixels; a style takes at least 16x16"),
+    ],
+)
+def test_what_is_no_style_is_refused_in_a_sentence(
+    wct_path: Path, tmp_path: Path, pictures: Path, style: str, words: str
+) -> None:
+    write_two_styles(tmp_path / "two.onnx")
+    (pictures / "broken.png").write_bytes((pictures / "1.png").read_bytes()[:60])
+    Image.new("RGB", (1, 1)).save(pictures / "dot.png")
+    for name, path in (("MODEL", wct_path), ("TWO", tmp_path / "two.onnx"), ("PICTURES", pictures)):
+        style = style.replace(name, str(path))
+    with pytest.raises(UserError) as caught:
+        read_style(shallow(style))
+    assert re.search(words, str(caught.value))
+
+
+def save_as(path: Path, kind: str) -> Path:
+    picture = spots(1, (64, 64))
+    if kind == "animated":
+        path = path.with_suffix(".gif")
+        picture.save(path, save_all=True, append_images=[Image.new("RGB", (64, 64))])
+    elif kind == "16 bits":
+        grey = np.asarray(picture.convert("L")).astype(np.uint16) * 257
+        path = path.with_suffix(".png")
+        Image.fromarray(grey).save(path)
+    elif kind == "CMYK":
+        path = path.with_suffix(".jpg")
+        picture.convert("CMYK").save(path)
+    elif kind == "turned":
+        path = path.with_suffix(".jpg")
+        exif = Image.Exif()
+        exif[274] = 6
+        spots(1, (64, 32)).save(path, exif=exif)
+    else:
+        path = path.with_suffix(".png")
+        picture.putalpha(0)
+        picture.save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["animated", "16 bits", "CMYK", "transparent", "turned"])
+def test_every_kind_of_picture_is_read(tmp_path: Path, kind: str) -> None:
+    picture = read_picture(save_as(tmp_path / "picture", kind))
+    assert picture.dtype == np.uint8
+    assert picture.shape[3] == 3
+    assert min(picture.shape[1:3]) == PICTURE_SIDE
+    if kind == "transparent":
+        assert (picture == 255).all()  # nothing but the page is to be seen
+    else:
+        assert np.ptp(picture) > 100
+    if kind == "turned":
+        assert picture.shape[1] == 2 * picture.shape[2]
+
+
+def test_a_frieze_is_squeezed(tmp_path: Path) -> None:
+    spots(1, (4000, 20)).save(tmp_path / "frieze.png")
+    assert read_picture(tmp_path / "frieze.png").shape == (1, PICTURE_SIDE, LONGEST, 3)
+
+
+def test_a_huge_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    spots(1, (80, 80)).save(tmp_path / "huge.png")
+    with pytest.raises(UserError, match="cannot read"):
+        read_picture(tmp_path / "huge.png")
+
+
+def test_pictures_in_a_folder_are_gone_through(model: Path, pictures: Path) -> None:
+    style = parse_style(f"{model}:{pictures / '2.png'}")
+    styles = [parse_style(f"{model}:{pictures / name}") for name in ("1.png", "2.png", "10.png")]
+    assert styles_beside(style) == (styles, 1)
+    spots(3).save(pictures / "3.png")  # dropped into the folder meanwhile
+    assert [Path(beside.pictures[0]).name for beside in styles_beside(style)[0]] == [
+        "1.png", "2.png", "3.png", "10.png",
+    ]  # fmt: skip
+
+
+def test_names_of_files_may_hold_what_mixes(wct_path: Path, pictures: Path) -> None:
+    spots(7).save(pictures / "a+b=2.png")
+    card, style = read_style(shallow(f"{wct_path}:{pictures / 'a+b=2.png'}"))
+    assert card.path == wct_path
+    assert style
+
+
+def test_what_is_asked_for(pictures: Path) -> None:
+    assert str(asked_for(None, [])) == "starry-night"
+    assert str(asked_for("great-wave", [])) == "great-wave"
+    assert asked_for(None, ["a.jpg", "b.png=2"]) == parse_style("a.jpg+b.png=2")
+    assert asked_for("mine.onnx", ["a.jpg"]) == parse_style("mine.onnx:a.jpg")
+    assert asked_for(None, [str(pictures)]).pictures == [str(pictures / "1.png")]
+    with pytest.raises(UserError, match="is not a picture by its name"):
+        asked_for(None, ["notes.txt"])
+
+
+def test_two_pictures_whose_names_hold_what_mixes(model: Path, pictures: Path) -> None:
+    for name in ("a+b.png", "c=3.png"):
+        spots(7).save(pictures / name)
+    asked = [str(pictures / "a+b.png"), f"{pictures / 'c=3.png'}=2"]
+    style = asked_for(str(model), asked)
+    assert [Path(picture).name for picture in style.pictures] == ["a+b.png", "c=3.png"]
+    assert [part.weight for part in style.parts] == [1, 2]
+    assert read_style(replace(style, levels=("relu2_1",)))[0].path == model
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no pictures in"):
+        asked_for(None, [str(tmp_path)])
+
+
+def test_the_same_photo_is_painted_the_same_after_any_other(
+    wct_path: Path, pictures: Path, tmp_path: Path, opened: Callable
+) -> None:
+    """What WCT keeps from frame to frame of a video is not kept from photo to photo."""
+    with opened(f"{wct_path}:{pictures / '1.png'}") as engine:
+        paint_image(pictures, tmp_path / "all", engine=engine)
+        paint_image(pictures / "10.png", tmp_path / "alone.png", engine=engine)
+    alone = np.asarray(Image.open(tmp_path / "alone.png"))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "all" / "10.png")), alone)
+
+
+def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
+    model: Path, pictures: Path
+) -> None:
+    style = shallow(f"{model}:{pictures / '1.png'}")
+    chosen = partial(choose, backend="openvino")
+
+    def painting(session: LiveSession) -> np.ndarray:
+        return show_until(session, lambda frame: painted(frame)).image
+
+    def painted(frame: Frame) -> bool:
+        return tuple(frame.image[32, 60]) != (255, 128, 0)
+
+    with LiveSession(Camera, Controls(style), choose=chosen) as session:
+        first = painting(session)
+        session.next_style()
+        show_until(session, lambda f: np.abs(f.image.astype(int) - first).mean() > 1)
+        assert str(session.controls.style).endswith("2.png")
+        (pictures / "3.png").write_bytes(b"no picture")
+        session.next_style()
+        show_until(session, lambda _frame: bool(session.status().problems))
+        assert "3.png" in session.status().problems[0]
+        before = painting(session).astype(int)  # goes on, in the style before
+        session.next_style()
+        show_until(session, lambda f: np.abs(f.image.astype(int) - before).mean() > 1)
+        assert str(session.controls.style).endswith("10.png")
+        assert not session.status().problems
+        before = painting(session).astype(int)
+        session.drop(str(pictures / "2.png"))
+        show_until(session, lambda f: np.abs(f.image.astype(int) - before).mean() > 1)
+        assert session.controls.style == shallow(f"{model}:{pictures / '2.png'}")
+
+
+def test_what_is_dropped_is_taken_by_the_model_that_paints_if_it_can_be(
+    any_picture_path: Path, pictures: Path
+) -> None:
+    picture = str(pictures / "1.png")
+    by_any = parse_style(f"{any_picture_path}:{pictures / '2.png'}")
+    assert style_of_dropped(picture, by_any) == parse_style(f"{any_picture_path}:{picture}")
+    assert style_of_dropped(picture, parse_style("great-wave")) == parse_style(picture)
+    assert style_of_dropped(picture, parse_style(pictures / "2.png")) == parse_style(picture)
+    assert style_of_dropped("mine.onnx", by_any) == parse_style("mine.onnx")
+
+
+def test_a_texture_is_made_of_a_picture(wct_path: Path, pictures: Path, tmp_path: Path) -> None:
+    def texture(name: str, seed: str, *options: str) -> np.ndarray:
+        out = tmp_path / "out.png"
+        command = ["texture", str(pictures / name), "-o", str(out), "--size", "80x48"]
+        given = ["--model", str(wct_path), "--levels", "2,1", "--seed", seed, "--overwrite"]
+        assert main([*command, *given, *options]) == 0
+        return np.asarray(Image.open(out)).astype(int)
+
+    first = texture("1.png", "0")
+    assert first.shape == (48, 80, 3)
+    np.testing.assert_array_equal(texture("1.png", "0"), first)
+    assert np.abs(texture("1.png", "1") - first).mean() > 1
+    assert np.abs(texture("2.png", "0") - first).mean() > 1
+    assert np.abs(texture("1.png", "0", "--passes", "1") - first).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--size", "8x80"], "at least 16x16 pixels"),
+        (["--passes", "0"], "at least one pass"),
+        (["--levels", "5"], "no level relu5_1"),
+        (["--alpha", "2"], "alpha is from 0 to 1"),
+        (["-o", "out.xyz"], "xyz"),
+    ],
+)
+def test_bad_textures_are_one_sentence(
+    wct_path: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    command = ["texture", str(pictures / "1.png"), "-o", str(tmp_path / "out.png")]
+    given = ["--model", str(wct_path), "--levels", "2"]
+    assert main([*command, *given, *options]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_two_pictures_each_on_its_side_of_a_mask_in_one_pass(
+    wct_path: Path, pictures: Path, tmp_path: Path, opened: Callable
+) -> None:
+    # Alike on both sides, so that each side's statistics are those of the whole.
+    half = np.asarray(spots(5, (64, 64)))
+    Image.fromarray(np.hstack([half, half[:, ::-1]])).save(tmp_path / "photo.png")
+    mask = np.zeros((8, 16), np.uint8)
+    mask[:, :8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    calls = []
+    painted = {}
+    styles = (f"{wct_path}:{pictures / name}" for name in ("1.png", "2.png"))
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(opened(style)) for style in styles)
+        second.paint = lambda *_: calls.append(1)
+        regions = {"both": Region(str(tmp_path / "mask.png"), elsewhere=second), "first": None}
+        for name, region in regions.items():
+            out = tmp_path / f"{name}.png"
+            paint_image(tmp_path / "photo.png", out, engine=first, region=region)
+            painted[name] = np.asarray(Image.open(out)).astype(int)
+    with opened(f"{wct_path}:{pictures / '2.png'}") as second:
+        paint_image(tmp_path / "photo.png", tmp_path / "second.png", engine=second)
+    painted["second"] = np.asarray(Image.open(tmp_path / "second.png")).astype(int)
+    assert not calls  # the first engine does both
+    for side, near, far in (
+        (np.s_[:, :48], "first", "second"),
+        (np.s_[:, 80:], "second", "first"),
+    ):
+        near_by = np.abs(painted["both"][side] - painted[near][side]).mean()
+        assert near_by < 0.5 * np.abs(painted["both"][side] - painted[far][side]).mean()
+
+
+@pytest.mark.parametrize("command", ["image", "texture"])
+def test_a_style_s_picture_is_not_overwritten(
+    wct_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    style = pictures / "1.png"
+    before = style.read_bytes()
+    model = ["--levels", "2", "--overwrite"]
+    given = {
+        "image": [str(pictures / "2.png"), str(style), "--style", str(wct_path)],
+        "texture": [str(style), "-o", str(style), "--model", str(wct_path)],
+    }
+    picture = ["--style-image", str(style)] if command == "image" else []
+    assert main([command, *given[command], *picture, *model]) == 2
+    assert "is the input itself" in capsys.readouterr().err
+    assert style.read_bytes() == before
