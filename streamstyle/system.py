@@ -1,8 +1,10 @@
-"""What machine this is, for reports of what was measured on it."""
+"""The machine: what it is, for reports of what was measured on it, and its memory."""
 
+import ctypes
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -82,3 +84,11 @@ def _gpus() -> list[str]:
         return []
     lines = [line.rsplit(", ", 2) for line in told.stdout.splitlines()]
     return [f"{name}, {memory}, driver {driver}" for name, memory, driver in lines]
+
+
+def give_back_memory() -> None:
+    """Give freed memory back to the system that lies between blocks in use, which glibc keeps: more
+    of it with each thread that came and went, such as an encoder's. Other C libraries have no such
+    call."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,33 @@ def test_each_runtime_may_be_missing(missing: str, told: str, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert told in done.stdout
     assert (tmp_path / "out.png").exists()
+
+
+MOST_ROOMS, MOST_ARROWS = 20, 80
+"""Files and folders directly in streamstyle/, and imports between them: more is hard to find one's
+way in."""
+
+
+def test_the_rooms_of_the_program_are_few_and_no_import_runs_in_a_circle() -> None:
+    program = ROOT / "streamstyle"
+    arrows: dict[str, set[str]] = {}
+    for path in program.rglob("*.py"):
+        room = path.relative_to(program).parts[0].removesuffix(".py")
+        if room == "__init__":  # the face of them all
+            continue
+        arrows.setdefault(room, set()).update(_rooms_of(path) - {room})
+    assert len(arrows) <= MOST_ROOMS
+    assert sum(map(len, arrows.values())) <= MOST_ARROWS
+    TopologicalSorter(arrows).prepare()  # raises CycleError where there is one
+
+
+def _rooms_of(path: Path) -> set[str]:
+    """The rooms of streamstyle/ that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "streamstyle":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            package, _, rest = node.module.partition(".")
+            found |= {rest.partition(".")[0]} if package == "streamstyle" else set()
+    return found

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from streamstyle.channel import Cancelled, Channel, Policy
 from streamstyle.frame import Frame
-from streamstyle.memory import give_back
 from streamstyle.sinks import Sink
+from streamstyle.system import give_back_memory
 from streamstyle.timing import now_s
 
 TICK = Fraction(1, 90_000)
@@ -95,4 +95,4 @@ class Outlet:
         finally:
             self._frames.cancel()
             self._sink.close()
-            give_back()
+            give_back_memory()

@@ -27,7 +27,7 @@ from export.common.losses import LossConfig
 from streamstyle import system
 from streamstyle.cli.bench import Paint, Size
 from streamstyle.errors import UserError
-from streamstyle.styles import open_engine
+from streamstyle.styles import open_engine, parse_style
 from tests.helpers import misbehaving
 from tests.helpers.clips import Recipe, make_clip
 from tests.helpers.nets import write_training_material
@@ -244,7 +244,7 @@ def test_peers_paint_the_same_picture(style: str) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), np.uint8)
     with open_engine(style, "openvino", "cpu", "fp32") as engine:
         wanted = engine.paint(frames)
-    makers = peers(style)
+    makers = peers(parse_style(style))
     assert "torch.compile on cpu" in makers  # which would take a minute here
     for name in (
         "onnxruntime as it comes",

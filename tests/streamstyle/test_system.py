@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import ctypes
 import psutil
-from streamstyle.memory import give_back
+from streamstyle.system import give_back_memory
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -21,7 +21,7 @@ for number, address in enumerate(blocks):
     if number % 64:
         libc.free(address)
 print(psutil.Process().memory_info().rss / 1e6)
-give_back()
+give_back_memory()
 print(psutil.Process().memory_info().rss / 1e6)
 """
 
