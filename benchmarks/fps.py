@@ -44,7 +44,7 @@ from streamstyle.styles import CLASSIC_STYLE, StyleSpec, read_style
 SIZES = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080), (3840, 2160))
 
 FRAMES = 5
-"""Of a moving clip, again and again."""
+"""Frames of the moving clip that is painted again and again."""
 
 LONGEST_S = 10.0
 """A way that would take longer for a frame is left out: with the warm-up it would be minutes."""

@@ -42,7 +42,7 @@ class Layer:
 def openvino_layers(
     graph: Path | bytes, ranges: Ranges, frames: list[Frames], style: Style, precision: str
 ) -> Iterator[Layer]:
-    """Of the ONNX model `graph`, each frame's median."""
+    """The layers of the ONNX model `graph`, each with its median time a frame."""
     model = core().read_model(graph)
     if precision == INT8:
         quantise(model, ranges)
@@ -71,7 +71,7 @@ def openvino_layers(
 
 
 def onnxruntime_layers(graph: Path | bytes, frames: list[Frames], style: Style) -> Iterator[Layer]:
-    """Of the ONNX model `graph` in float32, each frame's median."""
+    """The layers of the ONNX model `graph` in float32, each with its median time a frame."""
     options = ort.SessionOptions()
     options.enable_profiling = True
     options.log_severity_level = 3  # as the engine's
@@ -150,7 +150,8 @@ def _operations_of(op: Any) -> float:
 
 
 def _operations(kind: str, read: list[Any], written: list[Any]) -> float:
-    """Of an operator of OpenVINO or ONNX, by the shapes that it reads and writes."""
+    """How many operations an operator of OpenVINO or ONNX takes, by the shapes that it reads and
+    writes."""
     match kind:
         case "Convolution" | "Conv" | "FusedConv":  # weights (out, in, height, width)
             each = float(np.prod(read[1][1:]))

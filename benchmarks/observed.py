@@ -28,11 +28,11 @@ class Sample:
     at_s: float
     """After the warm-up."""
     age_ms: float
-    """Of a frame when it was shown."""
+    """Age of a frame when it was shown."""
     width: int
     """At which the network worked."""
     index: int
-    """Of the frame among those that came."""
+    """Number of the frame among those that came."""
 
 
 class Observed(LiveSession):

@@ -30,7 +30,7 @@ from streamstyle.frame import Image
 from streamstyle.styles import StyleSpec, find_style, open_engine, parse_style, styles_beside
 
 SECONDS = 1
-"""Of each clip."""
+"""Seconds of each clip."""
 
 TILE = 320
 """Pixels across, on the sheet."""

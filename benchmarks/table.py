@@ -47,13 +47,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Live:
-    """Of a session that was watched."""
+    """What was measured of a live session."""
 
     source: str
     engine: str
     fps: float
     age_ms: float
-    """Of a frame when it was shown: the median."""
+    """Median age of a frame when it was shown."""
     age_ms_95: float
     age_ms_99: float
     dropped: float
@@ -119,7 +119,7 @@ class Table:
         return costs[-1] * pixels / 1e9 if costs else 0.0
 
     def _growth(self) -> Iterator[str]:
-        """Of our fastest way at the largest size."""
+        """How cost and memory of our fastest way grow up to the largest size."""
         ours = [row for row in self.rows if row.ours and row.fps is not None]
         if not ours:
             return

@@ -38,7 +38,7 @@ class Way:
 
 
 def ways(style: StyleSpec, size: Size, with_peers: bool) -> Iterator[Way]:
-    """Of ours, those that are once seen to paint at `size`."""
+    """All ways; of ours, those that are once seen to paint at `size`."""
     for engine in open_candidates(style, size):
         with engine:
             ours = (engine.backend, engine.device.lower(), engine.precision)

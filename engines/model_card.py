@@ -47,9 +47,9 @@ class ModelCard:
     measured: dict[str, Any]
     """How well it paints, by style, if it was measured: see benchmarks/quality.py."""
     parts: tuple[str, ...] = ()
-    """Of a model of several: see engines/subgraphs.py."""
+    """Names of its parts, if the model has several: see engines/subgraphs.py."""
     style_tensors: tuple[str, ...] = ()
-    """Of a model that takes a picture beside the frame: see engines/subgraphs.py."""
+    """Tensors that a picture's style is, if the model takes one: see engines/subgraphs.py."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Bounds of what is convolved, for 8 bits (engines/openvino_/int8.py); empty where those are
     too few."""
@@ -63,7 +63,7 @@ class ModelCard:
     row_length: int = 0
     """R of the STYLE_ROW; 0 for models that take none."""
     most_pixels: int | None = None
-    """Of a frame, unless more are asked for; None where any number will do."""
+    """Maximum pixels per frame, unless a size is asked for; None for no limit."""
 
     @property
     def takes_patches(self) -> bool:

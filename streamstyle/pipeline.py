@@ -32,9 +32,9 @@ class Stats:
         self.source = timing.Latency()
         """From asking for a frame to having it, decoded and in RGB."""
         self.engine = timing.Latency()
-        """Of painting a frame, scaling and blending included."""
+        """Time to paint a frame, scaling and blending included."""
         self.sink = timing.Latency()
-        """Of showing or encoding a frame."""
+        """Time to show or encode a frame."""
         self.age = timing.Latency()
         """From a frame's capture to the end of its way."""
         self.dropped = 0

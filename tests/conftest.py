@@ -108,7 +108,7 @@ def plans_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def wct_graphs() -> "dict[str, LevelGraph]":
-    """Of two levels of a compact WCT that has learned nothing."""
+    """Graphs of two levels of a compact WCT that has learned nothing."""
     torch = pytest.importorskip("torch")
     from export.families.wct.compact_model import compact_autoencoder
     from export.families.wct.model import LevelGraph

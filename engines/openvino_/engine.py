@@ -22,7 +22,7 @@ from engines.subgraphs import graph_of
 NAME = "openvino"
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
-"""Of each input."""
+"""Name and shape of each input."""
 
 KEPT_SIZES = 8
 """Compiled sizes kept: a graph of fixed size is a third faster than one of dynamic size and
@@ -31,7 +31,7 @@ goes up and down a ladder of six."""
 
 PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 INT8 = "int8"
-"""Of convolutions; all else is in what the device computes in by itself."""
+"""Convolutions in 8 bits; all else is in what the device computes in by itself."""
 
 FOUR_PATCHES = (MIN_SIDE, MIN_SIDE)
 """(height, width) of frames between whose four patches OpenVINO's attention in bfloat16 gives other

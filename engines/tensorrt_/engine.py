@@ -32,7 +32,7 @@ SIDES = (640, 1280, 1920, 3840)
 the sizes that a live picture goes through, down to three tenths of its own, are in two or three."""
 
 REGIONS = (1, 1, 2)
-"""Of a style that has some: the fewest, the usual number and the most."""
+"""Fewest, usual number and most regions of a style that has some."""
 
 STYLE_SIDES = (1, 1024, 4096)
 """The same of a mask's sides, and of the patches of a picture."""

@@ -21,7 +21,7 @@ _OPSET = 22
 as in the one that they are written in."""
 
 Shapes = dict[str, tuple[int, ...]]
-"""Of each input, by name; -1 for a side that may have any length."""
+"""Shape of each input by name; -1 for a side that may have any length."""
 
 
 def for_tensorrt(graph: Path | bytes, precision: str) -> bytes:
@@ -119,7 +119,7 @@ def _tensor(values: NDArray[Any], data_type: int, name: str) -> TensorProto:
 
 
 def _replace(field: Any, values: list[Any]) -> None:
-    """Of a message that has a list of messages."""
+    """Put `values` in place of what a list of messages holds."""
     copies = list(values)  # which the field would otherwise clear with itself
     del field[:]
     field.extend(copies)

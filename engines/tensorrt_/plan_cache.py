@@ -22,7 +22,7 @@ class Recipe:
     """All that a plan depends on."""
 
     graph_sha256: str
-    """Of the ONNX model that TensorRT is given: it has the part and the precision in it."""
+    """SHA-256 of the ONNX model that TensorRT is given: it has the part and the precision in it."""
     bounds: Bounds
     is_lean: bool
     """Whether TensorRT's lean runtime can run it."""

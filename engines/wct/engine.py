@@ -26,7 +26,7 @@ from engines.wct.transform import (
 )
 
 KEPT = 0.9
-"""Of the statistics so far, in each frame that is like those before."""
+"""Weight of the statistics so far, in each frame that is like those before."""
 
 FOLLOWED = 0.05
 """Change of the statistics, as `Statistics.change` has it, from which on nothing of the earlier is

@@ -22,9 +22,9 @@ DEFAULT_LEVELS = ("relu4_1",)
 take from its strokes, and cost a pass each."""
 
 FLOOR = 0.1
-"""Of the mean variance, added to each variance before whitening: where a picture has next to none,
-whitening would blow up its noise, which is what flickers most. A thousandth flickered half as much
-again in fast motion and looked no better. A flat picture stays flat."""
+"""Part of the mean variance, added to each variance before whitening: where a picture has next
+to none, whitening would blow up its noise, which is what flickers most. A thousandth flickered
+half as much again in fast motion and looked no better. A flat picture stays flat."""
 
 TINY = 1e-8
 """Added on top, so that no variance at all is no division by zero."""
@@ -39,7 +39,7 @@ _BLAS = ThreadpoolController()
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of features in each of R regions: mean (R, C) and covariance (R, C, C)."""
+    """Statistics of features in each of R regions: mean (R, C) and covariance (R, C, C)."""
 
     mean: _Array
     covariance: _Array
@@ -132,7 +132,7 @@ def in_regions(styles: Sequence[Style], masks: NDArray[np.float32]) -> Style:
 
 
 PARTS = ("mean", "coloring", "alpha")
-"""Of a style, for each level."""
+"""Arrays of a style, for each level."""
 
 MASKS = "masks"
 

@@ -29,7 +29,7 @@ EACH = 3
 """Every third line and column is looked at."""
 
 MIN_PSNR_DB = 36.0
-"""Of every style on every photo beside float32, or the net has no form in 8 bits."""
+"""Least PSNR of every style on every photo beside float32, or the net has no form in 8 bits."""
 
 LEFT_OUT = 3
 """Convolutions that may stay as they are where the net needs it: those without which 8 bits are the

@@ -17,7 +17,7 @@ from export.common.calibration import MIN_PSNR_DB
 from export.common.comparison import BEST_DB, psnr
 
 CHECKED = ("fp16", "bf16")
-"""Of 8 bits, export/common/calibration.py sees to that."""
+"""Precisions that are checked here; export/common/calibration.py checks 8 bits."""
 
 
 class Sample(NamedTuple):
@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     expected: NDArray[np.uint8]
     """What PyTorch paints in float32."""
     part: str | None = None
-    """Of a model of several parts, the one that paints it; `style` is what that takes."""
+    """The part that paints it, if the model has several; `style` is what that takes."""
 
 
 def other_precisions(path: Path, samples: Sequence[Sample]) -> dict[str, Any]:

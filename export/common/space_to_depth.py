@@ -98,7 +98,7 @@ def shuffled_bias(inner: Tensor, outer: Tensor, outer_bias: Tensor) -> Tensor:
 
 
 def bias_of(convolution: nn.Conv2d) -> Tensor:
-    """Of a convolution that has one."""
+    """The bias of a convolution that has one."""
     assert convolution.bias is not None
     return convolution.bias
 

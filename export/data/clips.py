@@ -16,7 +16,7 @@ from export.data.optical_flow import motion_between
 from export.errors import ExportError
 
 PAIRS = 12
-"""Of each clip, spread over its beginning."""
+"""Pairs from each clip, spread over its beginning."""
 
 SPREAD = 8
 """Frames from one pair to the next."""

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 
 SHIFT = 0.04
-"""Of the picture's side, to either side, at most: frames of 30 per second move less."""
+"""Largest shift, as a part of the picture's side: frames of 30 per second move less."""
 
 ZOOM = 0.03
 ROTATION = math.radians(2)
 LOCAL = 0.01
-"""Of the picture's side: by how much places move differently from their neighbors."""
+"""How much places move differently from their neighbors, as a part of the picture's side."""
 
 LOCAL_CELLS = 4
 NOISE = 0.02

@@ -13,9 +13,9 @@ AGREEMENT = 1.0
 def motion_between(
     before: NDArray[np.uint8], after: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Of RGB frames (H, W, 3): where each pixel of `after` was in `before`, (H, W, 2), x and y; and
-    whether it was in sight there, (H, W). By dense inverse search (Kroeger et al. 2016), there and
-    back."""
+    """Optical flow between RGB frames (H, W, 3): where each pixel of `after` was in `before`,
+    (H, W, 2), x and y; and whether it was in sight there, (H, W). By dense inverse search
+    (Kroeger et al. 2016), there and back."""
     dis: Any = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
         cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
     )

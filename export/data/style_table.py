@@ -27,9 +27,9 @@ class StylePicture:
     size: int = 512
     """Short side, in pixels, that the picture is scaled to: the larger, the larger the strokes."""
     weight: float = 1.0
-    """Of this style's loss beside the others': bolder above 1."""
+    """Weight of this style's loss beside the others': bolder above 1."""
     share: float = 1.0
-    """Of the photographs, that are painted in it, beside the others': a hard style needs more."""
+    """How many photographs are painted in it, beside the others: a hard style needs more."""
 
     @property
     def card(self) -> StyleCard:

@@ -40,7 +40,7 @@ PATTERN = f"{PREFIX}mandelbrot"
 """What is painted unless a clip is given."""
 
 CLIP_FRAMES = (10, 250)
-"""Of the clip painted end to end, at least and at most."""
+"""Fewest and most frames of the clip painted end to end."""
 
 WARM_UP = 2  # frames of each engine that are not counted
 

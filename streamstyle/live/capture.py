@@ -27,7 +27,7 @@ class Capture:
         self.problem: str | None = None
         """What is wrong at present, in a sentence for the window."""
         self.rate = Rate()
-        """Of the frames that came."""
+        """Rate of the frames that came."""
         self.notes: dict[str, None] = {}
         """What the sources that have ended said of themselves, each once."""
         self.error: UserError | None = None

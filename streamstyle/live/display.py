@@ -14,7 +14,7 @@ from streamstyle.image_ops import load_opencv
 Size = tuple[int, int]
 
 LINES = 26
-"""Of text that fit into the window's height, where that leaves them easy to read."""
+"""Lines of text that fit into the window's height, where that leaves them easy to read."""
 
 LETTER, MIN_LETTER = 14, 9
 """Pixels: easy to read, and legible, which more lines than fit are made."""
@@ -168,7 +168,8 @@ class Display(Closing):
 
     @property
     def _pixels(self) -> Size:
-        """Of the window: on a display of high density more than its size in points."""
+        """The window's size in pixels: on a display of high density more than its size in
+        points."""
         return self._renderer.get_viewport().size
 
     def _clicked(self, at: Size) -> Iterator[Event]:

@@ -19,7 +19,7 @@ KEPT_ENGINES = 4
 
 
 NICE = 10
-"""Of 19, which is the lowest priority."""
+"""Niceness of the thread that loads; 19 is the lowest priority."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class EnginePool:
             return None
 
     def _ready_sizes(self, style: StyleSpec) -> frozenset[Size]:
-        """Of the style's engine, if it is open."""
+        """The sizes that the style's engine is ready for, if it is open."""
         choice = self._choices.get(style)
         return frozenset() if choice is None else self._ready.get(choice.model, frozenset())
 

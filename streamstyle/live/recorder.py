@@ -12,7 +12,7 @@ from streamstyle.system import give_back_memory
 from streamstyle.timing import now_s
 
 TICK = Fraction(1, 90_000)
-"""Of the timestamps that sinks get, in seconds."""
+"""Unit of the timestamps that sinks get, in seconds."""
 
 DEPTH = 32
 """Frames that may wait: a second of a disk or an encoder being busy."""

@@ -14,7 +14,8 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 
 SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
-"""Of the source's sides: each rung has about two thirds of the pixels of the one above."""
+"""Rungs, as parts of the source's sides: each has about two thirds of the pixels of the one
+above."""
 
 GRID = 8
 """Rungs are multiples of it, so that no net has to pad."""

@@ -12,7 +12,7 @@ class Status:
 
     source: str
     fps_in: float
-    """Of late, as `fps_out`."""
+    """Frames per second that came of late."""
     fps_out: float
     fps_promised: float
     mean_fps_in: float

@@ -103,7 +103,7 @@ class Color:
 
 
 BT709 = Color(_BT709, _LIMITED, _BT709, _BT709, high_definition=True)
-"""Of what comes from no file."""
+"""The color of what comes from no file."""
 
 
 def _is_high_definition(width: int, height: int) -> bool:
@@ -111,8 +111,8 @@ def _is_high_definition(width: int, height: int) -> bool:
 
 
 MOST_THREADS = 4
-"""Of a conversion. A frame of 3840x2160 takes one core 16 ms to YUV, and where an engine has a
-graphics card or many cores, encoding waits for that."""
+"""Most threads of a conversion. A frame of 3840x2160 takes one core 16 ms to YUV, and where an
+engine has a graphics card or many cores, encoding waits for that."""
 
 
 class Converter:

@@ -127,7 +127,8 @@ class _EncodeAudio:
                 self._output.mux_one(packet)
 
     def _alike(self, frame: AudioFrame) -> list[AudioFrame]:
-        """Of the first frame's kind, as the encoder takes no other; broadcasts change theirs."""
+        """The sound in the first frame's kind, as the encoder takes no other; broadcasts change
+        theirs."""
         first = self._first = self._first or frame
         if _kind(frame) == _kind(first):
             return [frame]

@@ -73,7 +73,8 @@ class Continuity:
         self._offset_before, self._offset = self._offset, self._end - _seconds(packet)
 
     def _offset_for(self, packet: av.Packet[Stream]) -> Fraction:
-        """Of another track, which may be late: behind a jump, packets from before it still come."""
+        """What to add to a packet of another track, which may be late: behind a jump, packets
+        from before it still come."""
         if self._end < self._jumped_at + INTERLEAVE_S:
             time = _decoded_at(packet)
             return min(

@@ -32,7 +32,8 @@ class Finish:
     keep_colors: bool = False
     """Take only light and dark from the painting, and the colors from the original."""
     steady: float = 0.0
-    """Of video: 0 leaves every frame as it is painted, 1 keeps most of the one before."""
+    """How steady video is: 0 leaves every frame as it is painted, 1 keeps most of the one
+    before."""
 
     def __post_init__(self) -> None:
         check_share("strength", self.strength)

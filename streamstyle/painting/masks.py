@@ -20,7 +20,7 @@ Part = NDArray[np.float32]
 """(H, W, 1): 1 where a pixel is inside, 0 where it is outside, between at soft edges."""
 
 SOFTNESS = 1 / 200
-"""Of the frame's longer side: over which a hard edge becomes soft."""
+"""Width over which a hard edge becomes soft, as a part of the frame's longer side."""
 
 
 FEATURE = 4

@@ -23,11 +23,11 @@ class Look(Finish):
     """What a painted frame of a file is to look like."""
 
     width: int | None = None
-    """Of the frame as the network sees it, in pixels; None follows height, scale or the input, of
-    which some networks see at most so many pixels (ModelCard.most_pixels)."""
+    """Width of the frame that the network gets, in pixels; None follows height, scale or the
+    input, of which some networks see at most so many pixels (ModelCard.most_pixels)."""
     height: int | None = None
     scale: float | None = None
-    """Of the frame as the network sees it, relative to the input."""
+    """Size of the frame that the network gets, relative to the input."""
     resize: bool = False
     """Leave the frame at the network's size instead of the input's."""
     side_by_side: bool = False

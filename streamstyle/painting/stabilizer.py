@@ -176,7 +176,7 @@ def _with_contrast(steady: Field, new: Field) -> Field:
 
 
 def _local_variance(picture: Field) -> Field:
-    """Of the strokes around each place, by every second pixel's green, which is enough."""
+    """Variance of the strokes around each place, by every second pixel's green, which is enough."""
     cv2 = load_opencv()
     green = np.ascontiguousarray(picture[::2, ::2, 1])
     mean = cv2.blur(green, (5, 5))

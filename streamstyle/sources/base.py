@@ -32,7 +32,7 @@ class SourceInfo:
     frames: int | None
     """How many are to come; an estimate for most files, None where nobody knows."""
     width: int | None
-    """Of the upright frames; None where they differ, as in a folder of photos."""
+    """Width of the upright frames; None where they differ, as in a folder of photos."""
     height: int | None
     video: VideoFormat | None
     """None for still images."""

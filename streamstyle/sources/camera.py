@@ -20,7 +20,7 @@ RETRY_S = 0.05
 
 # DirectShow opens a camera in a second where Media Foundation can take ten.
 BACKEND = {"win32": "CAP_DSHOW", "darwin": "CAP_AVFOUNDATION"}.get(sys.platform, "CAP_V4L2")
-"""Of OpenCV. Each counts the cameras in its own way, so one for listing and opening."""
+"""OpenCV's backend. Each counts the cameras in its own way, so one for listing and opening."""
 
 
 def cameras() -> dict[int, str]:

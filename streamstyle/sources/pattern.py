@@ -9,7 +9,7 @@ PREFIX = "pattern:"
 """Before a pattern's name where a file's could stand."""
 
 DURATION_S = Fraction(10)
-"""Of a pattern whose length is not asked for."""
+"""Length of a pattern when none is asked for."""
 
 _RATE = 25
 _SIZE = "640x360"

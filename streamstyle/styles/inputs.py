@@ -33,7 +33,8 @@ PATCHES_SIDE = 256
 """The same, for a model that compares each patch of the frame with each of the picture."""
 
 PATCHES_AXIS = 3
-"""Of the tensors that such a model takes, (1, attentions, heads, patches, width of a head)."""
+"""Axis of the patches in the tensors that such a model takes, (1, attentions, heads, patches,
+width of a head)."""
 
 STROKES = (0.0, 0.5, 1.0)
 """Strokes that a picture is taken for where they are then mixed."""

@@ -37,8 +37,8 @@ BF16_TINY_DB = 20.0
 """And of 16x16 pixels, which are four places of its relu4_1."""
 
 FP16_FEW_DB = 36.0
-"""Of WCT in fp16, where its relu4_1 has fewer places than features, and the floor decides: 16x16
-has 39 and 17x31 45, larger frames 52 and more."""
+"""Least PSNR of WCT in fp16, where its relu4_1 has fewer places than features, and the floor
+decides: 16x16 has 39 and 17x31 45, larger frames 52 and more."""
 
 
 def _usable(backend: str) -> list[str]:

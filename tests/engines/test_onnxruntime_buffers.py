@@ -46,7 +46,7 @@ def test_more_shapes_than_are_kept_while_others_run(buffers: Buffers) -> None:
     ("device", "threads"), [("cpu", 1), ("cuda", 2), ("cuda:1", 2), ("tensorrt", 1)]
 )
 def test_frames_at_once(inverter_path: Path, device: str, threads: int) -> None:
-    """Of devices that are not here: it is told that it has them."""
+    """Devices that are not here: it is told that it has them."""
     with open_engine(inverter_path, "onnxruntime", "cpu") as engine:
         engine.device = device  # type: ignore[misc]
         assert engine.set_concurrency(4) == threads

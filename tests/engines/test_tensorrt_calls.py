@@ -39,7 +39,7 @@ def lean_surface() -> Surface:
 
 @pytest.fixture(scope="session")
 def full_surface(tmp_path_factory: pytest.TempPathFactory) -> Surface:
-    """Of what builds: TensorRT's own Python package, on libraries that are empty."""
+    """The surface of what builds: TensorRT's own Python package, on libraries that are empty."""
     if shutil.which("cc") is None:
         pytest.skip("needs a C compiler")
     folder = tmp_path_factory.mktemp("stubs")

@@ -16,7 +16,7 @@ from engines.tensorrt_.graph import HALVES, PRECISIONS, for_tensorrt
 from tests.helpers.frames import MODELS, picture, psnr
 
 HALF_DB = {"fp16": 58.0, "bf16": 48.0}
-"""Of a frame painted in half precision, beside float32."""
+"""Least PSNR of a frame painted in half precision, beside float32."""
 
 GRAPHS = [(path, part) for path in MODELS for part in read_card(path).parts or (None,)]
 

@@ -72,7 +72,7 @@ def test_transforms_leave_the_other_cores_alone(monkeypatch: pytest.MonkeyPatch)
     real, seen = np.linalg.eigh, []
 
     def threads() -> set[int]:
-        """Of numpy's own library: others may have been loaded since."""
+        """Threads of numpy's own library: others may have been loaded since."""
         blas = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
         return {pool["num_threads"] for pool in blas if "numpy" in pool["filepath"]}
 

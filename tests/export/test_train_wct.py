@@ -163,7 +163,7 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
 
 
 def test_decoders_for_an_encoder_that_is_there(config: WctConfig, tmp_path: Path) -> None:
-    """Of a VGG, which then does not change."""
+    """The encoder is a VGG, which does not change."""
     (network,) = config.teachers
     before = training.load_loss_network(network, LEVELS).state_dict()
     nets = train_wct(replace(config, encoder=network, learning_rate=1e-3), tmp_path / "run")

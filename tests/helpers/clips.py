@@ -112,16 +112,16 @@ class Contents:
     """What is in a file."""
 
     times: list[Fraction]
-    """Of the frames, in seconds."""
+    """When each frame is shown, in seconds."""
     frames: list[NDArray[np.uint8]]
     """(H, W, 3) each, RGB as a player that honours the tags shows it, not turned upright."""
     durations: list[Fraction]
     """How long each frame stays, in seconds."""
     tick: Fraction
     packets: dict[int, list[tuple[Fraction, str]]]
-    """Of each other track: its packets' times in seconds and digests."""
+    """Times in seconds and digests of the packets of each other track."""
     kinds: list[tuple[str, str, str | None]]
-    """Of each track: type, codec, language."""
+    """Type, codec and language of each track."""
     matrix: int
     color_range: int
     pixel_format: str

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from engines.tensorrt_.plan_cache import Recipe
 
 Surface = dict[str, dict[str, list[tuple[str, str]] | None]]
-"""Of a package: by class and member, the parameters and result of each overload of a method, None
-for any other member."""
+"""The surface of a package: by class and member, the parameters and result of each overload of a
+method, None for any other member."""
 
 _READ = """
 import importlib, json, re, sys

@@ -23,13 +23,13 @@ class StyTr2LossConfig:
     the layers that are taken from it instead of from those before it (export/common/vgg.py)."""
     content_layers: tuple[str, ...] = ("relu4_1", "relu5_1")
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    """Of the second identity loss, too."""
+    """Layers of the style, and of the second identity loss."""
     content_weight: float = 10.0
     style_weight: float = 7.0
     identity_weight: float = 50.0
-    """Of the first identity loss: the pixels of a picture painted in its own style."""
+    """Weight of the first identity loss: pixels of a picture painted in its own style."""
     feature_identity_weight: float = 1.0
-    """Of the second one: its features."""
+    """Weight of the second identity loss: features of such a picture."""
     balanced: bool = True
     """Divide each layer's term by the mean square of its target, so that weights carry over between
     loss networks: the squares are 2 to 11 in the normalized VGG-19, where this takes a quarter off

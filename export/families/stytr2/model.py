@@ -22,7 +22,7 @@ POOLED = 18
 """Places of a side that the encoding knows, whatever the size of the picture (equation 3)."""
 
 FIRST_CONTRAST = 0.3
-"""Of an untrained net's colors, about their standard deviation; more would have to be unlearned."""
+"""Standard deviation, about, of an untrained net's colors; more would have to be unlearned."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class StyTr2Config:
     """Channels of the CNN decoder at an eighth and a quarter of the resolution; a half and a
     quarter of them follow."""
     encoding: Literal["cape", "sinusoidal"] = "cape"
-    """Of where a patch of the content lies: by what is there, or the sines of its row and column
-    that the paper compares with."""
+    """How a patch of the content knows where it lies: by what is there, or the sines of its row
+    and column that the paper compares with."""
 
     @classmethod
     def compact(cls) -> "StyTr2Config":
@@ -211,7 +211,7 @@ class _FeedForward(nn.Sequential):
 
 
 class _EncoderLayer(nn.Module):
-    """Of either encoder: attention of a sequence onto itself, then the feed-forward net."""
+    """A layer of either encoder: attention of a sequence onto itself, then the feed-forward net."""
 
     def __init__(self, config: StyTr2Config) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from export.families.stytr2.train import FAMILY
 STYLE_TENSORS = ("style_keys", "style_values")
 
 MOST_PIXELS = 640 * 480
-"""Of a frame: see StyTr2."""
+"""Maximum pixels per frame: see StyTr2."""
 
 SIZES = (
     ((256, 256), (256, 256)),

@@ -21,7 +21,7 @@ from export.common.space_to_depth import (
 from export.families.wct.model import Autoencoder, number
 
 CHANNELS = (16, 32, 64, 128, 128)
-"""Of the features of relu1_1 ... relu5_1."""
+"""Channels of the features at relu1_1 ... relu5_1."""
 
 PLAIN_WIDTH = 8
 """Channels at full resolution in relu2_1's decoder."""

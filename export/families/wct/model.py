@@ -20,7 +20,7 @@ def number(level: str) -> int:
 
 
 class Autoencoder(nn.Module):
-    """Of one level: an encoder to its features and a decoder back.
+    """The net of one level: an encoder to its features and a decoder back.
 
     Both work on cells of `side` x `side` pixels (export/common/space_to_depth.py), of RGB, about
     0..1.
@@ -29,7 +29,7 @@ class Autoencoder(nn.Module):
     level: str
     side: int
     channels: int
-    """Of the features."""
+    """Channels of the features."""
 
     def encode(self, cells: Tensor) -> Tensor:
         """Cells as frames lie, (N, H / side, W / side, side * side * 3), to features
@@ -41,7 +41,7 @@ class Autoencoder(nn.Module):
         raise NotImplementedError
 
     def features(self, rgb: Tensor) -> Tensor:
-        """Of pictures (N, 3, H, W), whose sides are multiples of `s`."""
+        """Features of pictures (N, 3, H, W), whose sides are multiples of `s`."""
         return self.encode(space_to_depth(rgb.permute(0, 2, 3, 1), self.side))
 
     def picture(self, features: Tensor) -> Tensor:
@@ -148,8 +148,8 @@ class LevelGraph(nn.Module):
 
 
 def statistics(features: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
-    """Of features (N, P, C), by region: mean (R, C) and covariance (R, C, C), weighted by `parts`,
-    (R, P)."""
+    """Statistics of features (N, P, C), by region: mean (R, C) and covariance (R, C, C),
+    weighted by `parts`, (R, P)."""
     weight = parts / (parts.sum(dim=1, keepdim=True) * features.shape[0]).clamp(min=1e-6)
     # Around a mean that is near: half precision would lose the covariance in products of means.
     # Means are products as well: what is on the way to an output with no product on it, OpenVINO

@@ -45,8 +45,8 @@ WARM_UP = 100
 them, and did."""
 
 OWN_SHARE = 0.4
-"""Of a deeper decoder's steps, in which its own layers learn alone. Learned with the others from
-the beginning, relu4_1's made brown blurs of everything."""
+"""Part of a deeper decoder's steps in which its own layers learn alone. Learned with the others
+from the beginning, relu4_1's made brown blurs of everything."""
 
 SAMPLES = 4  # photos in a sample picture
 
@@ -69,9 +69,9 @@ class WctConfig:
     """What a compact encoder's features are to resemble, but for a linear map; each level's is the
     first that has it."""
     levels: tuple[str, ...] = LEVELS
-    """Of the nets."""
+    """Levels of the nets."""
     learned: tuple[str, ...] = ()
-    """Of `levels`, those that learn; all of them if empty."""
+    """Those of `levels` that learn; all of them if empty."""
     steps: int = 20000
     """For all levels, one after the other, the shallowest first; each as many times more than
     relu1_1's as its number says. A deeper one begins with the weights of the one before; of a
@@ -84,12 +84,12 @@ class WctConfig:
     crop: int = 256
     """Side of the square training crops in pixels."""
     learning_rate: float = 1e-4
-    """Of Adam; in each phase it rises for WARM_UP steps and falls to a hundredth along half a
-    cosine."""
+    """Adam's learning rate at its highest; in each phase it rises for WARM_UP steps and falls to
+    a hundredth along half a cosine."""
     feature_weight: float = 1.0
     """Lambda of equation 1 (the paper's appendix says 1)."""
     style_weight: float = 3.0
-    """Of the style in `style_steps`, beside 1 for content; at half the size half of it."""
+    """Weight of the style in `style_steps`, beside 1 for content; at half the size half of it."""
     network: tuple[str, ...] = field(default=("vgg19",), metadata={"repeated": True})
     """Loss networks of `style_steps`, as other trainings take them (export/common/losses.py)."""
     seed: int = 0

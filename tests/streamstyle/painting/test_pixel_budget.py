@@ -14,7 +14,7 @@ from streamstyle.styles import parse_style
 from tests.helpers.models import write_inverter
 
 SIDE = 32
-"""Of the largest square that the model below takes."""
+"""Side of the largest square that the model below takes."""
 
 
 @pytest.fixture
