@@ -9,8 +9,9 @@ from pathlib import Path
 from engines import Engine, Placement
 from streamstyle import system
 from streamstyle.errors import UserError
+from streamstyle.painting.look import Look
 from streamstyle.painting.masks import open_mask
-from streamstyle.painting.painter import Look, Painter
+from streamstyle.painting.painter import Painter
 from streamstyle.pipeline import Pipeline, Stats
 from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
 from streamstyle.sinks.atomic_file import check_not_input, check_target

@@ -9,7 +9,8 @@ from PIL import ImageDraw, ImageFont
 
 from streamstyle.frame import Frame, Image
 from streamstyle.image_ops import resized
-from streamstyle.painting.painter import Look, Painter
+from streamstyle.painting.look import Look
+from streamstyle.painting.painter import Painter
 from streamstyle.sinks.atomic_file import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, write_image
 from streamstyle.sources import Clip, StillSource, open_video

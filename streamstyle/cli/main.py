@@ -39,7 +39,7 @@ from streamstyle.cli.options import (
 from streamstyle.cli.progress import ProgressBar, print_report
 from streamstyle.cli.texture import write_texture
 from streamstyle.errors import UserError, reason
-from streamstyle.painting.painter import Look
+from streamstyle.painting.look import Look
 from streamstyle.sinks import Encoding
 from streamstyle.sinks.atomic_file import check_not_input
 from streamstyle.sources import Clip

@@ -152,6 +152,7 @@ class LiveSession(Closing):
         return self._governor.rungs[self._governor.highest]
 
     def status(self) -> Status:
+        """How it goes: rates, ages, sizes and problems, as of now."""
         at_s = now_s()
         recorder = self._recorder
         return Status(
@@ -192,15 +193,15 @@ class LiveSession(Closing):
 
     # What a user does.
 
-    def change(self, **changes: object) -> None:
-        """Set fields of `Controls`."""
+    def change(self, controls: Controls) -> None:
+        """Paint by these from the next frame on; what could not be had is tried again."""
         self._engines.retry_failed()
-        self._controls = replace(self._controls, **changes)  # type: ignore[arg-type]
+        self._controls = controls
 
     def next_style(self, step: int = 1) -> None:
         """The following style of the model, or with -1 the one before."""
         names, at = self.styles()
-        self.change(style=names[(at + step) % len(names)])
+        self.change(replace(self._controls, style=names[(at + step) % len(names)]))
 
     def drop(self, file: str) -> None:
         """Paint in the style that a file is: a model, or a picture for the model that paints."""
@@ -208,7 +209,7 @@ class LiveSession(Closing):
             style = style_of_dropped(file, self._controls.style)
         except (UserError, EngineError, OSError):  # of the present style, which the status tells
             style = parse_style(file)
-        self.change(style=style)
+        self.change(replace(self._controls, style=style))
 
     def styles(self) -> tuple[list[StyleSpec], int]:
         """The styles to go through, and the present one's number among them: those of its model,

@@ -1,14 +1,14 @@
 """The window: one face of a LiveSession."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
-from streamstyle.live.controls import View
+from streamstyle.live.controls import Controls, View
 from streamstyle.live.display import (
     Closed,
     Display,
@@ -85,11 +85,11 @@ class Window(Closing):
             case Pressed(key):
                 self._press(key)
             case Pointed(x, _) if self._session.controls.view is View.SPLIT:
-                self._session.change(split=x)
+                self._update(lambda controls: replace(controls, split=x))
             case DoubleClicked():
                 self._display.toggle_full_screen()
             case Turned(steps):
-                self._more("strength", steps * STEP)
+                self._more_strength(steps * STEP)
             case Dropped(path):
                 self._session.drop(path)
 
@@ -101,7 +101,7 @@ class Window(Closing):
                 return
         styles, _ = self._session.styles()
         if key.isdecimal() and 0 < int(key) <= len(styles):
-            self._session.change(style=styles[int(key) - 1])
+            self._update(lambda controls: replace(controls, style=styles[int(key) - 1]))
 
     def _text_changes(self) -> bool:
         return now_s() >= self._numbers_until_s
@@ -125,42 +125,55 @@ class Window(Closing):
 
     def _all_keys(self) -> tuple[Key, ...]:
         session = self._session
-        more, flip = self._more, self._flip
+        strength, mix, stroke = self._more_strength, self._more_of_second, self._larger_strokes
+        update = self._update
         return (
-            Key(("h", "?"), "this help", self._toggle("_help")),
+            Key(("h", "?"), "this help", self._toggle_help),
             Key(("n", "right"), "next style; 1 to 9: that style", session.next_style),
             Key(("p", "left"), "previous style", lambda: session.next_style(-1)),
             Key(("b",), "a second style to mix in", self._next_second_style),
-            Key((",",), "less of the second style", lambda: more("mix", -STEP)),
-            Key((".",), "more of the second style", lambda: more("mix", STEP)),
-            Key(("-",), "less strength; also by the wheel", lambda: more("strength", -STEP)),
-            Key(("+", "="), "more strength", lambda: more("strength", STEP)),
-            Key(("z",), "finer strokes", lambda: more("stroke", -STROKE_STEP)),
-            Key(("x",), "larger strokes", lambda: more("stroke", STROKE_STEP)),
-            Key(("k",), "keep the colors of the original", lambda: flip("keep_colors")),
+            Key((",",), "less of the second style", lambda: mix(-STEP)),
+            Key((".",), "more of the second style", lambda: mix(STEP)),
+            Key(("-",), "less strength; also by the wheel", lambda: strength(-STEP)),
+            Key(("+", "="), "more strength", lambda: strength(STEP)),
+            Key(("z",), "finer strokes", lambda: stroke(-STROKE_STEP)),
+            Key(("x",), "larger strokes", lambda: stroke(STROKE_STEP)),
+            Key(
+                ("k",),
+                "keep the colors of the original",
+                lambda: update(lambda c: replace(c, keep_colors=not c.keep_colors)),
+            ),
             Key(("s",), "steadier: 0, 50, 100 %", self._steadier),
             Key(("v",), "painted, original, side by side, split (drag the line)", self._next_view),
-            Key(("m",), "mirror", lambda: flip("mirror")),
-            Key(("space",), "pause", lambda: flip("paused")),
+            Key(("m",), "mirror", lambda: update(lambda c: replace(c, mirror=not c.mirror))),
+            Key(("space",), "pause", lambda: update(lambda c: replace(c, paused=not c.paused))),
             Key(("c",), "keep a snapshot", self._snapshot),
             Key(("r",), "record, and stop", self._record),
             Key(("f", "f11"), "full screen; also by a double click", self._full_screen),
-            Key(("o",), "these numbers on and off", self._toggle("_overlay")),
+            Key(("o",), "these numbers on and off", self._toggle_overlay),
             Key(("[",), "smaller and faster", lambda: self._quality(-1)),
             Key(("]",), "larger and finer, where it can be held", lambda: self._quality(1)),
             Key(("q",), "quit", self._quit),
             Key(("escape",), "leave the full screen, or else quit", self._escape),
         )
 
-    def _more(self, name: str, step: float) -> None:
-        value = getattr(self._session.controls, name) + step
-        self._session.change(**{name: min(1.0, max(0.0, round(value, 2)))})
+    def _update(self, change: Callable[[Controls], Controls]) -> None:
+        self._session.change(change(self._session.controls))
 
-    def _flip(self, name: str) -> None:
-        self._session.change(**{name: not getattr(self._session.controls, name)})
+    def _more_strength(self, step: float) -> None:
+        self._update(lambda c: replace(c, strength=_within(c.strength + step)))
 
-    def _toggle(self, name: str) -> Callable[[], None]:
-        return lambda: setattr(self, name, not getattr(self, name))
+    def _more_of_second(self, step: float) -> None:
+        self._update(lambda c: replace(c, mix=_within(c.mix + step)))
+
+    def _larger_strokes(self, step: float) -> None:
+        self._update(lambda c: replace(c, stroke=_within(c.stroke + step)))
+
+    def _toggle_overlay(self) -> None:
+        self._overlay = not self._overlay
+
+    def _toggle_help(self) -> None:
+        self._help = not self._help
 
     def _next_second_style(self) -> None:
         styles: list[StyleSpec | None] = [None, *self._session.styles()[0]]
@@ -168,14 +181,13 @@ class Window(Closing):
         at = styles.index(controls.second_style) if controls.second_style in styles else 0
         following = styles[(at + 1) % len(styles)]
         mix = controls.mix or 0.5
-        self._session.change(second_style=following, mix=mix)
+        self._update(lambda c: replace(c, second_style=following, mix=mix))
 
     def _steadier(self) -> None:
-        steady = self._session.controls.steady + 0.5
-        self._session.change(steady=steady if steady <= 1 else 0.0)
+        self._update(lambda c: replace(c, steady=c.steady + 0.5 if c.steady <= 0.5 else 0.0))
 
     def _next_view(self) -> None:
-        self._session.change(view=self._session.controls.view.following)
+        self._update(lambda c: replace(c, view=c.view.following))
 
     def _quality(self, step: int) -> None:
         self._session.quality(step)
@@ -210,6 +222,11 @@ class Window(Closing):
 
     def _quit(self) -> None:
         self._open = False
+
+
+def _within(value: float) -> float:
+    """A share of one, in steps that stay exact."""
+    return min(1.0, max(0.0, round(value, 2)))
 
 
 def _stamp() -> str:

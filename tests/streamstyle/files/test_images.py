@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from engines import Engine
 from streamstyle import Look, UserError, paint_image
-from streamstyle.painting.painter import MOST_SIDE
+from streamstyle.painting.look import MOST_SIDE
 from streamstyle.sources.images import list_stills
 
 

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from tests.helpers.models import write_inverter, write_two_styles
 def test_style_fades_into_the_next_without_a_gap() -> None:
     with LiveSession(Camera, Controls(named("dark")), choose=alone(open_plain)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
-        session.change(style=named("light"))
+        session.change(replace(session.controls, style=named("light")))
         seen = []
         longest_s = 0.0
         last_s = time.perf_counter()
@@ -51,9 +52,9 @@ def test_style_fades_into_the_next_without_a_gap() -> None:
 
 def test_two_styles_are_mixed_by_hand() -> None:
     with LiveSession(Camera, Controls(named("dark")), choose=alone(open_plain)) as session:
-        session.change(second_style=named("light"), mix=0.25)
+        session.change(replace(session.controls, second_style=named("light"), mix=0.25))
         show_until(session, lambda f: color_at(f, 0.5) == (50, 50, 50))
-        session.change(mix=0.75)
+        session.change(replace(session.controls, mix=0.75))
         show_until(session, lambda f: color_at(f, 0.5) == (150, 150, 150))
 
 
@@ -79,10 +80,10 @@ def test_styles_of_one_model_glide_by_one_painting_a_frame(
         Camera, Controls(named("same")), choose=two_styles(tmp_path / "two.onnx")
     ) as session:
         show_until(session, lambda _f: session.status().engine != "")
-        session.change(style=named("negative"))
+        session.change(replace(session.controls, style=named("negative")))
         seen = []
         show_until(session, lambda f: seen.append(color_at(f, 0.5)) or seen[-1] == BLUE)  # type: ignore[func-returns-value]
-        session.change(second_style=named("same"), mix=0.5)
+        session.change(replace(session.controls, second_style=named("same"), mix=0.5))
         show_until(session, lambda f: all(126 <= value <= 129 for value in color_at(f, 0.5)))
     blues = [blue for _red, _green, blue in seen]
     assert blues == sorted(blues)
@@ -97,7 +98,7 @@ def test_file_that_has_changed_is_loaded_again_when_asked_for(tmp_path: Path) ->
     with LiveSession(Camera, Controls(parse_style(path)), choose=chosen) as session:
         show_until(session, is_painted)
         write_two_styles(path)  # whose first style leaves the picture as it is
-        session.change(style=parse_style(path))
+        session.change(replace(session.controls, style=parse_style(path)))
         show_until(session, lambda f: color_at(f, 0.5) == ORANGE)
         names, number = session.styles()
         assert ([*map(str, names)], number) == ([f"{path}:same", f"{path}:negative"], 0)
@@ -108,7 +109,7 @@ def test_file_that_has_changed_is_loaded_again_when_asked_for(tmp_path: Path) ->
 def test_style_that_cannot_be_had_is_said_and_the_last_one_stays() -> None:
     with LiveSession(Camera, Controls(named("dark")), choose=alone(open_plain)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
-        session.change(style=named("nonsense"))
+        session.change(replace(session.controls, style=named("nonsense")))
         show_until(session, lambda _f: session.status().problems == ("no style nonsense",))
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
 
@@ -123,10 +124,10 @@ def test_style_can_be_asked_for_again() -> None:
 
     with LiveSession(Camera, Controls(named("dark")), choose=alone(opener)) as session:
         show_until(session, lambda f: color_at(f, 0.5) == (0, 0, 0))
-        session.change(style=named("grey"))
+        session.change(replace(session.controls, style=named("grey")))
         show_until(session, lambda _f: session.status().problems != ())
         missing.clear()
-        session.change(style=named("grey"))
+        session.change(replace(session.controls, style=named("grey")))
         show_until(session, lambda f: color_at(f, 0.5) == (100, 100, 100))
         assert session.status().problems == ()
 
@@ -142,7 +143,7 @@ def test_loading_a_style_yields_to_painting(
     with LiveSession(Camera, Controls(named("negative")), choose=alone(open_inverter)) as session:
         show_until(session, is_painted)
         before = niceness()  # of what earlier tests left, too
-        session.change(style=named("another"))
+        session.change(replace(session.controls, style=named("another")))
         (shelf,) = (t for t in threading.enumerate() if t.name == "streamstyle-engines")
         assert shelf.native_id is not None
         show_until(session, lambda _f: niceness()[shelf.native_id] == engine_pool.NICE)

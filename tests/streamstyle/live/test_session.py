@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakSet
 
@@ -63,27 +64,27 @@ def test_views(
     session: LiveSession, view: View, left: tuple[int, ...], right: tuple[int, ...]
 ) -> None:
     show_until(session, is_painted)
-    session.change(view=view)
+    session.change(replace(session.controls, view=view))
     frame = show_until(session, lambda f: (color_at(f, 0.3), color_at(f, 0.7)) == (left, right))
     assert frame.width == (192 if view is View.SIDE_BY_SIDE else 96)
 
 
 def test_strength_mirror_and_split(session: LiveSession) -> None:
-    session.change(strength=0.5)
+    session.change(replace(session.controls, strength=0.5))
     show_until(session, lambda f: max(abs(v - 128) for v in color_at(f, 0.5)) <= 1)
-    session.change(strength=1.0, mirror=True)
+    session.change(replace(session.controls, strength=1.0, mirror=True))
     show_until(session, lambda f: color_at(f, 0.97) == (255, 255, 255))
-    session.change(view=View.SPLIT, split=0.9)
+    session.change(replace(session.controls, view=View.SPLIT, split=0.9))
     show_until(session, lambda f: (color_at(f, 0.85), color_at(f, 0.97)) == (ORANGE, (255,) * 3))
 
 
 def test_pause_holds_the_picture(session: LiveSession) -> None:
     show_until(session, is_painted)
-    session.change(paused=True)
+    session.change(replace(session.controls, paused=True))
     time.sleep(0.2)
     session.wait(0)
     assert session.wait(0.3) is None
-    session.change(paused=False)
+    session.change(replace(session.controls, paused=False))
     show_until(session, is_painted)
 
 
@@ -121,7 +122,7 @@ def test_size_goes_up_to_what_is_allowed_and_comes_down_when_told() -> None:
         show_until(session, lambda _f: session.status().size == (512, 384))
         session.quality(-1)
         show_until(session, lambda _f: session.status().size == (416, 312))
-        session.change(style=named("light"))
+        session.change(replace(session.controls, style=named("light")))
         show_until(session, lambda f: color_at(f, 0.5) == (200, 200, 200))
         assert session.status().size == (416, 312)
         session.quality(1)

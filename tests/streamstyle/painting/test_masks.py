@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -241,7 +242,7 @@ def test_live_with_another_style_outside(
 def test_live_keeps_colors_when_told(open_inverter: Callable[[str], Engine]) -> None:
     with LiveSession(Camera, Controls(named("negative")), choose=alone(open_inverter)) as session:
         show_until(session, lambda frame: color_at(frame, 0.5) == BLUE)
-        session.change(keep_colors=True)
+        session.change(replace(session.controls, keep_colors=True))
         show_until(session, lambda frame: color_at(frame, 0.5)[0] > color_at(frame, 0.5)[2])
 
 

@@ -1,0 +1,49 @@
+"""The public names: they are there, and each is documented."""
+
+import doctest
+import inspect
+import re
+from importlib.metadata import version
+from types import ModuleType
+
+import pytest
+
+import streamstyle
+from streamstyle.styles import spec
+
+NAMES = [name for name in streamstyle.__all__ if name != "__version__"]
+
+
+def test_the_version_is_the_distribution_s() -> None:
+    assert streamstyle.__version__ == version("streamstyle")
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", streamstyle.__version__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_public_name_has_a_docstring_of_its_own(name: str) -> None:
+    thing = getattr(streamstyle, name)
+    doc = inspect.getdoc(thing) or ""
+    assert len(doc.splitlines()[0]) > 10, name
+    assert not doc.startswith(f"{name}("), f"{name} has only what a dataclass writes by itself"
+    public = (
+        [m for m in vars(thing).values() if inspect.isfunction(m)] if inspect.isclass(thing) else []
+    )
+    own = [method for method in public if not method.__name__.startswith("_")]
+    undocumented = [m.__name__ for m in own if not m.__doc__ and not _overrides(thing, m.__name__)]
+    assert not undocumented, undocumented
+
+
+def _overrides(kind: type, name: str) -> bool:
+    """Whether a base class has said what the method does."""
+    return any(name in vars(base) for base in kind.__mro__[1:])
+
+
+@pytest.mark.parametrize("module", [streamstyle, spec], ids=lambda module: module.__name__)
+def test_examples_do_what_they_say(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def test_what_is_not_listed_is_not_public() -> None:
+    modules = {name for name, value in vars(streamstyle).items() if inspect.ismodule(value)}
+    public = {name for name in vars(streamstyle) if not name.startswith("_")} - modules
+    assert public - {"version"} == set(NAMES)
