@@ -32,8 +32,8 @@ the painting; the sum is 1, or with a STYLE_ROW what that leaves."""
 
 
 class Engine(Protocol):
-    """A model opened on a device. One thread paints at a time, or as many as `share` allows;
-    another may prepare meanwhile."""
+    """A model opened on a device. One thread paints at a time, or as many as
+    `set_concurrency` allows; another may prepare meanwhile."""
 
     card: ModelCard
     style_inputs: Mapping[str, tuple[int, ...]]

@@ -25,7 +25,8 @@ from export.families.many_style.train import TrainConfig, net_config, train
 from export.families.stytr2.loss import StyTr2LossConfig
 from export.families.stytr2.model import StyTr2Config
 from export.families.stytr2.train import StyTr2TrainConfig, train_stytr2
-from export.families.wct.train import WctConfig, train_wct
+from export.families.wct.config import WctConfig
+from export.families.wct.train import train_wct
 from export.from_checkpoint import ADDING, STROKES, write_from_checkpoint
 from export.options import add_options, add_training, replaced
 

@@ -19,9 +19,10 @@ from export.families.many_style.train import TrainConfig, load_trained
 from export.families.stytr2.onnx_file import write_stytr2_engine
 from export.families.stytr2.train import FAMILY as STYTR2
 from export.families.stytr2.train import StyTr2TrainConfig, load_trained_stytr2
+from export.families.wct.config import FAMILY as WCT
+from export.families.wct.config import WctConfig
 from export.families.wct.onnx_file import write_wct_engine
-from export.families.wct.train import FAMILY as WCT
-from export.families.wct.train import WctConfig, load_trained_wct
+from export.families.wct.train import load_trained_wct
 from export.options import as_options
 
 STROKES = (0.6, 1.0, 1.6)

@@ -38,9 +38,9 @@ def fitted(image: Image, width: int, height: int) -> Image:
     return cast(Image, cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=(0, 0, 0)))
 
 
-def blended(image: Image, other: Image, share: float) -> Image:
-    """`share` of `image` and the rest of `other`, of the same size."""
-    return cast(Image, load_opencv().addWeighted(image, share, other, 1 - share, 0))
+def blended(image: Image, other: Image, alpha: float) -> Image:
+    """`alpha` of `image` and the rest of `other`, of the same size."""
+    return cast(Image, load_opencv().addWeighted(image, alpha, other, 1 - alpha, 0))
 
 
 def recolored(painted: Image, original: Image) -> Image:

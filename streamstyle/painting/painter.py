@@ -52,7 +52,7 @@ class Painter:
             layer.engine.prepare(height, width, style=layer.style)
 
     def set_concurrency(self, threads: int) -> int:
-        """As `Engine.set_concurrency`, for what is painted here: 1 if frames depend on the ones before."""
+        """As `Engine.set_concurrency`; 1 if frames depend on the ones before."""
         return 1 if self._keeps_state else self._engine.set_concurrency(threads)
 
     def __call__(self, frame: Frame) -> Frame:

@@ -17,7 +17,8 @@ from engines.wct import transform as wct
 from export.cli import main
 from export.errors import ExportError
 from export.families.wct import train as training
-from export.families.wct.train import WctConfig, load_trained_wct, train_wct
+from export.families.wct.config import WctConfig
+from export.families.wct.train import load_trained_wct, train_wct
 from export.families.wct.transfer import transferred
 from tests.helpers.nets import write_training_material, write_vgg_to_relu5_1
 

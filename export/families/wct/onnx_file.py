@@ -16,8 +16,9 @@ from export.common.comparison import Comparison
 from export.common.engine_file import EXAMPLE, SIZES, trace, write_checked
 from export.common.precisions import Sample, other_precisions
 from export.data.photos import frame_of, list_photos
+from export.families.wct.autoencoders import Autoencoders
+from export.families.wct.config import FAMILY
 from export.families.wct.model import LevelGraph
-from export.families.wct.train import FAMILY, Autoencoders
 
 INPUTS = ("frame", "transform", "center", "shift", "masks")
 OUTPUTS = ("stylized", "content_mean", "content_covariance")
