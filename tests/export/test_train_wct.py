@@ -107,9 +107,9 @@ def test_only_what_has_its_turn_changes(
             if not torch.equal(value, saved[step - 1][name])
         }
         assert changed
-        assert all(name.startswith((f"nets.{level}.", f"lifts.{level}.")) for name in changed)
+        assert all(name.startswith((f"nets.{level}.", f"projections.{level}.")) for name in changed)
         if step >= 6:  # styled, of which encoders learn nothing
-            assert not any(".encoder." in name or "lifts." in name for name in changed)
+            assert not any(".encoder." in name or "projections." in name for name in changed)
 
 
 def test_a_deeper_net_begins_as_the_shallower_one(config: WctConfig) -> None:

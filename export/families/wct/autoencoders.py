@@ -108,7 +108,7 @@ class Autoencoders(nn.Module):
             "features": self.feature_weight * _relative(net.features(decoded).float(), wanted),
         }
         if teacher_features is not None:
-            # Scaled to power 1, or a projection would have far to go: some features are in hundreds.
+            # Of power 1, or a projection would have far to go: some features are in hundreds.
             unit = teacher_features.float() / teacher_features.float().square().mean().sqrt()
             terms["teacher_features"] = (
                 (self.projections[phase.level](features).float() - unit).square().mean()
