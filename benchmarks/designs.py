@@ -2,7 +2,7 @@
 
 With random weights, as speed does not depend on them, and OpenVINO as the user has it; frames are
 uint8, in and out. What was found, with the losses of those that were trained, is kept in
-benchmarks/designs.md.
+docs/measured/designs.md.
 """
 
 import argparse

@@ -80,8 +80,8 @@ def parse_style(text: str | Path) -> StyleSpec:
 
     >>> parse_style("great-wave").parts
     (StylePart(model='medium', name='great-wave', picture='', weight=1.0),)
-    >>> [(part.picture, part.weight) for part in parse_style("a.jpg=2+b.jpg").parts]
-    [('a.jpg', 2.0), ('b.jpg', 1.0)]
+    >>> {part.picture: part.weight for part in parse_style("a.jpg=2+b.jpg").parts}
+    {'a.jpg': 2.0, 'b.jpg': 1.0}
     """
     text = str(text)
     if _is_file(text) or _is_file(_part(text).picture or _part(text).name):
