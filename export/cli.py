@@ -5,7 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from torch import nn
 from tqdm import tqdm
 
 from engines import EngineError, read_card
@@ -30,6 +32,8 @@ from export.families.wct.train import train_wct
 from export.from_checkpoint import ADDING, STROKES, write_from_checkpoint
 from export.options import add_options, add_training, replaced
 
+Trained = TypeVar("Trained", TrainConfig, AnyPictureTrainConfig, StyTr2TrainConfig)
+
 RECIPE, PAPER, PAPER_CODE = "recipe", "paper", "paper-code"
 """What ships was trained by the recipe; papers' settings are as published, or as in their code."""
 
@@ -52,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train_johnson(options: argparse.Namespace) -> None:
     net = JohnsonConfig.paper() if options.preset == PAPER else JohnsonConfig()
     style = _style(options, options.style, options.out.stem)
-    _train(options, TrainConfig((style,), str(options.photos), net=net, loss=_loss(options)))
+    config = TrainConfig((style,), str(options.photos), net=net, loss=_loss(options))
+    _train(options, config, train)
 
 
 def _train_many(options: argparse.Namespace) -> None:
@@ -63,7 +68,7 @@ def _train_many(options: argparse.Namespace) -> None:
         net=ManyStyleConfig(),
         loss=_loss(options),
     )
-    _train(options, config)
+    _train(options, config, train)
 
 
 def _loss(options: argparse.Namespace) -> LossConfig:
@@ -88,7 +93,7 @@ def _add_style(options: argparse.Namespace) -> None:
         net=net_config(card),
         **ADDING,  # type: ignore[arg-type]
     )
-    _train(options, config)
+    _train(options, config, train)
 
 
 def _style(options: argparse.Namespace, picture: Path, name: str) -> StylePicture:
@@ -103,31 +108,31 @@ def _style(options: argparse.Namespace, picture: Path, name: str) -> StylePictur
     )
 
 
-def _train(options: argparse.Namespace, config: TrainConfig) -> None:
-    _check_out(options.out, options.overwrite)
-    parts = {part: replaced(getattr(config, part), options) for part in ("net", "loss")}
-    run = options.run or options.out.with_suffix(".run")
-    train(replaced(config, options, **parts), run)
-    _write(run / FILE, options)
-
-
 def _train_stytr2(options: argparse.Namespace) -> None:
-    _check_out(options.out, options.overwrite)
-    net = StyTr2Config.compact() if options.compact else StyTr2Config()
-    loss = StyTr2LossConfig.paper_code() if options.preset == PAPER_CODE else StyTr2LossConfig()
-    config = StyTr2TrainConfig(photos=str(options.photos), pictures=str(options.pictures))
-    parts = {"net": replaced(net, options), "loss": replaced(loss, options)}
-    run = options.run or options.out.with_suffix(".run")
-    train_stytr2(replaced(config, options, **parts), run)
-    _write(run / FILE, options)
+    config = StyTr2TrainConfig(
+        photos=str(options.photos),
+        pictures=str(options.pictures),
+        net=StyTr2Config.compact() if options.compact else StyTr2Config(),
+        loss=(
+            StyTr2LossConfig.paper_code() if options.preset == PAPER_CODE else StyTr2LossConfig()
+        ),
+    )
+    _train(options, config, train_stytr2)
 
 
 def _train_any_picture(options: argparse.Namespace) -> None:
-    _check_out(options.out, options.overwrite)
     config = AnyPictureTrainConfig(photos=str(options.photos), pictures=str(options.pictures))
+    _train(options, config, train_any_picture)
+
+
+def _train(
+    options: argparse.Namespace, config: Trained, trainer: Callable[[Trained, Path], nn.Module]
+) -> None:
+    """Train by `config` with the options that were given, and write the engine."""
+    _check_out(options.out, options.overwrite)
     parts = {part: replaced(getattr(config, part), options) for part in ("net", "loss")}
     run = options.run or options.out.with_suffix(".run")
-    train_any_picture(replaced(config, options, **parts), run)
+    trainer(replaced(config, options, **parts), run)
     _write(run / FILE, options)
 
 

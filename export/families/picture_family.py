@@ -43,8 +43,6 @@ class PictureConfig(LoopConfig):
     """The folder of photographs to learn on."""
     pictures: str
     """The folder of paintings to learn on."""
-    start_from: str = ""
-    """An engine of ours, whose weights to begin with. Empty to begin with nothing."""
     evaluate_pictures: str = ""
     """Folder of paintings, never trained on, for samples and judgement; those of the training if it
     is empty."""

@@ -120,7 +120,7 @@ def test_weights_of_an_engine_are_a_beginning(
     for name, values in first.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], values, rtol=1e-3, atol=1e-4)
     used = []
-    monkeypatch.setattr(training, "load_weights", lambda _net, path: used.append(path))
+    monkeypatch.setattr(training_loop, "load_weights", lambda _net, path: used.append(path))
     train(replace(config, start_from=str(engine)), tmp_path / "second")
     train(replace(config, start_from=str(engine)), tmp_path / "second")  # only at the beginning
     assert used == [engine]
@@ -277,7 +277,7 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main([*onward, "--network", str(network)]) == 0
     assert read_card(refined).training["commands"] == [
         trained_by,
-        trained_by.replace("--base-width", "--start-from mine.onnx --base-width"),
+        trained_by.replace("--steps", "--start-from mine.onnx --steps"),
     ]
     again = tmp_path / "again.onnx"
     checkpoint = tmp_path / "mine.run" / "checkpoint.pt"

@@ -9,11 +9,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from export.common.checkpoint import has_checkpoint, read_checkpoint
-from export.common.engine_file import load_weights
 from export.common.losses import LossConfig, PerceptualLoss, Statistics
-from export.common.training_loop import averaged, run_training
-from export.errors import ExportError
+from export.common.training_loop import load_trained, run_training
 from export.families.any_picture.model import AnyPicture, AnyPictureConfig
 from export.families.picture_family import PictureConfig, PictureFamily
 
@@ -56,10 +53,7 @@ def train_any_picture(config: AnyPictureTrainConfig, run: Path) -> nn.Module:
     another configuration, or if something that the training needs can't be read.
     """
     torch.manual_seed(config.seed)
-    family = AnyPictureFamily(config)
-    if config.start_from and not has_checkpoint(run):
-        load_weights(family.net, Path(config.start_from))
-    return run_training(family, config, config.as_json(), run)
+    return run_training(AnyPictureFamily(config), config, config.as_json(), run)
 
 
 class AnyPictureFamily(PictureFamily):
@@ -116,17 +110,10 @@ def _relative(values: Tensor, wanted: Tensor) -> Tensor:
     return (values - wanted).square().mean() / wanted.square().mean().clamp(min=1e-12)
 
 
-def load_trained_any_picture(
-    checkpoint: Path,
-) -> tuple[AnyPicture, AnyPictureTrainConfig, int]:
-    """The averaged net of a checkpoint, in evaluation mode, with its configuration and step."""
-    state = read_checkpoint(checkpoint)
-    try:
-        config = AnyPictureTrainConfig.from_json(state["config"])
-        average = averaged(AnyPicture(config.net), config.average_decay)
-        average.load_state_dict(state["average"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ExportError(f"{checkpoint} is not of a net for any picture: {error}") from error
-    net = average.module.eval()
+def load_trained_any_picture(checkpoint: Path) -> tuple[AnyPicture, AnyPictureTrainConfig, int]:
+    """See `export.common.training_loop.load_trained`."""
+    net, config, step = load_trained(
+        checkpoint, AnyPictureTrainConfig.from_json, lambda config: AnyPicture(config.net)
+    )
     assert isinstance(net, AnyPicture)
-    return net, config, int(state["step"])
+    return net, config, step

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from engines import ModelCard
-from export.common.checkpoint import Stateful, fast_dtype, has_checkpoint, read_checkpoint
-from export.common.engine_file import load_weights
+from export.common import training_loop
+from export.common.checkpoint import Stateful, fast_dtype
 from export.common.evaluation import JUDGED_LAYERS, JUDGED_SIDE, Judge, Scores
 from export.common.losses import LossConfig, PerceptualLoss, Statistics, chosen, joined
 from export.common.sheets import Sheet, center_crops
-from export.common.training_loop import LoopConfig, averaged, run_training
+from export.common.training_loop import LoopConfig, run_training
 from export.common.vgg import load_loss_network, load_loss_networks
 from export.data.clips import ClipPairs, Pair
 from export.data.motion import Motion, SyntheticMotion, temporal_loss
@@ -69,9 +69,6 @@ class TrainConfig(LoopConfig):
     """One for a Johnson net."""
     photos: str
     """The folder of photographs to learn on."""
-    start_from: str = ""
-    """An engine of ours, whose weights to begin with: half the steps do then, as most of painting
-    is the same in every style. Empty to begin with nothing."""
     strokes: tuple[float, ...] = (1.0,)
     """Sizes of each style's picture to learn strokes of, from small to large, in relation to the
     size that its table gives; the middle one is painted in twice as often (Jing et al. 2018)."""
@@ -126,10 +123,7 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     """
     torch.manual_seed(config.seed)
     family = FeedForward(config)
-    if config.start_from and not has_checkpoint(run):
-        load_weights(family.net, Path(config.start_from))
-        family.predict_rows()
-    return run_training(family, config, config.as_json(), run)
+    return run_training(family, config, config.as_json(), run, family.predict_rows)
 
 
 class Batch(NamedTuple):
@@ -291,16 +285,8 @@ class FeedForward:
 
 
 def load_trained(checkpoint: Path) -> tuple[nn.Module, TrainConfig, int]:
-    """The averaged net of a checkpoint, in evaluation mode, with its configuration and step."""
-    state = read_checkpoint(checkpoint)
-    try:
-        config = TrainConfig.from_json(state["config"])
-        average = averaged(config.make_net(), config.average_decay)
-        average.load_state_dict(state["average"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ExportError(f"{checkpoint} is not of a net of this family: {error}") from error
-    net: nn.Module = average.module.eval()
-    return net, config, int(state["step"])
+    """See `export.common.training_loop.load_trained`."""
+    return training_loop.load_trained(checkpoint, TrainConfig.from_json, TrainConfig.make_net)
 
 
 def _style_picture(style: StylePicture, size: float) -> Tensor:

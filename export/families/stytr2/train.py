@@ -10,9 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from export.common.checkpoint import has_checkpoint, read_checkpoint
-from export.common.engine_file import load_weights
-from export.common.training_loop import averaged, run_training
+from export.common.training_loop import load_trained, run_training
 from export.errors import ExportError
 from export.families.picture_family import PictureConfig, PictureFamily
 from export.families.stytr2.loss import StyTr2Loss, StyTr2LossConfig, repainted_of_each
@@ -74,10 +72,7 @@ def train_stytr2(config: StyTr2TrainConfig, run: Path) -> nn.Module:
     if config.crop % PATCH:
         raise ExportError(f"crops for StyTr2 have a multiple of {PATCH} pixels, got {config.crop}")
     torch.manual_seed(config.seed)
-    family = StyTr2Family(config)
-    if config.start_from and not has_checkpoint(run):
-        load_weights(family.net, Path(config.start_from))
-    return run_training(family, config, config.as_json(), run)
+    return run_training(StyTr2Family(config), config, config.as_json(), run)
 
 
 class StyTr2Family(PictureFamily):
@@ -115,14 +110,9 @@ def _painted(net: StyTr2, content: Tensor, style: Tensor) -> tuple[Tensor, Tenso
 
 
 def load_trained_stytr2(checkpoint: Path) -> tuple[StyTr2, StyTr2TrainConfig, int]:
-    """The averaged net of a checkpoint, in evaluation mode, with its configuration and step."""
-    state = read_checkpoint(checkpoint)
-    try:
-        config = StyTr2TrainConfig.from_json(state["config"])
-        average = averaged(StyTr2(config.net), config.average_decay)
-        average.load_state_dict(state["average"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ExportError(f"{checkpoint} is not of a StyTr2: {error}") from error
-    net = average.module.eval()
+    """See `export.common.training_loop.load_trained`."""
+    net, config, step = load_trained(
+        checkpoint, StyTr2TrainConfig.from_json, lambda config: StyTr2(config.net)
+    )
     assert isinstance(net, StyTr2)
-    return net, config, int(state["step"])
+    return net, config, step
