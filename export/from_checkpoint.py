@@ -48,17 +48,7 @@ def _write_feed_forward(checkpoint: Path, out: Path, photos: Path) -> dict[str, 
     if config.start_from:
         before = read_card(Path(config.start_from))
         cards = [*before.styles[: (config.kept_rows or 0) // len(config.strokes)], *cards]
-    losses = config.loss
-    training = {
-        **_history(config, _command(config)),
-        "net": asdict(config.net),
-        "steps": step,
-        "photos": len(list_photos(photos)),
-        "losses": (
-            f"content at {', '.join(losses.content_layers)} and style at "
-            f"{', '.join(losses.style_layers)} of {_named(losses.network)}"
-        ),
-    }
+    training = _training(config, _command(config), step, photos, "style")
     if isinstance(net, AnyPicture):
         return write_any_picture_engine(
             net, out, cards, config.strokes, training, photos, pictures=photos
@@ -68,32 +58,15 @@ def _write_feed_forward(checkpoint: Path, out: Path, photos: Path) -> dict[str, 
 
 def _write_any_picture(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
     net, config, step = load_trained_any_picture(checkpoint)
-    training = {
-        **_history(config, _picture_command(ANY_PICTURE, config)),
-        "net": asdict(config.net),
-        "steps": step,
-        "photos": len(list_photos(photos)),
-        "losses": (
-            f"content at {', '.join(config.loss.content_layers)} and style at "
-            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
-        ),
-    }
+    training = _training(config, _picture_command(ANY_PICTURE, config), step, photos, "style")
     pictures = Path(config.pictures)
     return write_any_picture_engine(net, out, [], STROKES, training, photos, pictures)
 
 
 def _write_stytr2(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
     net, config, step = load_trained_stytr2(checkpoint)
-    training = {
-        **_history(config, _picture_command(STYTR2, config)),
-        "net": asdict(config.net),
-        "steps": step,
-        "photos": len(list_photos(photos)),
-        "losses": (
-            f"content at {', '.join(config.loss.content_layers)}, style and identity at "
-            f"{', '.join(config.loss.style_layers)} of {_named(config.loss.network)}"
-        ),
-    }
+    command = _picture_command(STYTR2, config)
+    training = _training(config, command, step, photos, "style and identity")
     return write_stytr2_engine(net, out, training, photos)
 
 
@@ -112,6 +85,27 @@ def _write_wct(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
         ),
     }
     return write_wct_engine(nets, out, training, photos)
+
+
+def _training(
+    config: TrainConfig | AnyPictureTrainConfig | StyTr2TrainConfig,
+    command: str,
+    step: int,
+    photos: Path,
+    style: str,
+) -> dict[str, Any]:
+    """What the card says of a training; `style` names the losses at the style's layers."""
+    losses = config.loss
+    return {
+        **_history(config, command),
+        "net": asdict(config.net),
+        "steps": step,
+        "photos": len(list_photos(photos)),
+        "losses": (
+            f"content at {', '.join(losses.content_layers)}, {style} at "
+            f"{', '.join(losses.style_layers)} of {_named(losses.network)}"
+        ),
+    }
 
 
 def _history(
