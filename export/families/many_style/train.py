@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from engines import ModelCard
+from engines import ModelCard, read_card
 from export.common import training_loop
 from export.common.checkpoint import Stateful, fast_dtype
 from export.common.evaluation import JUDGED_LAYERS, JUDGED_SIDE, Judge, Scores
@@ -123,7 +123,7 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
     """
     torch.manual_seed(config.seed)
     family = FeedForward(config)
-    return run_training(family, config, config.as_json(), run, family.predict_rows)
+    return run_training(family, config, config.as_json(), run, family.begin_rows)
 
 
 class Batch(NamedTuple):
@@ -158,11 +158,18 @@ class FeedForward:
         self._weights = torch.tensor([style.weight for style, _ in rows], device=self.device)
 
     @torch.no_grad()
-    def predict_rows(self) -> None:
-        """Let new rows begin as what a net for any picture predicts."""
+    def begin_rows(self) -> None:
+        """Let new rows begin as what a net for any picture predicts, and each size of strokes as
+        its style, where the net that the training starts from knows one size only."""
         if isinstance(self.net, AnyPicture):
             for row, picture in enumerate(self._pictures, start=self._kept):
                 self.net.styles[row] = self.net.rows_of(picture.to(self.device))[0]
+        elif isinstance(self.net, ManyStyle) and self.config.kept_rows is None:
+            card = read_card(Path(self.config.start_from))
+            if len(card.strokes) == 1 and len(card.styles) == len(self.config.styles):
+                sizes = len(self.config.strokes)
+                rows = self.net.styles[: len(card.styles)].repeat_interleave(sizes, dim=0)
+                self.net.styles.copy_(rows)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         config = self.config
