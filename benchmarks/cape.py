@@ -22,7 +22,8 @@ TIMES = 3
 def main() -> None:
     """Write a picture, a row for each checkpoint: the encoding of the small and of the large photo,
     then what is painted of them. Print how far the large ones are from the small ones enlarged:
-    the encodings in relation to their variance, the paintings in their mean squared difference."""
+    the encodings in relation to their variance, the paintings in their mean squared difference.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--photo", type=Path, required=True)

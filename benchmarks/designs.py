@@ -32,7 +32,8 @@ Paint = Callable[[Frames], object]
 def main() -> None:
     """Print a Markdown table: the median of ms for each design and size, and the speed at the
     first size as a multiple of the classic net's in PyTorch. In each size the designs take turns
-    frame by frame."""
+    frame by frame.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="frames of each design and size")
     parser.add_argument("--sizes", type=int, default=len(SIZES), help="how many, from the smallest")

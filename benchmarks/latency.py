@@ -85,7 +85,8 @@ def main() -> None:
 
 def back_after_s(samples: list[Sample], from_s: float, to_s: float, limit_ms: float) -> float:
     """How long after `from_s` the first SETTLED_S begin that are under the limit; infinite if none
-    do before `to_s`."""
+    do before `to_s`.
+    """
     for start_s in np.arange(from_s, to_s - SETTLED_S, 0.1):
         if _p95(samples, start_s, start_s + SETTLED_S) <= limit_ms:
             return float(start_s - from_s)

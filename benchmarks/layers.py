@@ -1,5 +1,6 @@
 """The layers of a network as a backend really runs them on the CPU, how long each takes, and the
-least that it could take there."""
+least that it could take there.
+"""
 
 import json
 import tempfile
@@ -106,7 +107,8 @@ _SIZES = {"uint8": 1, "int8": 1, "bool": 1, "float16": 2, "float": 4, "int32": 4
 
 def convolution_rate(precision: str) -> float:
     """Operations a second of large convolutions one after the other, which come nearer to what the
-    processor can do than a product of large matrices did, a third as much."""
+    processor can do than a product of large matrices did, a third as much.
+    """
     op = ov.opset13
     given = op.parameter([1, PLACES, PLACES, CHANNELS], np.float32)
     given.output(0).set_names({"0"})
@@ -151,7 +153,8 @@ def _operations_of(op: Any) -> float:
 
 def _operations(kind: str, read: list[Any], written: list[Any]) -> float:
     """How many operations an operator of OpenVINO or ONNX takes, by the shapes that it reads and
-    writes."""
+    writes.
+    """
     match kind:
         case "Convolution" | "Conv" | "FusedConv":  # weights (out, in, height, width)
             each = float(np.prod(read[1][1:]))

@@ -37,7 +37,8 @@ class Sample:
 
 class Observed(LiveSession):
     """Plays a moving pattern of 640x480 and 30 frames per second like a camera, for `seconds`
-    after the warm-up."""
+    after the warm-up.
+    """
 
     def __init__(
         self, style: StyleSpec, promise: Promise, seconds: float, each: Callable[["Observed"], None]

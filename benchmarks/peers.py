@@ -11,7 +11,8 @@ from streamstyle.styles import StyleSpec, read_style
 
 def peers(style: StyleSpec) -> dict[str, Callable[[Size], Paint]]:
     """By name, what makes each ready for frames of a size, in whatever process it is called. What
-    can't run here raises whatever its library does."""
+    can't run here raises whatever its library does.
+    """
     makers: dict[str, Callable[[Size], Paint]] = {}
     if find_spec("onnxruntime") is not None:
         makers["onnxruntime as it comes"] = partial(_onnxruntime, style)

@@ -50,7 +50,8 @@ def write_plots(table: Table, folder: Path) -> None:
 
 def _draw_fps(axes: "Axes", rows: list[Row], ways: list[str]) -> None:
     """Over pixels, on log axes: a way whose pixels cost the same at every size is parallel to the
-    dashed lines."""
+    dashed lines.
+    """
     for way in ways:
         points = [(row.pixels, row.fps) for row in rows if row.way == way]
         if points:

@@ -36,7 +36,8 @@ CLIP = 50
 
 def main() -> None:
     """Print two Markdown tables: the stages; and the slowest layers first, all of a kind, and the
-    sum."""
+    sum.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     add_style(parser)
     parser.add_argument("--size", type=size_of, default=(640, 480), help="such as 1280x720")

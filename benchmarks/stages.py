@@ -24,7 +24,8 @@ Clip = list[av.VideoFrame]
 
 def stages(engine: Engine, frames: list[Frames]) -> Iterator[tuple[str, float]]:
     """(name, seconds of a core a frame) of decoding `frames`, (1, H, W, 3) each, encoded as we
-    encode, to encoding them again, painted."""
+    encode, to encoding them again, painted.
+    """
     count = len(frames)
     converter = Converter()
     height, width = frames[0].shape[1:3]

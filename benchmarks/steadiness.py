@@ -31,7 +31,8 @@ Videos = list[list[Image]]
 
 def main() -> None:
     """Print a Markdown table, a row for each clip: the warping error without steadying, and with
-    it the error and the gradient energy as parts of those without."""
+    it the error and the gradient energy as parts of those without.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--style", default=DEFAULT_STYLE)

@@ -113,7 +113,8 @@ class Table:
 
     def predicted_s(self, way: str, pixels: int) -> float:
         """What a frame would take that costs as much a pixel as the largest smaller one; 0 if there
-        is none."""
+        is none.
+        """
         known = [row for row in self.rows if row.way == way and row.pixels < pixels]
         costs = [row.ns_per_pixel for row in known if row.ns_per_pixel is not None]
         return costs[-1] * pixels / 1e9 if costs else 0.0

@@ -1,5 +1,6 @@
 """Other ways to run the nets that PyTorch can build, each as a program would that does not use our
-engines."""
+engines.
+"""
 
 import warnings
 from collections.abc import Callable

@@ -41,7 +41,8 @@ def motions_of(frames: list[Image]) -> list[Motion]:
 def warping_error(video: list[Image], motions: list[Motion]) -> float:
     """Lai et al. (Learning Blind Video Temporal Consistency, 2018): each frame against the one
     before it, moved by the optical flow of the input, where that flow holds. Mean squared
-    difference of colors 0..1."""
+    difference of colors 0..1.
+    """
     cv2 = load_opencv()
     errors = []
     for before, now, motion in zip(video[:-1], video[1:], motions, strict=True):

@@ -1,5 +1,6 @@
 """Ways to paint a frame, each in a process of its own: none has the memory or the threads of
-another in it, and one that fails, or is killed, ends alone."""
+another in it, and one that fails, or is killed, ends alone.
+"""
 
 import math
 import signal
@@ -108,7 +109,8 @@ class _Answer:
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
     """What comes of it meanwhile comes afterwards. To processes that are started meanwhile it does
-    not come, on systems where it can be kept from a thread and what that one starts."""
+    not come, on systems where it can be kept from a thread and what that one starts.
+    """
     came: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
     if sys.platform != "win32":

@@ -64,7 +64,8 @@ def main() -> None:
 
 def newton_schulz(covariance: NDArray[Any], iterations: int) -> NDArray[Any]:
     """The inverse square root by matrix products alone (Higham, Functions of Matrices, 2008,
-    equation 6.35), which converges for what is divided by its norm."""
+    equation 6.35), which converges for what is divided by its norm.
+    """
     norm = np.float32(np.linalg.norm(covariance))
     identity: NDArray[Any] = np.eye(len(covariance), dtype=np.float32)
     root, inverse = covariance / norm, identity

@@ -33,7 +33,8 @@ the painting; the sum is 1, or with a STYLE_ROW what that leaves."""
 
 class Engine(Protocol):
     """A model opened on a device. One thread paints at a time, or as many as
-    `set_concurrency` allows; another may prepare meanwhile."""
+    `set_concurrency` allows; another may prepare meanwhile.
+    """
 
     card: ModelCard
     style_inputs: Mapping[str, tuple[int, ...]]
@@ -53,11 +54,13 @@ class Engine(Protocol):
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         """Do ahead what the first frame of a size, in a style, would have to wait for. Without a
-        style, in one whose inputs have the shapes of `style_inputs`."""
+        style, in one whose inputs have the shapes of `style_inputs`.
+        """
 
     def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
         """Paint (N, H, W, 3). `frames` is only read and not kept; the result is the caller's, and
-        no later call touches it. Raises EngineError on arrays outside the contract."""
+        no later call touches it. Raises EngineError on arrays outside the contract.
+        """
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         """As `paint`, all that the graph gives, by name; `stylized` is the painting."""
@@ -68,7 +71,8 @@ class Engine(Protocol):
     def set_concurrency(self, threads: int) -> int:
         """Allow up to `threads` to paint at the same time, or one on each of several devices, from
         the next frame on: that paints more frames a second, though each takes longer. Returns how
-        many may: 1 if frames depend on the ones before, or if the device gains nothing by it."""
+        many may: 1 if frames depend on the ones before, or if the device gains nothing by it.
+        """
 
     def close(self) -> None:
         """Free the device. Closing twice is harmless; painting after it raises EngineError."""

@@ -7,7 +7,8 @@ from engines.errors import EngineError
 
 def kind_and_number(backend: str, device: str, numbered: Collection[str]) -> tuple[str, int]:
     """cuda:1 as cuda and 1, cuda as cuda and 0. Raises EngineError where a number is none, or is of
-    a kind that is not among the `numbered`."""
+    a kind that is not among the `numbered`.
+    """
     kind, colon, number = device.partition(":")
     if not colon:
         return kind, 0

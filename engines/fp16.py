@@ -31,7 +31,8 @@ COMPUTED = ":computed"
 
 def in_half(graph: Path | bytes, operators: Collection[str]) -> bytes:
     """The ONNX model `graph` with `operators` in half precision; its inputs and outputs stay as
-    they are."""
+    they are.
+    """
     import onnx  # slow, and only for a precision that is asked for
     from onnx import TensorProto, helper
 

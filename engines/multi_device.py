@@ -19,7 +19,8 @@ class MultiDeviceEngine(BaseEngine):
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         """Closes them with itself. Raises EngineError if they differ in precision: a video that
-        they paint in turn would flicker."""
+        they paint in turn would flicker.
+        """
         self._engines = engines
         precisions = sorted({engine.precision for engine in engines})
         if len(precisions) > 1:

@@ -53,7 +53,8 @@ class Segmentation:
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """How much of each place of `picture` (H, W, 3), RGB, of a `size` that it takes, is the
-        subject, (h, w), 0 to 255, at the network's own size."""
+        subject, (h, w), 0 to 255, at the network's own size.
+        """
         x = picture if self._takes_bytes else (picture.astype(np.float32) / 255 - MEAN) / STD
         x = (x.transpose(2, 0, 1) if self._first else x)[np.newaxis]
         outputs = self._graph({self._name: np.ascontiguousarray(x)})

@@ -27,7 +27,8 @@ def part_name(part: str, name: str) -> str:
 
 def cut_out(path: Path, part: str, wanted: Collection[str] | None = None) -> bytes:
     """The ONNX model of one part alone, whose inputs and outputs have no part before their name;
-    with `wanted`, only what computes these outputs of it."""
+    with `wanted`, only what computes these outputs of it.
+    """
     import onnx  # slow, and only for models of several parts
 
     model = onnx.load(path)
@@ -68,7 +69,8 @@ def cut_out(path: Path, part: str, wanted: Collection[str] | None = None) -> byt
 
 def split(path: Path, tensors: Sequence[str]) -> tuple[bytes, bytes]:
     """The ONNX models from `picture` to `tensors`, and from all other inputs and `tensors` to
-    `stylized`."""
+    `stylized`.
+    """
     import onnx  # slow, and only for models that take pictures
     from onnx.utils import Extractor
 

@@ -34,7 +34,8 @@ ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "s
 
 def write_from_checkpoint(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
     """Write the engine of a checkpoint of any family, checked on `photos`; returns what was
-    measured. Raises ExportError, and writes nothing, if it paints differently from PyTorch."""
+    measured. Raises ExportError, and writes nothing, if it paints differently from PyTorch.
+    """
     config = json.loads(read_checkpoint(checkpoint)["config"])
     writers = {STYTR2: _write_stytr2, WCT: _write_wct, ANY_PICTURE: _write_any_picture}
     learned_styles = "styles" in config  # by a net of any family

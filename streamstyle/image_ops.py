@@ -26,7 +26,8 @@ def resized(image: Image, width: int, height: int) -> Image:
 
 def fitted(image: Image, width: int, height: int) -> Image:
     """The picture at another size, whole and not stretched: black is put beside it, or above and
-    below, where the shapes differ."""
+    below, where the shapes differ.
+    """
     scale = min(width / image.shape[1], height / image.shape[0])
     across, down = round(image.shape[1] * scale), round(image.shape[0] * scale)
     image = resized(image, across, down)

@@ -63,7 +63,8 @@ class Pipeline:
         painters: int = 1,
     ) -> None:
         """`policy` is what happens to a captured frame that the engine has no time for; `painters`
-        is how many threads may call `paint` at the same time."""
+        is how many threads may call `paint` at the same time.
+        """
         self.stats = Stats()
         self._source = source
         self._paint = paint
@@ -158,7 +159,8 @@ class _Stage:
 
     def join(self) -> None:
         """Wait for the end of the thread, whatever is pressed meanwhile: what it still uses must
-        not be closed. It stops before its next frame."""
+        not be closed. It stops before its next frame.
+        """
         if self.thread.ident is None:
             return  # Ctrl-C came before it was started
         while not self._stopped.is_set():

@@ -50,7 +50,8 @@ def cores() -> int:
 
 def packages(*others: str) -> str:
     """Versions of what the work is done with, and of `others`; what is not installed is left
-    out."""
+    out.
+    """
     names = (
         "openvino",
         "onnxruntime",
@@ -89,6 +90,7 @@ def _gpus() -> list[str]:
 def give_back_memory() -> None:
     """Give freed memory back to the system that lies between blocks in use, which glibc keeps: more
     of it with each thread that came and went, such as an encoder's. Other C libraries have no such
-    call."""
+    call.
+    """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)

@@ -151,7 +151,8 @@ def start_session(
     tensorrt_options: Mapping[str, Any],
 ) -> ort.InferenceSession:
     """A session that really runs on `device`: onnxruntime itself would fall back in silence. `load`
-    gives the graph; of it `halved` are computed in half precision where that is asked for."""
+    gives the graph; of it `halved` are computed in half precision where that is asked for.
+    """
     kind, number = kind_and_number(NAME, device, _NUMBERED)
     able = _PRECISIONS.get(kind, ("fp32",))
     if kind in PROVIDERS and precision not in able:

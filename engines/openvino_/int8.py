@@ -64,7 +64,8 @@ def _rounded(source: ov.Output, low: float, high: float) -> ov.Output:
 
 def _rounded_weights(weights: ov.Output) -> ov.Output:
     """Constant `weights`, (O, I, H, W), as bytes and a scale for each O: the form that OpenVINO
-    takes for a convolution of bytes."""
+    takes for a convolution of bytes.
+    """
     alone = ov.Model([ops.result(weights)], [])
     values = ov.compile_model(alone, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0]
     scale = np.maximum(np.abs(values).max(axis=(1, 2, 3), keepdims=True), 1e-12) / WEIGHT_STEPS

@@ -24,7 +24,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 def gpu_name(number: int) -> str:
     """Name and compute capability of that GPU. Raises EngineError where CUDA does not work; it has
-    to be asked before anything of TensorRT is made, which would end the process there."""
+    to be asked before anything of TensorRT is made, which would end the process there.
+    """
     properties = _checked(cuda.cudaGetDeviceProperties(number))
     return f"{properties.name.decode()} {properties.major}.{properties.minor}"
 
@@ -39,7 +40,8 @@ def build(
 ) -> tuple[bytes | None, bytes]:
     """A plan of the ONNX model `graph` for this thread's GPU, None if it is no longer `wanted`, and
     the timings that it was chosen by, of which `timings` had the first; it takes minutes. The
-    recipe says the rest."""
+    recipe says the rest.
+    """
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

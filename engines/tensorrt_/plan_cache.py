@@ -1,5 +1,6 @@
 """Plans, as TensorRT calls what it makes of a model in minutes, and the timings that it chose by:
-files in the user's cache folder, which any number of processes may read and write."""
+files in the user's cache folder, which any number of processes may read and write.
+"""
 
 import contextlib
 import hashlib

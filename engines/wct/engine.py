@@ -39,7 +39,8 @@ six clips, and nothing else was."""
 
 class WctEngine(BaseEngine):
     """Paints in the style of any picture; see `Engine`. The levels of a style are painted from the
-    deepest to the shallowest (section 3.3)."""
+    deepest to the shallowest (section 3.3).
+    """
 
     style_inputs: Mapping[str, tuple[int, ...]] = {}
     """What `style_of` makes, and `in_regions`."""
@@ -161,7 +162,8 @@ class _Level:
         masks: NDArray[np.float32],
     ) -> Style:
         """Equations 2 to 4 as one matrix for each region: alpha * (coloring @ whitening @ (f - m) +
-        m_style) + (1 - alpha) * f."""
+        m_style) + (1 - alpha) * f.
+        """
         assert self._content is not None
         center, white = self._content.mean, whitening(self._content.covariance)
         with on_one_core():

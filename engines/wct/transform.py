@@ -1,5 +1,6 @@
 """Whitening and coloring: the transforms of Li et al. (Universal Style Transfer via Feature
-Transforms, NIPS 2017), made in float64 from the statistics that the graph gives of each frame."""
+Transforms, NIPS 2017), made in float64 from the statistics that the graph gives of each frame.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -81,7 +82,8 @@ def coloring(covariance: _Array) -> _Array:
 
 def on_one_core() -> AbstractContextManager[Any]:
     """For numpy: its other threads would go on waiting by spinning, and while they took the cores
-    from the network, a frame took twice as long."""
+    from the network, a frame took twice as long.
+    """
     limited: AbstractContextManager[Any] = _BLAS.limit(limits=1, user_api="blas")
     return limited
 
@@ -123,7 +125,8 @@ def style_of(
 def in_regions(styles: Sequence[Style], masks: NDArray[np.float32]) -> Style:
     """One style of several, each in a region: `masks`, (R, h, w), of any size, say how much of each
     place is in each, and sum up to 1. The features of each region are whitened by themselves, and
-    decoded together."""
+    decoded together.
+    """
     names = {name for style in styles for name in style}
     if any(style.keys() != names for style in styles):
         raise EngineError("styles of different levels can't be painted side by side")

@@ -41,7 +41,8 @@ IN_REACH_DB = 3.0
 
 def calibrated(model: bytes, styles: Sequence[Style], photos: Path) -> tuple[Ranges, float]:
     """The bounds of each tensor that the ONNX graph `model` convolves, none if it can't be done
-    well, and the worst PSNR in dB of what it then paints in any of `styles`."""
+    well, and the worst PSNR in dB of what it then paints in any of `styles`.
+    """
     paths = list_photos(photos)
     chosen = paths[:: max(1, len(paths) // (2 * PHOTOS))][: 2 * PHOTOS]
     graph = core().read_model(model)

@@ -38,7 +38,8 @@ def has_checkpoint(run: Path) -> bool:
 
 def resume(run: Path, config: str, parts: Mapping[str, Stateful], device: torch.device) -> int:
     """Load the checkpoint in `run`, if any, into `parts`; returns the steps already done. Raises
-    ExportError if it is of a training with another configuration."""
+    ExportError if it is of a training with another configuration.
+    """
     path = run / FILE
     if not path.exists():
         return 0
@@ -117,7 +118,8 @@ def _cut(table: Path, step: int) -> None:
 
 def fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16, except on a CPU that has no instructions for it: there one step with VGG-19 took a
-    minute instead of seconds."""
+    minute instead of seconds.
+    """
     capabilities = torch.cpu.get_capabilities()
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
     return torch.bfloat16 if device.type != "cpu" or native else torch.float32

@@ -31,7 +31,8 @@ class Comparison:
 
     def verdict(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
         """For the card; `sizes` are the (height, width) of what was painted. Raises ExportError
-        below MIN_PSNR_DB."""
+        below MIN_PSNR_DB.
+        """
         if self._worst_db < MIN_PSNR_DB:
             raise ExportError(
                 f"the exported file paints differently from PyTorch: {self._worst_db:.1f} dB where "

@@ -73,7 +73,8 @@ FRAME_SIZES = {
 
 class FrameGraph(nn.Module):
     """uint8 (N, H, W, 3), and style weights (S,) for a net of many styles, to uint8 of the same
-    shape, around a net that maps RGB (N, 3, H, W), 0..1."""
+    shape, around a net that maps RGB (N, 3, H, W), 0..1.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -129,7 +130,8 @@ def write_checked(
     verify: Callable[[Path], dict[str, Any]],
 ) -> dict[str, Any]:
     """Write `model` under `out`, its weights halved, with what describes it in its card, if
-    `verify`, which is given a trial file, does not raise; returns what that found."""
+    `verify`, which is given a trial file, does not raise; returns what that found.
+    """
     halve_weights(model)
     card = {
         "streamstyle_format": FORMAT,
@@ -195,7 +197,8 @@ def trace(
 def _fold(node: Any) -> bool | None:
     """False if a constant is not to be computed now: what is made of a net's weights is left to the
     runtime, once for each size, so that the file holds the weights that `load_weights` looks for.
-    None to let the optimizer decide."""
+    None to let the optimizer decide.
+    """
     names = [value.name for value in node.inputs if value is not None]
     return False if any(name.startswith(NET) for name in names) else None
 
@@ -229,7 +232,8 @@ def save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
 
 def keep_measured(path: Path, measured: dict[str, Any]) -> None:
     """Write into the card of the engine file `path` what was measured of it, in place of what was
-    there."""
+    there.
+    """
     model = onnx.load(path)
     card = {entry.key: entry.value for entry in model.metadata_props}
     del model.metadata_props[:]

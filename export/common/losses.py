@@ -26,7 +26,8 @@ UNSEEN_DETAIL = 1 / 255**2
 @dataclass(frozen=True)
 class LossConfig:
     """Which losses, and how much each counts. The defaults paint what ships; `paper()` is as
-    published."""
+    published.
+    """
 
     network: tuple[str, ...] = field(default=("vgg19",), metadata={"repeated": True})
     """Loss networks, each torchvision's vgg16 or vgg19, or a safetensors file, and, behind a colon,
@@ -132,7 +133,8 @@ def total_variation(rgb: Tensor) -> Tensor:
 
 def normalized_difference(features: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared difference of features (N, C, H, W), normalized in each channel; channels that
-    are dead in `wanted` are left out."""
+    are dead in `wanted` are left out.
+    """
     mean, variance = _mean_variance(features)
     wanted_mean, wanted_variance = _mean_variance(wanted)
     epsilon = EPSILON * wanted_variance.mean(dim=1, keepdim=True) + torch.finfo(torch.float32).tiny
@@ -208,7 +210,8 @@ class PerceptualLoss(nn.Module):
         weights: Tensor | float = 1.0,
     ) -> Losses:
         """Losses of `painted` (N, 3, H, W) against `content` of the same shape, RGB, 0..1, and the
-        `statistics` of N style pictures, whose terms count by `weights`, (N,)."""
+        `statistics` of N style pictures, whose terms count by `weights`, (N,).
+        """
         config = self.config
         features = self.network(painted)
         with torch.no_grad():

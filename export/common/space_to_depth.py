@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 def space_to_depth(frames: Tensor, side: int) -> Tensor:
     """Frames (N, H, W, C) of any type to (N, H / side, W / side, side * side * C). Of bytes as they
-    come it moves a quarter of what it would of numbers."""
+    come it moves a quarter of what it would of numbers.
+    """
     split = torch.unflatten(frames, 2, (-1, side)).flatten(3)
     lines = torch.unflatten(split, 1, (-1, side)).unbind(2)
     return torch.cat(lines, dim=3)
@@ -18,7 +19,8 @@ def space_to_depth(frames: Tensor, side: int) -> Tensor:
 
 def depth_to_space(cells: Tensor, side: int) -> Tensor:
     """Cells (N, side * side * C, H / side, W / side), as convolutions give them, to frames
-    (N, H, W, C)."""
+    (N, H, W, C).
+    """
     lines = [line.permute(0, 2, 3, 1) for line in cells.chunk(side, dim=1)]
     return torch.unflatten(torch.stack(lines, dim=2).flatten(1, 2), 3, (side, -1)).flatten(2, 3)
 
@@ -47,7 +49,8 @@ def _taps_of_resizing(bilinear: bool) -> Tensor:
 
 def _taps_of_shuffling() -> Tensor:
     """[pixel of the cell, tap of the outer one, pixel of the inner one's cell, its tap, place of
-    the cell that is read, tap of the result]"""
+    the cell that is read, tap of the result]
+    """
     at = torch.zeros(4, 3, 2, 3, 2, 3)
     for pixel in range(4):
         for outer_tap in range(3):
@@ -74,7 +77,8 @@ def cell_kernel(kernel: Tensor) -> Tensor:
 def resizing_kernel(kernel: Tensor, bilinear: bool = False) -> Tensor:
     """Nearest or bilinear upsampling by two and then `kernel`, (O, I, 3, 3): from places to cells
     of 2x2, (4 O, I, 3, 3). Its border of one is to be repeated: that is one reflected after the
-    nearest upsampling, or repeated after the bilinear one."""
+    nearest upsampling, or repeated after the bilinear one.
+    """
     at = (_BILINEAR if bilinear else _NEAREST).to(kernel)
     return torch.einsum("oiyx,ayv,cxw->acoivw", kernel, at, at).flatten(0, 2)
 
@@ -82,7 +86,8 @@ def resizing_kernel(kernel: Tensor, bilinear: bool = False) -> Tensor:
 def shuffled_kernel(inner: Tensor, outer: Tensor) -> Tensor:
     """`inner`, (4 M, I, 3, 3), whose result is cells of 2x2 pixels, and then `outer`,
     (O, M, 3, 3), between those pixels: from cells of 2x2 places of `inner` to ones of 4x4 pixels,
-    (16 O, 4 I, 3, 3)."""
+    (16 O, 4 I, 3, 3).
+    """
     at = _SHUFFLING.to(inner)
     inner = torch.unflatten(inner, 0, (2, 2, -1))
     kernel = torch.einsum("omtv,szmiuw,atsubk,cvzwdl->acobdikl", outer, inner, at, at)

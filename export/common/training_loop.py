@@ -174,7 +174,8 @@ def load_trained(
     checkpoint: Path, parse: Callable[[str], Config], make_net: Callable[[Config], nn.Module]
 ) -> tuple[nn.Module, Config, int]:
     """The averaged net of a checkpoint, in evaluation mode, with its configuration and step. Raises
-    ExportError if it is of another family, which `parse` sees."""
+    ExportError if it is of another family, which `parse` sees.
+    """
     state = read_checkpoint(checkpoint)
     try:
         config = parse(state["config"])

@@ -28,7 +28,8 @@ class LossNetwork(nn.Module):
         self, weights: dict[str, Tensor], layers: Sequence[str] | None, padding: str
     ) -> None:
         """`layers` are all that there are if None; `padding` is "reflect" or "constant" (zeros), as
-        the weights were trained."""
+        the weights were trained.
+        """
         super().__init__()
         known = [name.removesuffix(".weight") for name in weights if _is_layer(name)]
         available = ["relu" + name.removeprefix("conv") for name in sorted(known)]

@@ -39,7 +39,8 @@ class ClipPairs(Dataset[Pair]):
 
     def __init__(self, folder: Path, crop: int, samples: int, seed: int) -> None:
         """Reads all videos of `folder`. Raises ExportError if one can't be read, or none is
-        there."""
+        there.
+        """
         self.crop = crop
         self.samples = samples
         self.seed = seed

@@ -78,7 +78,8 @@ class SyntheticMotion(Motion):
 
 def temporal_loss(painted: Tensor, painted_after: Tensor, motion: Motion) -> Tensor:
     """Mean squared difference of what was painted before, moved, and what is painted after, where
-    both show the same."""
+    both show the same.
+    """
     inside = motion.inside.to(painted.device)
     difference = (painted_after.float() - motion(painted.float())) * inside
     # At a cut between two scenes nothing is the same.

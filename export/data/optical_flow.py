@@ -15,7 +15,8 @@ def motion_between(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Optical flow between RGB frames (H, W, 3): where each pixel of `after` was in `before`,
     (H, W, 2), x and y; and whether it was in sight there, (H, W). By dense inverse search
-    (Kroeger et al. 2016), there and back."""
+    (Kroeger et al. 2016), there and back.
+    """
     dis: Any = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
         cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
     )

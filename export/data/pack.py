@@ -1,5 +1,6 @@
 """Pack what trainings need, all but clips, into one file of some 40 MiB for a machine with a GPU:
-python -m export.data.pack DATA OUT.tar, DATA as export/trainings.mk says."""
+python -m export.data.pack DATA OUT.tar, DATA as export/trainings.mk says.
+"""
 
 import argparse
 import io

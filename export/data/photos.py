@@ -66,7 +66,8 @@ class Crops:
 
     def crop(self, path: Path, random: np.random.Generator) -> Image.Image:
         """From half the picture's short side to all of it: small crops stand in for the smooth,
-        blurred pixels of large frames, which photographs of a few hundred pixels do not have."""
+        blurred pixels of large frames, which photographs of a few hundred pixels do not have.
+        """
         picture = Image.open(path).convert("RGB")
         extent = min(picture.size) * random.uniform(0.5, 1.0)
         left = random.uniform(0, picture.width - extent)
@@ -83,7 +84,8 @@ class PaintingCrops(Crops):
     """Crops of paintings, drawn by artist and then by painting: an artist of n paintings is drawn
     as often as the square root of n says. The artist is what stands before `__` in the file's name,
     or the name without its number. Some are recolored, so that a few hundred paintings stand for
-    many."""
+    many.
+    """
 
     RECOLORED = 0.5
     """The part of the crops that is recolored."""

@@ -1,5 +1,6 @@
 """Style transfer by optimizing the pixels themselves: Gatys, Ecker, Bethge, Image Style Transfer
-Using Convolutional Neural Networks (CVPR 2016). Slow, and what every net here is an answer to."""
+Using Convolutional Neural Networks (CVPR 2016). Slow, and what every net here is an answer to.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ class GatysConfig:
     def paper(cls) -> "GatysConfig":
         """Section 3: conv4_2 against conv1_1 to conv5_1 of VGG-19, by Gram matrices (equations 3
         to 6), here each layer in relation to its own power, which makes a ratio of weights hold for
-        every network; the paper's 1e-3 is for its own rescaled one."""
+        every network; the paper's 1e-3 is for its own rescaled one.
+        """
         return cls(
             loss=LossConfig(
                 content_layers=("relu4_2",),

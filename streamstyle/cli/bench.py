@@ -79,7 +79,8 @@ class Contestant:
 
     def turn(self, frames: Sequence[Frames]) -> None:
         """Paint for TURN_S. The first of several does not count: threads of the one before may
-        still be waiting for work, awake, on the cores."""
+        still be waiting for work, awake, on the cores.
+        """
         taken: list[float] = []
         spent_s = 0.0
         ends_at_s = now_s() + TURN_S  # asking another process may take longer than it paints
@@ -105,7 +106,8 @@ class Contestant:
 
 def bench(style: StyleSpec, size: Size, seconds: float) -> None:
     """Print a Markdown table: engines taking turns for `seconds` each, then a video through the
-    fastest one."""
+    fastest one.
+    """
     width, height = size
     check_size(size)
     print(f"{system.hardware()}\n{system.packages()}\n")
@@ -140,7 +142,8 @@ def check_size(size: Size) -> None:
 
 def open_candidates(style: StyleSpec, size: Size) -> Iterator[Engine]:
     """The engines of CANDIDATES that run here, in each precision that they can, ready for frames
-    of `size`."""
+    of `size`.
+    """
     opened = 0
     for backend, device in CANDIDATES:
         for precision in PRECISIONS:
@@ -161,7 +164,8 @@ def open_candidates(style: StyleSpec, size: Size) -> Iterator[Engine]:
 
 def open_ready(style: StyleSpec, asked: Asked, size: Size) -> Engine:
     """An engine that paints frames of `size` itself: where another one does until its plan is
-    built, that is waited for."""
+    built, that is waited for.
+    """
     backend, device, precision = asked
     width, height = size
     engine = limited(open_engine(style, backend, device, precision))
@@ -184,7 +188,8 @@ def open_ready(style: StyleSpec, asked: Asked, size: Size) -> Engine:
 def race(contestants: Sequence[Contestant], frames: list[Frames], seconds: float) -> None:
     """Time each contestant until it has had `seconds`, and MIN_FRAMES. The turn is always that of
     the one with the least behind it, so that a machine that is busy for a while favours none, and
-    a slow one does not make the others paint as long as it does."""
+    a slow one does not make the others paint as long as it does.
+    """
     if not seconds > 0:
         raise UserError(f"a time to measure is more than 0 s, got {seconds}")
     for contestant in contestants:

@@ -27,7 +27,8 @@ PATTERN_FRAME = 120  # which frame of the pattern to paint where no photo is giv
 
 def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
     """Paint `photos`, of a folder the first one, or a moment of a pattern if there are none, in
-    every style of the default model."""
+    every style of the default model.
+    """
     check_suffix(target)
     paths = [StillSource(photo).paths[0] for photo in photos]
     check_not_input(target, *map(str, paths))

@@ -63,7 +63,8 @@ DEMO_FILE = "streamstyle-demo.mp4"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C, 141 if nobody
-    reads the output any more."""
+    reads the output any more.
+    """
     if isinstance(sys.stdout, TextIOWrapper):
         # As standard error has it: names of files may be no text.
         sys.stdout.reconfigure(errors="backslashreplace")

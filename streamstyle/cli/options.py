@@ -122,7 +122,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 def placement_of(options: argparse.Namespace) -> Placement:
     """What the options of `add_engine` say of a network beside the one that paints: of several
-    devices it takes the first."""
+    devices it takes the first.
+    """
     return Placement(options.engine, options.device.split(",")[0], options.precision)
 
 

@@ -20,7 +20,8 @@ def write_texture(
     overwrite: bool,
 ) -> None:
     """Write an image of `size`, (width, height), of what `engine`, which paints in a picture's
-    style, makes of noise; another `seed` gives another image of the same texture."""
+    style, makes of noise; another `seed` gives another image of the same texture.
+    """
     check_suffix(target)
     check_target(target, overwrite)
     width, height = size

@@ -22,7 +22,8 @@ class Capture:
 
     def __init__(self, opener: Callable[[], Source], endless: bool) -> None:
         """Opens the source for the first time, so UserError comes out here. `endless` tells a
-        source that has gone, and may return, from a file that has come to its end."""
+        source that has gone, and may return, from a file that has come to its end.
+        """
         self.frames: Channel[Frame] = Channel(1, Policy.NEWEST)
         self.problem: str | None = None
         """What is wrong at present, in a sentence for the window."""

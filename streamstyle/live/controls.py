@@ -26,7 +26,8 @@ class View(Enum):
 @dataclass(frozen=True)
 class Controls(Finish):
     """One moment's settings. A change makes new ones, so that a frame is painted by one of them
-    from beginning to end, whatever is pressed meanwhile."""
+    from beginning to end, whatever is pressed meanwhile.
+    """
 
     style: StyleSpec = parse_style(DEFAULT_STYLE)
     second_style: StyleSpec | None = None

@@ -33,7 +33,8 @@ _BLACK, _WHITE, _SHADE = (0, 0, 0, 255), (255, 255, 255), (0, 0, 0, 150)
 @dataclass(frozen=True)
 class Pressed:
     """A key: the character it types in lower case, or "left", "right", "space", "escape" or
-    "f11"."""
+    "f11".
+    """
 
     key: str
 
@@ -80,7 +81,8 @@ class Display(Closing):
 
     def __init__(self, title: str, width: int, height: int) -> None:
         """`width` and `height` in pixels are the picture's; a larger one than the desktop is shown
-        smaller. Raises UserError where there is no screen."""
+        smaller. Raises UserError where there is no screen.
+        """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import pygame
@@ -114,7 +116,8 @@ class Display(Closing):
 
     def show(self, image: Image, lines: Sequence[str]) -> None:
         """Put a picture (H, W, 3) on the screen, as large as fits, with lines of text over it;
-        returns when it is there."""
+        returns when it is there.
+        """
         height, width = image.shape[:2]
         cv2 = load_opencv()
         pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA)  # what graphics cards take as it is
@@ -169,7 +172,8 @@ class Display(Closing):
     @property
     def _pixels(self) -> Size:
         """The window's size in pixels: on a display of high density more than its size in
-        points."""
+        points.
+        """
         return self._renderer.get_viewport().size
 
     def _clicked(self, at: Size) -> Iterator[Event]:
@@ -207,7 +211,8 @@ class Display(Closing):
 
 def _has_desktop() -> bool:
     """Where there is none, SDL would paint on without a word. A user may still name a driver that
-    needs no desktop, such as kmsdrm."""
+    needs no desktop, such as kmsdrm.
+    """
     wanted = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     return sys.platform != "linux" or any(os.environ.get(name) for name in wanted)
 
@@ -220,7 +225,8 @@ def _within_desktop(pygame: Any, width: int, height: int) -> Size:
 
 def _fitted(picture: Size, window: Size) -> tuple[int, int, int, int]:
     """Left, top, width and height of the picture in the middle of the window, whole and not
-    stretched."""
+    stretched.
+    """
     scale = min(window[0] / picture[0], window[1] / picture[1])
     width, height = round(picture[0] * scale), round(picture[1] * scale)
     return (window[0] - width) // 2, (window[1] - height) // 2, width, height

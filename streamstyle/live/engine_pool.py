@@ -92,7 +92,8 @@ class EnginePool:
 
     def use(self, user: object, styles: frozenset[StyleSpec], sizes: tuple[Size, ...]) -> None:
         """These are what `user` paints with: they are not to be closed, and to be made ready for
-        these sizes, the most urgent first."""
+        these sizes, the most urgent first.
+        """
         with self._changed:
             if (styles, sizes) != (self._used_by.get(user), self._sizes):
                 self._used_by[user], self._sizes = styles, sizes
@@ -100,7 +101,8 @@ class EnginePool:
 
     def retry_failed(self) -> None:
         """Try again what could not be had, if it is asked for again, and look whether the files
-        of the others are still the same."""
+        of the others are still the same.
+        """
         with self._changed:
             self.problems.clear()
             self._doubtful = set(self._choices)
@@ -175,7 +177,8 @@ class EnginePool:
 
 def _warm(engine: Engine, inputs: Style, size: Size) -> None:
     """Paint a frame, while nobody else has the engine. Only the first one: the frames of later
-    ones would compete with those that are shown."""
+    ones would compete with those that are shown.
+    """
     width, height = size
     try:
         engine.paint(np.zeros((1, height, width, 3), np.uint8), inputs)
@@ -188,6 +191,7 @@ def _yield_to_painting() -> None:
     """Let this thread have what the others leave, so that the picture moves on while a style is
     loaded. Not before the first one has painted: the threads that all engines paint with begin with
     that, and would inherit it; those of each engine do, but paint nothing. Only Linux has
-    priorities of threads that anybody may lower."""
+    priorities of threads that anybody may lower.
+    """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -112,7 +112,8 @@ class Governor:
 
     def painted(self, at_s: float, took_s: float, captured_at_s: float) -> None:
         """A frame has been painted at the present rung; one captured before it was chosen waited
-        for a frame of the last rung and says nothing of its own."""
+        for a frame of the last rung and says nothing of its own.
+        """
         with self._lock:
             if captured_at_s > self._changed_at_s:
                 self._first_at_s = self._first_at_s or at_s
@@ -126,7 +127,8 @@ class Governor:
 
     def wanted(self) -> tuple[Size, ...]:
         """The sizes to have engines for: the present one, the one it would go up to, and those that
-        it may have to go down to."""
+        it may have to go down to.
+        """
         with self._lock:
             hope = () if self._hope is None else (self._hope,)
             return tuple(
@@ -136,7 +138,8 @@ class Governor:
 
     def decide(self, at_s: float, ready: Collection[Size]) -> int:
         """The rung for the next frame, a change only to one whose engine is `ready`: to wait for an
-        engine would be the very hitch that a change of size is to prevent."""
+        engine would be the very hitch that a change of size is to prevent.
+        """
         with self._lock:
             self._ready = [rung for rung, size in enumerate(self.rungs) if size in ready]
             self._decide(at_s)

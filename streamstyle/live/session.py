@@ -66,7 +66,8 @@ class LiveSession(Closing):
         """`opener` opens the source, again each time it has gone if it is `endless`.
         `choose` finds what paints in a style. With `mask`, which is closed at the end, only what is
         inside is painted; outside, the second style if there is one. Raises UserError if the source
-        can't be opened the first time."""
+        can't be opened the first time.
+        """
         self.notes: list[str] = []
         self._controls = controls
         self._capture = Capture(opener, endless)
@@ -182,7 +183,8 @@ class LiveSession(Closing):
     @property
     def fatal_problem(self) -> str | None:
         """Why nothing comes of it, or will unless somebody changes something: the first style
-        can't be had, or all that it records and streams into has failed."""
+        can't be had, or all that it records and streams into has failed.
+        """
         problems = list(self._engines.problems.values())
         if problems and not self._engine:
             return problems[0]
@@ -213,7 +215,8 @@ class LiveSession(Closing):
 
     def styles(self) -> tuple[list[StyleSpec], int]:
         """The styles to go through, and the present one's number among them: those of its model,
-        or if that has no other, those of the default model, which are then not yet begun, -1."""
+        or if that has no other, those of the default model, which are then not yet begun, -1.
+        """
         try:
             names, number = styles_beside(self._controls.style)
             if len(names) > 1:
@@ -224,13 +227,15 @@ class LiveSession(Closing):
 
     def quality(self, step: int) -> None:
         """With -1 a smaller size than the present one and none larger; with 1, one more that is
-        larger is allowed."""
+        larger is allowed.
+        """
         governor = self._governor
         governor.allow(governor.rung + 1 if step < 0 else governor.highest - 1)
 
     def add(self, name: str, sink: Sink) -> None:
         """Give every frame to `sink` as well. Failing or slow, it is cut off, and `status` says
-        so."""
+        so.
+        """
         self._outlets.append(Outlet(name, sink))
 
     def record(self, target: Path) -> None:

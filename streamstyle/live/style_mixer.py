@@ -14,7 +14,8 @@ FADE_S = 0.5
 
 class StyleMixer:
     """What to paint with: the styles asked for, as soon as they can be had. Used by one thread,
-    reads no clock; times in seconds."""
+    reads no clock; times in seconds.
+    """
 
     def __init__(self, pool: EnginePool) -> None:
         self._pool = pool
@@ -79,7 +80,8 @@ class StyleMixer:
 
 class Fade:
     """One style becomes another: what was painted last is moved along with the picture and gives
-    way bit by bit, which costs no second network. Reads no clock; times in seconds."""
+    way bit by bit, which costs no second network. Reads no clock; times in seconds.
+    """
 
     def __init__(self) -> None:
         self._last_s = 0.0
@@ -91,7 +93,8 @@ class Fade:
 
     def previous_weight(self, at_s: float) -> float:
         """The part of the last frame that is kept in a frame now. What is left of the old style,
-        their product, falls in a straight line to nothing within FADE_S."""
+        their product, falls in a straight line to nothing within FADE_S.
+        """
         last_s, self._last_s = self._last_s, at_s
         if self._since_s is None:
             return 0.0

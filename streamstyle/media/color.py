@@ -81,7 +81,8 @@ class Color:
 
     def written_at(self, width: int, height: int) -> Self:
         """The colors of a YUV file of this size: with a definite matrix where the source is stored
-        as RGB, or where another size would change what its unspecified one means."""
+        as RGB, or where another size would change what its unspecified one means.
+        """
         if self.matrix == _RGB:
             matrix = _BT709 if _is_high_definition(width, height) else _SMPTE170M
             return replace(self, matrix=matrix, range=_LIMITED)

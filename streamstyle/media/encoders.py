@@ -97,7 +97,8 @@ class Encoding:
 
     def options(self, encoder: str) -> dict[str, str]:
         """The encoder's options. Raises UserError where it is unknown or does not have one; and for
-        one of `_HARDWARE` if a value is wrong, as not to start is then the machine's fault."""
+        one of `_HARDWARE` if a value is wrong, as not to start is then the machine's fault.
+        """
         try:
             context = av.CodecContext.create(encoder, "w")
         except ValueError as error:
@@ -144,7 +145,8 @@ def _checked_crf(encoder: str, crf: int) -> int:
 
 def pixel_format(encoder: str, chroma: str, width: int, height: int) -> str:
     """The format with the source's `chroma` ("420", "422", "444") where the encoder has it, and
-    in any case one that holds the exact size. Raises UserError where there is none."""
+    in any case one that holds the exact size. Raises UserError where there is none.
+    """
     available = [f.name for f in av.Codec(encoder, "w").video_formats or ()]
     if "pal8" in available:
         return "pal8"

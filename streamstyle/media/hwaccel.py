@@ -35,7 +35,8 @@ def check_hwaccel(wanted: str) -> None:
 
 def find_device(wanted: str) -> tuple[HWAccel | None, str]:
     """What `av.open` takes to decode by the device `wanted`, or by the first that starts if that is
-    AUTO; without one None, and why not in words that end a sentence."""
+    AUTO; without one None, and why not in words that end a sentence.
+    """
     problems = []
     for name in DEVICES if wanted == AUTO else (wanted,):
         try:
@@ -81,7 +82,8 @@ def encoder_problem(
 @contextmanager
 def _explained() -> Iterator[None]:
     """Let errors bear what FFmpeg logs before them: its numbers alone say "not permitted" where a
-    driver is missing. Nothing is printed."""
+    driver is missing. Nothing is printed.
+    """
     before = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)
     try:

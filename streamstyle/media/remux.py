@@ -128,7 +128,8 @@ class _EncodeAudio:
 
     def _alike(self, frame: AudioFrame) -> list[AudioFrame]:
         """The sound in the first frame's kind, as the encoder takes no other; broadcasts change
-        theirs."""
+        theirs.
+        """
         first = self._first = self._first or frame
         if _kind(frame) == _kind(first):
             return [frame]
@@ -203,7 +204,8 @@ def _holds(container: str, stream: Stream) -> bool:
 
 def _closest_sound(stream: AudioStream, output: OutputContainer) -> _Sound | None:
     """The rate and layout closest to the track's that the container's default codec takes; None
-    where it has no sound."""
+    where it has no sound.
+    """
     codec = output.default_audio_codec
     if codec == "none":
         return None

@@ -22,7 +22,8 @@ class Continuity:
 
     def __init__(self, painted: Stream, step_seconds: Fraction) -> None:
         """A jump is one of all tracks if `painted` makes it, too; `step_seconds` is how long a
-        picture stays that does not say."""
+        picture stays that does not say.
+        """
         self.jumps = 0
         """Places at which the clock jumps back."""
         self.lost = 0
@@ -74,7 +75,8 @@ class Continuity:
 
     def _offset_for(self, packet: av.Packet[Stream]) -> Fraction:
         """What to add to a packet of another track, which may be late: behind a jump, packets
-        from before it still come."""
+        from before it still come.
+        """
         if self._end < self._jumped_at + INTERLEAVE_S:
             time = _decoded_at(packet)
             return min(

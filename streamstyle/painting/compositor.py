@@ -64,7 +64,8 @@ class Painting(NamedTuple):
 
 class Compositor:
     """Paints and finishes frames. One thread at a time, unless there is neither mask nor
-    stabilizer."""
+    stabilizer.
+    """
 
     def __init__(self, mask: Mask | None = None, stabilizer: Stabilizer | None = None) -> None:
         """Without `stabilizer`, nothing is kept of the frame before."""
@@ -75,7 +76,8 @@ class Compositor:
         self, frame: Frame, size: Size, inside: Sequence[Layer], outside: Sequence[Layer] = ()
     ) -> Painting:
         """Have `inside` paint the frame at `size`, or with a mask its inside, and `outside`, if
-        there is any, the rest."""
+        there is any, the rest.
+        """
         net_input = resized(frame.image, *size)
         if frame.still is not None:
             for layer in (*inside, *outside):
@@ -88,7 +90,8 @@ class Compositor:
 
     def finish(self, painting: Painting, finish: Finish, previous_weight: float = 0.0) -> Image:
         """The painting, finished, at the frame's size. Of the last frame `previous_weight`, 0 to 1,
-        stays at least."""
+        stays at least.
+        """
         original, image = painting.original, painting.image
         if self._stabilizer is not None:
             image = self._stabilizer(painting.net_input, image, finish.steady, previous_weight)
@@ -126,7 +129,8 @@ def _paint_regions(
     inside: Sequence[Layer], outside: Sequence[Layer], mask: Part, net_input: Image
 ) -> Image:
     """`net_input` painted by `inside` in the mask, and by `outside` elsewhere; in one pass where
-    one engine can."""
+    one engine can.
+    """
     if len(inside) == len(outside) == 1:
         (one,), (other,) = inside, outside
         if one.engine is other.engine and has_regions(one.engine.card, one.style):

@@ -42,7 +42,8 @@ class Look(Finish):
 
     def working_size(self, width: int, height: int) -> Size:
         """(width, height) at which the network sees a frame of this size. Raises UserError where
-        more than MOST_SIDE is asked for."""
+        more than MOST_SIDE is asked for.
+        """
         scale = self.scale or 1.0
         if self.width is not None:
             scale = self.width / width

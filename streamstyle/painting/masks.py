@@ -1,5 +1,6 @@
 """Where to paint: a mask for each frame, from an image, a video, or a network that finds the
-subject."""
+subject.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -79,7 +80,8 @@ class _ImageMask(Closing):
 
 class _VideoMask(Closing):
     """The mask's frame of the same time, as both count from their beginning, or from the start that
-    is given; its last one stays. It begins again with the frames, as of a file that is looped."""
+    is given; its last one stays. It begins again with the frames, as of a file that is looped.
+    """
 
     def __init__(self, location: str, start_seconds: Fraction | None) -> None:
         self._location = location
@@ -141,7 +143,8 @@ def _part(grey: NDArray[np.uint8], frame: Frame) -> Part:
 
 def masks_of(part: Part) -> NDArray[np.float32]:
     """The masks of what is inside and what is outside, (2, h, w), for `engines.in_regions`: about
-    as fine as the features that they are for."""
+    as fine as the features that they are for.
+    """
     height, width = (max(1, side // FEATURE) for side in part.shape[:2])
     inside = scaled(part[..., 0], width, height)
     return np.stack([inside, 1 - inside])

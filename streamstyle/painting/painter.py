@@ -28,7 +28,8 @@ class Painter:
     ) -> None:
         """With `mask`, only what is inside is painted; what is outside is painted by the engine
         `outside`, or left as it is. Unless the look says at which size, neither sees more pixels
-        than its card allows."""
+        than its card allows.
+        """
         if not look.is_sized:
             engine = limited(engine)
             outside = None if outside is None else limited(outside)

@@ -54,7 +54,8 @@ class Stabilizer:
     def __call__(self, source: Image, painted: Image, amount: float, kept: float = 0.0) -> Image:
         """`painted` (H, W, 3) is what `source` became, either of any size, which may change from
         frame to frame; `amount` is 0, nothing kept, to 1. Of the last result `kept`, 0 to 1, stays
-        at least, everywhere but at a cut. The result is of `painted`'s size."""
+        at least, everywhere but at a cut. The result is of `painted`'s size.
+        """
         cv2 = load_opencv()
         now = _small(source)
         before, last = self._before, self._painted
@@ -77,7 +78,8 @@ class Stabilizer:
 
     def _motion(self, now: Image, before: Image) -> tuple[Field, Field]:
         """Where each pixel of `now` was in `before`, (h, w, 2) relative to where it is, and how
-        well that explains it, (h, w), 0..1."""
+        well that explains it, (h, w), 0..1.
+        """
         cv2 = load_opencv()
         grey, grey_before = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before))
         flow = self._flow.calc(grey, grey_before, None)

@@ -7,7 +7,8 @@ from streamstyle.errors import UserError
 
 def check_target(target: Path, overwrite: bool, parent_exists: bool = True) -> None:
     """Raise UserError if nothing may or can be written under this name; without `parent_exists`
-    its folder is yet to be made."""
+    its folder is yet to be made.
+    """
     if target.is_dir():
         raise UserError(f"{target} is a folder; give the name of a file to write")
     if target.exists() and not overwrite:

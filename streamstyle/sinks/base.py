@@ -24,7 +24,8 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go. Before `finish`, what was written so far stays usable, and `notes` says where.
-        Harmless when repeated."""
+        Harmless when repeated.
+        """
 
     def __enter__(self) -> Self: ...
 

@@ -40,7 +40,8 @@ class ImageSink(Closing):
         self, target: Path, folder: bool, overwrite: bool = False, inputs: Sequence[str] = ()
     ) -> None:
         """`target` is a folder, made if need be, or else the file for the only frame. None of the
-        `inputs` is replaced, whatever `overwrite` says."""
+        `inputs` is replaced, whatever `overwrite` says.
+        """
         self.notes: list[str] = []
         self._target = target
         self._folder = folder

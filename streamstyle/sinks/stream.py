@@ -40,7 +40,8 @@ class StreamSink(Closing):
 
     def __init__(self, address: str, fps: float) -> None:
         """`address` is a URL of one of FORMATS, or the path of an HLS playlist, .m3u8; `fps` is
-        about what will come."""
+        about what will come.
+        """
         scheme = address.partition("://")[0] if "://" in address else ""
         if scheme not in FORMATS and not (not scheme and address.endswith(PLAYLIST)):
             raise UserError(

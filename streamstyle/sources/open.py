@@ -72,7 +72,8 @@ def open_live(
     hwaccel: str = OFF,
 ) -> tuple[Callable[[], Source], bool]:
     """What opens the source that `location` names, and whether it is without an end, so that it
-    is to be opened again when it goes. An address is opened here, to see which."""
+    is to be opened again when it goes. An address is opened here, to see which.
+    """
     clip = Clip(hwaccel=hwaccel)
     if location == SCREEN or location.startswith(f"{SCREEN}:"):
         return partial(ScreenSource, location.removeprefix(SCREEN).removeprefix(":"), fps), True
@@ -95,7 +96,8 @@ def _address_opener(
     location: str, clip: Clip, loop: bool, realtime: bool
 ) -> tuple[Callable[[], Source], bool]:
     """As `open_live`. Of a stream every frame is taken as it comes, whatever its timestamps
-    say: two clocks are never quite the same, and the delay would grow."""
+    say: two clocks are never quite the same, and the delay would grow.
+    """
     opened = [open_video(location, clip, low_delay=True)]
     is_file = opened[0].stated_seconds is not None
 

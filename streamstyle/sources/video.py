@@ -49,7 +49,8 @@ class VideoSource(Closing):
         """`location` is what FFmpeg opens: a path, an address, or a description of a filter graph
         with `container_format` "lavfi". HDR needs `tonemap`, which turns it into BT.709. `name` is
         for people; None takes the end of the location. `low_delay`: see `open_video`; `hwaccel`:
-        see `Clip`."""
+        see `Clip`.
+        """
         self.notes: list[str] = []
         self._name = name or location.rpartition("/")[2] or location
         self._damaged = 0

@@ -25,7 +25,8 @@ def shipped_models() -> dict[str, Path]:
 
 def card_of(model: str) -> ModelCard:
     """The card of a model that ships, by its name, or of a .onnx file. Raises UserError or
-    EngineError if there is none."""
+    EngineError if there is none.
+    """
     if model.endswith(".onnx"):
         return read_card(Path(model))
     if model in shipped_models():

@@ -29,7 +29,8 @@ class StyledEngine(WrappedEngine):
 
 def regional_styles(inside: Engine, outside: Engine) -> tuple[Style, Style] | None:
     """The styles of two engines, if one of them can paint both in one pass; see
-    `engines.in_regions`."""
+    `engines.in_regions`.
+    """
     if not isinstance(inside, StyledEngine) or not isinstance(outside, StyledEngine):
         return None
     if inside.card.sha256 != outside.card.sha256 or inside.style.keys() != outside.style.keys():
@@ -41,7 +42,8 @@ def regional_styles(inside: Engine, outside: Engine) -> tuple[Style, Style] | No
 
 def has_regions(card: ModelCard, style: Style) -> bool:
     """Whether a model can paint such styles, each in a region, in one pass: at one level. The
-    seam that a deeper level has made soft would be a halo at the next."""
+    seam that a deeper level has made soft would be a halo at the next.
+    """
     return bool(card.parts) and len({name.partition("/")[0] for name in style}) == 1
 
 
@@ -52,7 +54,8 @@ def open_engine(
     precision: str = "auto",
 ) -> Engine:
     """Open the engine that paints in `style`, which is a `StyleSpec` or what `parse_style` takes;
-    see `engines.open_engine` for the rest. Raises UserError or EngineError if it can't be had."""
+    see `engines.open_engine` for the rest. Raises UserError or EngineError if it can't be had.
+    """
     card, inputs = read_style(as_spec(style))
     engine = open_model(card.path, backend, device, precision)
     return StyledEngine(engine, inputs) if inputs else engine

@@ -48,7 +48,8 @@ LONGEST = 1024
 
 def find_style(part: StylePart) -> tuple[ModelCard, int]:
     """The model of a style with a name, and the style's number in it. Raises UserError if it has no
-    such style."""
+    such style.
+    """
     card = card_of(part.model)
     names = [known.name for known in card.styles]
     if not part.name:
@@ -62,7 +63,8 @@ def find_style(part: StylePart) -> tuple[ModelCard, int]:
 
 def styles_beside(style: StyleSpec) -> tuple[list[StyleSpec], int]:
     """All styles of the model that paints in `style`, to go through, and which of them that is, or
-    -1; of a picture, the pictures in its folder; of a mix, what is beside its first part."""
+    -1; of a picture, the pictures in its folder; of a mix, what is beside its first part.
+    """
     part = style.parts[0]
     if part.picture:
         stills = [str(path) for path in list_stills(Path(part.picture).parent)]
@@ -75,7 +77,8 @@ def styles_beside(style: StyleSpec) -> tuple[list[StyleSpec], int]:
 
 def style_of_dropped(file: str, style: StyleSpec) -> StyleSpec:
     """The style of a file that is dropped on a painting in `style`: a picture is taken by the model
-    that paints, if that takes pictures."""
+    that paints, if that takes pictures.
+    """
     if not is_picture(file):
         return style.with_parts(StylePart(file))
     model = style.parts[0].model
@@ -164,7 +167,8 @@ def takes_levels(style: StyleSpec) -> bool:
 
 def style_inputs(card: ModelCard, number: int) -> tuple[Style, ...]:
     """What has the model of `card` paint in that one of its styles alone, from its smallest strokes
-    to its largest."""
+    to its largest.
+    """
     strokes = len(card.strokes)
     rows = len(card.styles) * strokes
     if rows == 1 and not card.row_length:
@@ -198,7 +202,8 @@ def _mixed(styles: Sequence[Style], shares: NDArray[np.float32]) -> Style:
 
 def _patches_of_each(styles: Sequence[Style], shares: NDArray[np.float32]) -> Style:
     """A style of patches of several: where each patch of the frame looks for what is like it, a
-    picture counts by how many it has there, so each gives as many as its share, evenly spread."""
+    picture counts by how many it has there, so each gives as many as its share, evenly spread.
+    """
     counts = [next(iter(style.values())).shape[PATCHES_AXIS] for style in styles]
     total = min(count / share for count, share in zip(counts, shares, strict=True))
     taken = [
@@ -216,7 +221,8 @@ def _patches_of_each(styles: Sequence[Style], shares: NDArray[np.float32]) -> St
 
 def mixes(card: ModelCard) -> bool:
     """Whether styles of a model are mixed by adding up their inputs: not where there is but one,
-    nor where a style is the patches of a picture, of which a mix has some of each."""
+    nor where a style is the patches of a picture, of which a mix has some of each.
+    """
     return not card.takes_patches and (len(card.styles) > 1 or takes_pictures(card))
 
 

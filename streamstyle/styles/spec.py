@@ -105,7 +105,8 @@ def asked_for(
     style: str | None, pictures: Sequence[str], default: str = DEFAULT_STYLE
 ) -> StyleSpec:
     """The style that --style and --style-image ask for. With pictures, PICTURE or PICTURE=WEIGHT,
-    --style names a model; of a folder it is the first picture, with the others beside it."""
+    --style names a model; of a folder it is the first picture, with the others beside it.
+    """
     if not pictures:
         return parse_style(style or default)
     return StyleSpec(tuple(_picture_part(picture, style or PICTURE_MODEL) for picture in pictures))

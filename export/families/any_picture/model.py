@@ -1,6 +1,7 @@
 """One net for the style of any picture: rows of scales and shifts predicted from the picture
 (Ghiasi et al.: Exploring the Structure of a Real-Time, Arbitrary Neural Artistic Stylization
-Network, BMVC 2017), for the trunk that paints many styles."""
+Network, BMVC 2017), for the trunk that paints many styles.
+"""
 
 from dataclasses import dataclass
 
@@ -28,7 +29,8 @@ class AnyPictureConfig(ManyStyleConfig):
 
 class AnyPicture(ManyStyle):
     """A net for many styles that also predicts a row from a picture, RGB (N, 3, h, w), 0..1, of a
-    size of its own from 16x16 up. Rows of named styles and of pictures mix alike."""
+    size of its own from 16x16 up. Rows of named styles and of pictures mix alike.
+    """
 
     def __init__(self, config: AnyPictureConfig, styles: int = 0) -> None:
         super().__init__(config, styles)

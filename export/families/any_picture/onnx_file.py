@@ -1,5 +1,6 @@
 """Writing the engine file of a net for any picture: one graph, which engines/subgraphs.py cuts into
-what is computed once for a picture and what is computed for a frame."""
+what is computed once for a picture and what is computed for a frame.
+"""
 
 import json
 from collections.abc import Sequence
@@ -50,7 +51,8 @@ TRIED_SIZE = (384, 384)
 
 class AnyPictureGraph(nn.Module):
     """Frames, uint8 (N, H, W, 3), a picture, uint8 (1, h, w, 3), and the weights of named styles,
-    (S,), to uint8 of the frames' shape, and the picture's row, which is added to the named rows."""
+    (S,), to uint8 of the frames' shape, and the picture's row, which is added to the named rows.
+    """
 
     def __init__(self, net: AnyPicture) -> None:
         super().__init__()
@@ -140,7 +142,8 @@ def _styles(net: AnyPicture, pictures: Sequence[Path]) -> list[Style]:
 
 def _verify(net: AnyPicture, path: Path, photos: Path, pictures: Path) -> dict[str, Any]:
     """Paint photos of each size in the style of pictures, mixed with named ones, by PyTorch and by
-    the halves of the file."""
+    the halves of the file.
+    """
     frames, styles = list_photos(photos), list_photos(pictures)
     comparison = Comparison()
     samples = []

@@ -1,5 +1,6 @@
 """The image transformation network of Johnson, Alahi, Fei-Fei: Perceptual Losses for Real-Time
-Style Transfer and Super-Resolution (ECCV 2016), supplementary material, table 1."""
+Style Transfer and Super-Resolution (ECCV 2016), supplementary material, table 1.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -39,7 +40,8 @@ class JohnsonConfig:
 
 class Johnson(nn.Module):
     """RGB (N, 3, H, W), 0..1, H and W of at least 16, to RGB of the same shape, about 0..1: it is
-    clamped where a frame is made of it."""
+    clamped where a frame is made of it.
+    """
 
     def __init__(self, config: JohnsonConfig) -> None:
         super().__init__()

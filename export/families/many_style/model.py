@@ -1,6 +1,7 @@
 """One net for many styles, made for real time: conditional instance normalization (Dumoulin,
 Shlens, Kudlur: A Learned Representation for Artistic Style, ICLR 2017) in a net that works at a
-quarter of the resolution."""
+quarter of the resolution.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class Trunk(nn.Module):
 
     def paint_pixels(self, frames: Tensor, rows: Tensor) -> Tensor:
         """Frames as they lie, (N, H, W, 3), to such frames, in bytes if they are bytes: pixels then
-        become channels, and channels pixels, while they are bytes."""
+        become channels, and channels pixels, while they are bytes.
+        """
         height, width = frames.shape[1], frames.shape[2]
         in_bytes = frames.dtype == torch.uint8
         whole = reflect_pad(frames.permute(0, 3, 1, 2), 0, CELL).permute(0, 2, 3, 1)

@@ -160,7 +160,8 @@ class FeedForward:
     @torch.no_grad()
     def begin_rows(self) -> None:
         """Let new rows begin as what a net for any picture predicts, and each size of strokes as
-        its style, where the net that the training starts from knows one size only."""
+        its style, where the net that the training starts from knows one size only.
+        """
         if isinstance(self.net, AnyPicture):
             for row, picture in enumerate(self._pictures, start=self._kept):
                 self.net.styles[row] = self.net.rows_of(picture.to(self.device))[0]

@@ -16,7 +16,8 @@ EPSILON = 1e-5
 @dataclass(frozen=True)
 class StyTr2LossConfig:
     """The defaults are the paper's layers and weights, which are for the VGG-19 with normalized
-    activations, but for `balanced` and `covariances`."""
+    activations, but for `balanced` and `covariances`.
+    """
 
     network: tuple[str, ...] = field(default=("vgg19",), metadata={"repeated": True})
     """Loss networks, each torchvision's vgg16 or vgg19, or a safetensors file, and, behind a colon,
@@ -42,7 +43,8 @@ class StyTr2LossConfig:
     @classmethod
     def paper_code(cls) -> "StyTr2LossConfig":
         """As the authors' program has it: 7 for content, 10 for style, 70 and 1 for the identities,
-        of sums over 2, 5, (pixels) and 5 layers, where the paper and this program take means."""
+        of sums over 2, 5, (pixels) and 5 layers, where the paper and this program take means.
+        """
         return cls(
             content_weight=7.0 * 2,
             style_weight=10.0 * 5,
@@ -67,7 +69,8 @@ class StyTr2Loss(nn.Module):
     ) -> dict[str, Tensor]:
         """The terms by name, already weighted; their sum is the loss. All are (N, 3, H, W), RGB,
         0..1: `painted` is `content` in the style of `style`, and `repainted` are `some_of_each`,
-        every picture in its own style."""
+        every picture in its own style.
+        """
         config = self.config
         with torch.no_grad():
             contents, styles = self._features(content), self._features(style)
@@ -104,13 +107,15 @@ class StyTr2Loss(nn.Module):
 
 def repainted_of_each(batch_size: int) -> int:
     """How many contents, and how many styles, of a batch the identity losses see: a quarter. The
-    paper takes all of both, which are twice as many paintings as those in another's style."""
+    paper takes all of both, which are twice as many paintings as those in another's style.
+    """
     return (batch_size + 3) // 4
 
 
 def some_of_each(content: Tensor, style: Tensor) -> Tensor:
     """The first of a batch of contents and the last of one of styles, as many of each as
-    `repainted_of_each` says."""
+    `repainted_of_each` says.
+    """
     count = repainted_of_each(len(content))
     return torch.cat([content[:count], style[-count:]])
 

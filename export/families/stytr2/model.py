@@ -92,7 +92,8 @@ class StyTr2(nn.Module):
 
     def style_of(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values, (N, A, heads, S, width / heads) each, for A attentions, two in each
-        layer of the decoder: all that painting needs of a picture of S patches."""
+        layer of the decoder: all that painting needs of a picture of S patches.
+        """
         x = _sequence(self._embedded(picture))
         for layer in self.style_encoder:
             x = layer(x)
@@ -108,7 +109,8 @@ class StyTr2(nn.Module):
 
     def content_of(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """What the decoder needs of a frame of H x W patches: its encoded patches, and the encoding
-        of where they lie, (N, width, H, W) both."""
+        of where they lie, (N, width, H, W) both.
+        """
         embedded = self._embedded(frame)
         if self.config.encoding == "cape":
             position = self.content_aware_encoding(embedded)
@@ -121,7 +123,8 @@ class StyTr2(nn.Module):
 
     def decode(self, content: Tensor, position: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """RGB of `content_of` a frame in the style of `style_of` a picture; of the size of whole
-        patches."""
+        patches.
+        """
         x, where = _sequence(content), _sequence(position)
         for number, layer in enumerate(self.decoder):
             each = slice(2 * number, 2 * number + 2)
@@ -131,7 +134,8 @@ class StyTr2(nn.Module):
 
     def content_aware_encoding(self, embedded: Tensor) -> Tensor:
         """Equation 3, CAPE: pooled to 18x18, a 1x1 convolution, and interpolated to the grid of the
-        patches, so that it looks alike at every resolution."""
+        patches, so that it looks alike at every resolution.
+        """
         height, width = embedded.shape[-2], embedded.shape[-1]
         x = pooling_matrix(height, embedded) @ embedded @ pooling_matrix(width, embedded).T
         x = self.encoding(x)
@@ -148,7 +152,8 @@ class StyTr2(nn.Module):
 
 def pooling_matrix(size: int, like: Tensor) -> Tensor:
     """(18, size), by which a column is pooled as by `adaptive_avg_pool2d`: ONNX has no operator for
-    it where 18 does not divide the size. `like` says on which device."""
+    it where 18 does not divide the size. `like` says on which device.
+    """
     place = torch.arange(POOLED, device=like.device)[:, None]
     first = place * size // POOLED
     behind = ((place + 1) * size + POOLED - 1) // POOLED
@@ -167,7 +172,8 @@ def interpolation_matrix(size: int, like: Tensor) -> Tensor:
 
 def sinusoidal_encoding(embedded: Tensor) -> Tensor:
     """(1, C, H, W): sines and cosines of the row in one half of the channels, of the column in the
-    other, with the wavelengths of Attention Is All You Need."""
+    other, with the wavelengths of Attention Is All You Need.
+    """
     channels, height, width = embedded.shape[1], embedded.shape[-2], embedded.shape[-1]
     exponent = torch.arange(0, channels // 2, 2, device=embedded.device) / (channels // 2)
     frequency = (10000.0**-exponent)[:, None]
@@ -231,7 +237,8 @@ class _EncoderLayer(nn.Module):
 
 class _DecoderLayer(nn.Module):
     """Equations 7 and 8: two attentions of the content onto the style, then the feed-forward net;
-    the content never attends to itself here."""
+    the content never attends to itself here.
+    """
 
     def __init__(self, config: StyTr2Config) -> None:
         super().__init__()

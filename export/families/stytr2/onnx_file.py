@@ -35,7 +35,8 @@ SIZES = (
 
 class PictureGraph(nn.Module):
     """Frames, uint8 (N, H, W, 3), and a picture, uint8 (1, h, w, 3), to uint8 of the frames' shape,
-    and the tensors of the style, around a StyTr2."""
+    and the tensors of the style, around a StyTr2.
+    """
 
     def __init__(self, net: StyTr2) -> None:
         super().__init__()

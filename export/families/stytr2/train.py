@@ -26,7 +26,8 @@ LAST_RATE = 0.01
 @dataclass(frozen=True, kw_only=True)
 class StyTr2TrainConfig(PictureConfig):
     """Section 4.1 of the paper and the authors' code, but for the end of the learning rate, which
-    there stays at more than a third, for `repainted_of_each`, and for averaged weights."""
+    there stays at more than a third, for `repainted_of_each`, and for averaged weights.
+    """
 
     steps: int = 160_000
     batch_size: int = 8
@@ -98,7 +99,8 @@ class StyTr2Family(PictureFamily):
 
 def _painted(net: StyTr2, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
     """Each content in the style of its number, and `some_of_each` in their own; each picture is
-    encoded once for both."""
+    encoded once for both.
+    """
     count, some = len(content), repainted_of_each(len(content))
     contents = net.content_of(torch.cat([content, style[-some:]]))
     styles = net.style_of(torch.cat([style, content[:some]]))

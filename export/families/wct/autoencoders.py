@@ -26,7 +26,8 @@ from the beginning, relu4_1's made brown blurs of everything."""
 class Phase:
     """What learns for some `steps`: the net of a level, as far as it learns at all; of its decoder
     only the layers before those of the level `until` if that is given; only the decoder, to paint
-    colored features, if `styled`."""
+    colored features, if `styled`.
+    """
 
     level: str
     steps: int
@@ -83,7 +84,8 @@ class Autoencoders(nn.Module):
         """For pictures (N, 3, H, W), 0..1, the terms of equation 1, pixels and features; or how far
         the features are that the phase's decoder makes of a shallower level. With
         `teacher_features`, also how far from those the encoder's are, which then learns. With a
-        `style`, pictures of the same shape, the terms of `transfer`, and of pixels."""
+        `style`, pictures of the same shape, the terms of `transfer`, and of pixels.
+        """
         net = self.net(phase.level)
         if style is not None and transfer is not None:
             with torch.no_grad():
@@ -117,7 +119,8 @@ class Autoencoders(nn.Module):
 
     def begin(self, level: str) -> None:
         """Let the net of `level` begin with the weights of the next shallower one, where it has
-        them too."""
+        them too.
+        """
         shallower = self.shallower(level)
         if shallower is None:
             return
@@ -160,7 +163,8 @@ def _shared(steps: int, levels: Iterable[str]) -> list[tuple[str, int]]:
 
 def _relative(features: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared difference, in relation to the power of `wanted`: the scale of features differs
-    by a factor of a hundred between levels and networks."""
+    by a factor of a hundred between levels and networks.
+    """
     return (features - wanted).square().mean() / wanted.square().mean().clamp(min=1e-8)
 
 

@@ -1,7 +1,8 @@
 """Autoencoders for WCT that paint in real time. Their features stand for those of VGG-19's levels,
 with the same stride and, as in Collaborative Distillation (Wang et al., CVPR 2020), a quarter of
 the channels; how they come about is not VGG's way: at full resolution, where it has most of its
-work, these only make cells of pixels and pixels of cells."""
+work, these only make cells of pixels and pixels of cells.
+"""
 
 from itertools import pairwise
 
@@ -59,7 +60,8 @@ class _OfPixels(Autoencoder):
 
 class _OfHalf(Autoencoder):
     """relu2_1: all at half the resolution. The decoder's last two convolutions are those of an
-    upsampling and of the pixels."""
+    upsampling and of the pixels.
+    """
 
     side = 2
 
@@ -151,7 +153,8 @@ def _pairs(layers: nn.ModuleList) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
 
 def _upsampled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """Bilinear upsampling by two, `convolution` and ReLU: cells of 2x2 places. By the nearest,
-    cells of 8x8 pixels showed as a grid."""
+    cells of 8x8 pixels showed as a grid.
+    """
     kernel = resizing_kernel(convolution.weight, bilinear=True)
     bias = bias_of(convolution).repeat(4)
     return functional.relu(functional.conv2d(padded(x, "replicate"), kernel, bias))
@@ -164,7 +167,8 @@ def _by_place(cells: Tensor) -> Tensor:
 
 def _bordered(cells: Tensor) -> Tensor:
     """Cells as frames lie, -1..1, with a border of one, as channels: padded so, they need not be
-    copied by the runtime."""
+    copied by the runtime.
+    """
     return functional.pad(2 * cells - 1, (0, 0, 1, 1, 1, 1), "reflect").permute(0, 3, 1, 2)
 
 

@@ -1,7 +1,8 @@
 """Whitening and coloring transforms: Li et al., Universal Style Transfer via Feature Transforms
 (NIPS 2017). For each level of a VGG an encoder to its features and a decoder back. What is done to
 the features in between is a matrix that the runtime makes (engines/wct/transform.py), of the
-statistics that the graph gives it."""
+statistics that the graph gives it.
+"""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,7 +34,8 @@ class Autoencoder(nn.Module):
 
     def encode(self, cells: Tensor) -> Tensor:
         """Cells as frames lie, (N, H / side, W / side, side * side * 3), to features
-        (N, C, H / s, W / s), where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1."""
+        (N, C, H / s, W / s), where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1.
+        """
         raise NotImplementedError
 
     def decode(self, features: Tensor) -> Tensor:
@@ -51,7 +53,8 @@ class Autoencoder(nn.Module):
 
 class Decoder(nn.Module):
     """The mirror image of an encoder: features of `level`, (N, C, H / s, W / s), to RGB
-    (N, 3, H, W), about 0..1, where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1."""
+    (N, 3, H, W), about 0..1, where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1.
+    """
 
     def __init__(self, encoder: LossNetwork, level: str) -> None:
         super().__init__()
@@ -149,7 +152,8 @@ class LevelGraph(nn.Module):
 
 def statistics(features: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
     """Statistics of features (N, P, C), by region: mean (R, C) and covariance (R, C, C),
-    weighted by `parts`, (R, P)."""
+    weighted by `parts`, (R, P).
+    """
     weight = parts / (parts.sum(dim=1, keepdim=True) * features.shape[0]).clamp(min=1e-6)
     # Around a mean that is near: half precision would lose the covariance in products of means.
     # Means are products as well: what is on the way to an output with no product on it, OpenVINO

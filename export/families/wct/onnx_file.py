@@ -49,7 +49,8 @@ def write_levels(
 
 def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:
     """One graph of all levels: they share `frame` and the encoder's weights; all else is named
-    LEVEL/NAME (see engines/subgraphs.py)."""
+    LEVEL/NAME (see engines/subgraphs.py).
+    """
     whole: onnx.ModelProto | None = None
     for level, graph in graphs.items():
         model = _export_level(graph)
@@ -134,7 +135,8 @@ def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str
 
 def _half_transferred(graph: LevelGraph, frame: Tensor, picture: Tensor) -> dict[str, Tensor]:
     """What the graph takes to leave the left half of the frame's features as they are, and to make
-    those of the right half alike the picture's."""
+    those of the right half alike the picture's.
+    """
     channels = graph.net.channels
     same, nowhere = torch.eye(channels)[None], torch.zeros(1, channels)
     as_is = {"transform": same, "center": nowhere, "shift": nowhere, "masks": torch.ones(1, 1, 1)}

@@ -132,7 +132,8 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
 
 def _transfer_loss(config: WctConfig) -> PerceptualLoss:
     """What decoders learn from that paint colored features: their layers were otherwise only shown
-    features of photographs, and smear what is none."""
+    features of photographs, and smear what is none.
+    """
     loss = LossConfig(
         network=config.network,
         content_weight=1.0,

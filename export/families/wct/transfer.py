@@ -8,7 +8,8 @@ from engines.wct.transform import coloring, whitening
 
 def transferred(content: Tensor, style: Tensor) -> Tensor:
     """Features (N, C, h, w) of each content with the mean and covariance of those of its style,
-    (N, C, ...), by the very functions that paint."""
+    (N, C, ...), by the very functions that paint.
+    """
     mean, covariance = _statistics(content)
     wanted_mean, wanted = _statistics(style)
     transform = coloring(wanted.cpu().numpy()) @ whitening(covariance.cpu().numpy())
