@@ -1,12 +1,21 @@
-"""What the extras install."""
+"""What is built and installed."""
 
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
 from configparser import ConfigParser
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,3 +100,36 @@ def test_constraints_match_torch_and_torchvision() -> None:
     pins = dict(line.split("==") for line in lines if "==" in line)
     assert pins["torch"] == "2.13.0"
     assert pins["torchvision"] == "0.28.0"
+
+
+def test_wheel_paints_where_other_packages_are_named_alike(tmp_path: Path) -> None:
+    """In a bare environment, with packages `engines` and `export` of the user's own."""
+    subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"streamstyle"}
+    zoo = {path.name for path in (ROOT / "engines" / "zoo").glob("*.onnx")}
+    assert {Path(name).name for name in names if name.endswith(".onnx")} == zoo
+    with tarfile.open(sdist) as file:
+        assert {Path(name).name for name in file.getnames() if name.endswith(".onnx")} == zoo
+
+    venv.create(tmp_path / "bare", with_pip=True)
+    scripts = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin")
+    subprocess.run([scripts / "python", "-m", "pip", "install", "--quiet", wheel], check=True)
+    for name in ("engines", "export"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+        (tmp_path / "here" / name / "__init__.py").write_text("raise ImportError('not ours')\n")
+    photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "here" / "in.png")
+    program = "from streamstyle.cli.main import main; raise SystemExit(main())"
+    arguments = ["image", "in.png", "out.png", "--style", "small:great-wave"]
+    run = partial(subprocess.run, cwd=tmp_path / "here", capture_output=True, text=True)
+    painted = run([scripts / "python", "-c", program, *arguments])
+    assert painted.returncode == 0, painted.stderr
+    with Image.open(tmp_path / "here" / "out.png") as image:
+        assert image.size == (64, 48)
+    without_torch = run([scripts / "streamstyle-export", "--help"])
+    assert "torch is not installed" in without_torch.stderr
+    assert "Traceback" not in without_torch.stderr

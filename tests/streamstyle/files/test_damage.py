@@ -1,6 +1,5 @@
 """Broken, cut off and unusual input: painted as far as it goes, or refused in a sentence."""
 
-import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from engines import Engine
-from streamstyle import UserError, paint_video
+from streamstyle import UserError, VideoSettings, paint_video
 from streamstyle.pipeline import Stats
 from streamstyle.sources import SourceInfo
 from tests.helpers.clips import Recipe, make_clip, read_clip
@@ -180,7 +179,7 @@ def test_existing_output_is_refused_and_untouched(tmp_path: Path, inverter: Engi
     with pytest.raises(UserError, match="--overwrite"):
         paint_video(source, target, engine=inverter)
     assert target.read_bytes() == b"precious"
-    paint_video(source, target, engine=inverter, overwrite=True)
+    paint_video(source, target, engine=inverter, settings=VideoSettings(overwrite=True))
     assert len(read_clip(target).times) == 25
 
 
@@ -191,7 +190,7 @@ def test_input_is_never_overwritten(tmp_path: Path, inverter: Engine) -> None:
     link.hardlink_to(source)
     for target in (source, link):
         with pytest.raises(UserError, match="the input itself"):
-            paint_video(source, target, engine=inverter, overwrite=True)
+            paint_video(source, target, engine=inverter, settings=VideoSettings(overwrite=True))
     assert source.read_bytes() == before
 
 
@@ -266,6 +265,7 @@ def test_earlier_part_is_not_overwritten_by_the_next(tmp_path: Path, inverter: E
 
 def test_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path: Path) -> None:
     """The limit on a file's size stands in for a disk that is full."""
+    resource = pytest.importorskip("resource", reason="Windows limits no file's size")
     make_clip(tmp_path / "in.mkv", LONG)
     command = [sys.executable, "-m", "streamstyle", "video", "in.mkv", "out.mkv"]
     command += ["--style", str(_inverter_file(tmp_path)), "--crf", "0"]
@@ -307,6 +307,7 @@ def test_signals_end_the_command_cleanly(tmp_path: Path, stop: signal.Signals) -
 
 
 def test_memory_stays_flat_over_thousands_of_frames(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="Windows tells no peak of memory")
     make_clip(tmp_path / "in.mp4", Recipe(size=(64, 48), pts=range(6000), audio_seconds=(240.0,)))
     script = (
         "import resource, sys\n"
