@@ -10,7 +10,7 @@
 from importlib.metadata import version
 
 from engines import Engine, EngineError
-from streamstyle.api import Region, Report, paint_image, paint_video
+from streamstyle.api import ImageSettings, Region, Report, VideoSettings, paint_image, paint_video
 from streamstyle.errors import UserError
 from streamstyle.live.controls import Controls, View
 from streamstyle.live.resolution_governor import Promise
@@ -30,6 +30,7 @@ __all__ = [
     "Encoding",
     "Engine",
     "EngineError",
+    "ImageSettings",
     "LiveSession",
     "Look",
     "Promise",
@@ -40,6 +41,7 @@ __all__ = [
     "StylePart",
     "StyleSpec",
     "UserError",
+    "VideoSettings",
     "View",
     "__version__",
     "open_engine",

@@ -1,9 +1,8 @@
-"""Painting files: what `streamstyle video` and `streamstyle image` do, for programs."""
+"""Painting files from a program, as `streamstyle video` and `streamstyle image` do."""
 
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from engines import Engine, Placement
@@ -17,7 +16,7 @@ from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
 from streamstyle.sinks.atomic_file import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, still_name
 from streamstyle.sources import Clip, Source, SourceInfo, StillSource, open_video
-from streamstyle.styles import DEFAULT_STYLE, StyleSpec, as_spec, open_engine
+from streamstyle.styles import DEFAULT_STYLE, StyleSpec, as_spec, engine_label, open_engine
 
 MAX_PAINTERS = 4
 """Frames in work at the same time: each takes memory of its own."""
@@ -52,6 +51,25 @@ class Region:
     """Where a network that segments runs."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """How images are painted and written."""
+
+    look: Look = Look()
+    region: Region | None = None
+    """None paints the whole picture."""
+    overwrite: bool = False
+    """Replace files that exist already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSettings(ImageSettings):
+    """How a video is read, painted and written."""
+
+    clip: Clip = Clip()
+    encoding: Encoding = Encoding()
+
+
 Progress = Callable[[SourceInfo, Stats], None]
 
 
@@ -60,28 +78,34 @@ def paint_video(
     target: str | Path,
     style: str | Path | StyleSpec = DEFAULT_STYLE,
     engine: Engine | None = None,
-    look: Look = Look(),
-    region: Region | None = None,
-    clip: Clip = Clip(),
-    encoding: Encoding = Encoding(),
-    overwrite: bool = False,
+    settings: VideoSettings = VideoSettings(),
     on_progress: Progress | None = None,
 ) -> Report:
-    """Paint a video file, an address or pattern:NAME into a video file, or into a folder of PNG
-    images if `target` is a folder or ends in a slash.
+    """Paint a video into a video file, or into a folder of PNG images.
 
-    `style` is a `StyleSpec` or what --style takes (see `parse_style`): a name that `streamstyle
-    styles` lists, the path of an ONNX file or of a picture; `engine` is one that is open already
-    and paints in it, to be used and left open. With `region`, only a part is painted. Timing, size,
-    color, sound, subtitles, chapters and metadata come out as they went in. `on_progress` is called
-    ten times a second.
+    Timing, size, color, sound, subtitles, chapters and metadata come out as they went in.
 
-    Raises UserError or EngineError with one sentence for the user; `target` is then untouched, and
-    a note on the error says where a part that can be watched was left, if any was painted.
+    Args:
+        source: A file, an address or pattern:NAME.
+        target: A video file; a folder if it is one or ends in a slash.
+        style: A `StyleSpec` or what --style takes (see `parse_style`): a name that `streamstyle
+            styles` lists, or the path of an ONNX file or of a picture.
+        engine: An open engine that paints in `style`; it stays open. None opens one.
+        settings: How the video is read, painted and written.
+        on_progress: Called ten times a second.
+
+    Returns:
+        What was read and written, how fast, and what could not be kept.
+
+    Raises:
+        UserError: The input or a setting can't be used. `target` is then untouched, and a note on
+            the error says where a playable part was left, if any was painted.
+        EngineError: The engine can't be opened or fails; the same holds for `target`.
     """
     folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
-    inputs = _inputs(source, style, region)
+    inputs = _inputs(source, style, settings.region)
     check_not_input(Path(target), *inputs)
+    overwrite, clip, encoding = settings.overwrite, settings.clip, settings.encoding
     if not folder:
         check_target(Path(target), overwrite)
     elif encoding != Encoding():
@@ -96,9 +120,9 @@ def paint_video(
             sink = ImageSink(Path(target), folder=True, overwrite=overwrite, inputs=inputs)
         else:
             sink = VideoSink(Path(target), video.info.video, video.tracks, encoding, overwrite)
-        return _run(
-            video, sink, Path(target), style, engine, look, region, on_progress, clip.start_seconds
-        )
+        with _opened(style, engine) as used, _painter(used, settings, clip) as painter:
+            stats = _run(video, painter, sink, on_progress)
+    return _report(video, sink, Path(target), used, stats)
 
 
 def paint_image(
@@ -106,17 +130,16 @@ def paint_image(
     target: str | Path,
     style: str | Path | StyleSpec = DEFAULT_STYLE,
     engine: Engine | None = None,
-    look: Look = Look(),
-    region: Region | None = None,
-    overwrite: bool = False,
+    settings: ImageSettings = ImageSettings(),
     on_progress: Progress | None = None,
 ) -> Report:
-    """Paint an image file into an image file, or every image of a folder into another folder.
+    """Paint an image into an image file, or every image of a folder into another folder.
 
-    Size, transparency, color profile and EXIF data come out as they went in. For the rest see
-    `paint_video`.
+    Size, transparency, color profile and EXIF data come out as they went in. For parameters and
+    errors see `paint_video`.
     """
     source, target = Path(source), Path(target)
+    region, overwrite = settings.region, settings.overwrite
     check_not_input(target, *_inputs(source, style, region))
     folder = source.is_dir()
     if not folder and not target.is_dir():
@@ -129,50 +152,49 @@ def paint_image(
             check_not_input(painted, *_inputs(path, style, region))
             check_target(painted, overwrite, parent_exists=False)
     sink = ImageSink(target, folder=folder or target.is_dir(), overwrite=overwrite)
-    return _run(stills, sink, target, style, engine, look, region, on_progress)
+    with _opened(style, engine) as used, _painter(used, settings, Clip()) as painter:
+        stats = _run(stills, painter, sink, on_progress)
+    return _report(stills, sink, target, used, stats)
 
 
-def _run(
-    source: Source,
-    sink: Sink,
-    target: Path,
-    style: str | Path | StyleSpec,
-    engine: Engine | None,
-    look: Look,
-    region: Region | None,
-    on_progress: Progress | None,
-    start_seconds: Fraction | None = None,
-) -> Report:
+def _opened(style: str | Path | StyleSpec, engine: Engine | None) -> AbstractContextManager[Engine]:
+    return open_engine(style) if engine is None else nullcontext(engine)
+
+
+@contextmanager
+def _painter(engine: Engine, settings: ImageSettings, clip: Clip) -> Iterator[Painter]:
+    region = settings.region
     with ExitStack() as stack:
-        used = stack.enter_context(open_engine(style)) if engine is None else engine
         mask = None
         if region is not None:
-            opened = open_mask(region.mask, region.inverted, start_seconds, region.placement)
+            opened = open_mask(region.mask, region.inverted, clip.start_seconds, region.placement)
             mask = stack.enter_context(closing(opened))
-        elsewhere = None if region is None else region.elsewhere
-        painter = Painter(used, look, mask=mask, outside=elsewhere)
-        painters = painter.set_concurrency(min(system.cores(), MAX_PAINTERS))
-        stack.callback(used.set_concurrency, 1)
-        if source.info.width is not None and source.info.height is not None:
-            painter.prepare(source.info.width, source.info.height)
-        pipeline = Pipeline(source, painter, sink, painters=painters)
-
-        def on_tick(stats: Stats) -> None:
-            if on_progress is not None:
-                on_progress(source.info, stats)
-
-        try:
-            stats = pipeline.run(on_tick)
-        except BaseException as error:
-            for note in (*source.notes, *sink.notes):
-                error.add_note(note)
-            raise
-        notes = (*source.notes, *sink.notes)
-        return Report(source.info, target, describe(used), stats, notes)
+        outside = None if region is None else region.elsewhere
+        stack.callback(engine.set_concurrency, 1)
+        yield Painter(engine, settings.look, mask=mask, outside=outside)
 
 
-def describe(engine: Engine) -> str:
-    return f"{engine.backend} on {engine.device.lower()} in {engine.precision}"
+def _run(source: Source, painter: Painter, sink: Sink, on_progress: Progress | None) -> Stats:
+    painters = painter.set_concurrency(min(system.cores(), MAX_PAINTERS))
+    if source.info.width is not None and source.info.height is not None:
+        painter.prepare(source.info.width, source.info.height)
+    pipeline = Pipeline(source, painter, sink, painters=painters)
+
+    def on_tick(stats: Stats) -> None:
+        if on_progress is not None:
+            on_progress(source.info, stats)
+
+    try:
+        return pipeline.run(on_tick)
+    except BaseException as error:
+        for note in (*source.notes, *sink.notes):
+            error.add_note(note)
+        raise
+
+
+def _report(source: Source, sink: Sink, target: Path, engine: Engine, stats: Stats) -> Report:
+    notes = (*source.notes, *sink.notes)
+    return Report(source.info, target, engine_label(engine), stats, notes)
 
 
 def _inputs(source: str | Path, style: str | Path | StyleSpec, region: Region | None) -> list[str]:

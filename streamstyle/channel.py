@@ -1,4 +1,4 @@
-"""What joins two stages: a bounded queue between one thread that puts and one that gets."""
+"""A bounded queue between two stages: one thread puts items, another gets them."""
 
 import threading
 from collections import deque
@@ -10,21 +10,24 @@ T = TypeVar("T")
 
 
 class Policy(Enum):
-    """What happens to an item that finds the channel full."""
+    """How a full channel treats a new item."""
 
     WAIT = "wait"
-    """The putter waits: nothing is lost. For files."""
+    """The putting thread waits, so no item is lost. For files."""
     NEWEST = "newest"
-    """The oldest item is dropped and counted: nothing gets old. For cameras."""
+    """The oldest item is dropped and counted, so no item gets old. For cameras."""
 
 
 class Cancelled(Exception):
-    """The channel was given up; what was in it is gone."""
+    """The channel was canceled, and its items are gone."""
 
 
 class Channel(Generic[T]):
+    """A queue of at most `depth` items; `policy` decides what happens when it is full."""
+
     def __init__(self, depth: int, policy: Policy) -> None:
         self.dropped = 0
+        """Number of items dropped so far."""
         self._depth = depth
         self._policy = policy
         self._items: deque[T] = deque()
@@ -33,7 +36,7 @@ class Channel(Generic[T]):
         self._cancelled = False
 
     def put(self, item: T) -> None:
-        """Put `item` in, by the policy. Raises Cancelled."""
+        """Put in an item by the policy. Raises Cancelled if the channel is canceled."""
         with self._changed:
             if self._policy is Policy.NEWEST and len(self._items) == self._depth:
                 self._items.popleft()
@@ -45,20 +48,23 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Nothing more will be put; what is in it can still be got."""
+        """Declare that no more items will be put; the items inside can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """Give up: whoever puts or gets, now or later, sees Cancelled."""
+        """Drop all items and raise Cancelled in every thread that puts or gets, now or later."""
         with self._changed:
             self._cancelled = True
             self._items.clear()
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        """Items as they come, until the channel is closed and empty. Raises Cancelled."""
+        """Yield items as they come, until the channel is closed and empty.
+
+        Raises Cancelled if the channel is canceled.
+        """
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._items or self._closed or self._cancelled)

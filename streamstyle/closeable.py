@@ -1,10 +1,12 @@
-"""`with` for everything that has a `close`."""
+"""A base class for objects that have a `close` method."""
 
 from types import TracebackType
 from typing import Self
 
 
 class Closing:
+    """An object that closes itself at the end of its `with` block. Subclasses define `close`."""
+
     def close(self) -> None:
         raise NotImplementedError
 

@@ -9,41 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
-"""(H, W, 3), RGB as a screen shows it."""
+"""Picture of shape (H, W, 3) and type uint8, in RGB as a screen shows it."""
 
 
 @dataclass(frozen=True)
 class Still:
-    """What an image file holds beside its colours; it goes into the painted file."""
+    """Data of an image file besides its colors; the painted file keeps it."""
 
     name: str
-    """The file's name without its folder."""
+    """File name without its folder."""
     alpha: NDArray[np.uint8] | None
-    """(H, W); None for an opaque picture."""
+    """Opacity (H, W) from 0 to 255; None for an opaque picture."""
     icc_profile: bytes | None
     exif: bytes | None
     lost: tuple[str, ...] = ()
-    """What else the file holds and could not be kept, one sentence each."""
+    """Notes on contents of the file that could not be kept; one sentence each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
+    """A picture and its time. Raises ValueError unless the image is uint8 of shape (H, W, 3)."""
+
     image: Image
     index: int
-    """Counts from 0 in the order of the source."""
+    """Number of the frame in the source, from 0."""
     pts_seconds: Fraction
-    """When to show it; exact, so that a file's timestamps come out as they went in."""
+    """Time to show the frame; exact, so that a file's timestamps come out unchanged."""
     duration_seconds: Fraction | None = None
-    """How long to show it; None where the source does not say."""
+    """Time to keep the frame on screen; None if the source does not say."""
     still: Still | None = None
-    """None for a frame of a video."""
+    """Other data of an image file; None for a frame of a video."""
     captured_at_s: float = field(default_factory=time.perf_counter)
-    """On the clock of time.perf_counter."""
+    """Time of capture on the clock of time.perf_counter."""
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
             raise ValueError(
-                f"a frame is uint8 of shape (H, W, 3), got {self.image.dtype} {self.image.shape}"
+                "a frame must be uint8 of shape (H, W, 3), "
+                f"got {self.image.dtype} {self.image.shape}"
             )
 
     @property
@@ -55,7 +58,7 @@ class Frame:
         return int(self.image.shape[0])
 
     def with_image(self, image: Image) -> Self:
-        """The same moment with another picture."""
+        """Return a copy of the frame with another picture."""
         return type(self)(
             image,
             self.index,

@@ -1,9 +1,11 @@
-"""Three stages on three threads: source -> [channel] -> engine -> [channel] -> sink. The middle one
-may share its work among several painters, who finish in any order; frames go on in theirs.
+"""Three stages on three threads: source -> [channel] -> engine -> [channel] -> sink.
 
-Whatever ends a run, the input's end, an error in any stage or Ctrl-C, it ends the same way: the
-channels are closed or cancelled, the threads joined, the sink and the source closed, and the first
-error raised where `run` was called.
+The engine stage may share its work among several painters. They may finish in any order; the sink
+gets the frames in the order of the source.
+
+A run ends at the end of the input, with an error in any stage, or with Ctrl-C. It always ends in
+the same way: the channels are closed or canceled, the threads are joined, the sink and the source
+are closed, and `run` raises the first error.
 """
 
 import threading
@@ -18,26 +20,30 @@ from streamstyle.sinks.base import Sink
 from streamstyle.sources.base import Source
 
 QUEUE_DEPTH = 2
-"""Frames waiting between two stages: one hides the neighbors' jitter, a second one their bursts
-(a decoder gives several frames at once); more would only cost memory and delay."""
+"""Maximum frames that wait between two stages.
+
+The first one hides the jitter of the stages, the second one their bursts (a decoder gives several
+frames at once). More would only cost memory and delay.
+"""
 
 TICK_S = 0.1
-"""How often the caller of `run` is told of the progress."""
+"""Seconds between two progress reports to the caller of `run`."""
 
 
 class Stats:
-    """What is measured while a pipeline runs; may be read from any thread."""
+    """Measurements of a running pipeline; any thread may read them."""
 
     def __init__(self) -> None:
         self.source = timing.Latency()
-        """From asking for a frame to having it, decoded and in RGB."""
+        """Time from asking for a frame to having it, decoded and in RGB."""
         self.engine = timing.Latency()
-        """Time to paint a frame, scaling and blending included."""
+        """Time to paint a frame, including scaling and blending."""
         self.sink = timing.Latency()
         """Time to show or encode a frame."""
         self.age = timing.Latency()
-        """From a frame's capture to the end of its way."""
+        """Time from a frame's capture until the sink has taken it."""
         self.dropped = 0
+        """Number of captured frames dropped before painting."""
         self.started_at_s = timing.now_s()
         self.elapsed_s = 0.0
 
@@ -52,7 +58,7 @@ class Stats:
 
 
 class Pipeline:
-    """One run from a source to a sink. It closes both."""
+    """One run from a source to a sink; it closes both at the end."""
 
     def __init__(
         self,
@@ -62,8 +68,10 @@ class Pipeline:
         policy: Policy = Policy.WAIT,
         painters: int = 1,
     ) -> None:
-        """`policy` is what happens to a captured frame that the engine has no time for; `painters`
-        is how many threads may call `paint` at the same time.
+        """Connect the stages; `run` starts them.
+
+        `policy` decides what happens to captured frames while the engine is busy. `painters` is the
+        maximum number of threads that call `paint` at the same time.
         """
         self.stats = Stats()
         self._source = source
@@ -76,7 +84,10 @@ class Pipeline:
         self._ended = threading.Event()
 
     def run(self, on_tick: Callable[[Stats], None] | None = None) -> Stats:
-        """Run to the end; `on_tick` is called on this thread about every TICK_S."""
+        """Run to the end and return the measurements. Raises the first error of any stage.
+
+        `on_tick` is called on the calling thread about every TICK_S and once at the end.
+        """
         stages = [_Stage(work, self._fail) for work in (self._read, self._paint_all, self._write)]
         try:
             for stage in stages:
@@ -111,7 +122,7 @@ class Pipeline:
                 painting = painters.submit(self._painted_of, frame)
                 painting.add_done_callback(lambda _painting: free.release())
                 self._painted.put(painting)
-                free.acquire()  # before a frame is taken: one that waits can still be dropped
+                free.acquire()  # before taking a frame: a waiting one can still be dropped
         self._painted.close()
 
     def _painted_of(self, frame: Frame) -> Frame:
@@ -149,7 +160,7 @@ class Pipeline:
 
 
 class _Stage:
-    """One stage on its thread."""
+    """One stage and its thread."""
 
     def __init__(self, work: Callable[[], None], on_error: Callable[[BaseException], None]) -> None:
         self.thread = threading.Thread(target=self._run, name=f"streamstyle{work.__name__}")
@@ -158,13 +169,14 @@ class _Stage:
         self._stopped = threading.Event()
 
     def join(self) -> None:
-        """Wait for the end of the thread, whatever is pressed meanwhile: what it still uses must
-        not be closed. It stops before its next frame.
+        """Wait until the thread has ended, even if Ctrl-C is pressed meanwhile.
+
+        Nothing that the thread still uses may be closed. It stops before its next frame.
         """
         if self.thread.ident is None:
             return  # Ctrl-C came before it was started
         while not self._stopped.is_set():
-            # Thread.join, once interrupted, takes a running thread for a dead one (Python 3.11).
+            # After an interrupt, Thread.join takes a running thread for a dead one (Python 3.11).
             with suppress(KeyboardInterrupt):
                 self._stopped.wait()
         self.thread.join()

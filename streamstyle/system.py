@@ -1,4 +1,4 @@
-"""The machine: what it is, for reports of what was measured on it, and its memory."""
+"""Describe the machine for reports of measurements, and give memory back to it."""
 
 import ctypes
 import os
@@ -20,16 +20,22 @@ _CPU_FEATURES = {
     "avx2": "AVX2",
     "asimd": "NEON",
 }
-"""What decides how fast an engine is, by /proc/cpuinfo's names."""
+"""CPU features that decide how fast an engine is, by their names in /proc/cpuinfo."""
 
 
 def hardware() -> str:
-    """Such as "AMD EPYC, 2 cores, AVX2, 25 GB; NVIDIA H100 80GB HBM3, 81559 MiB, driver 580.65"."""
+    """Return a description of CPU, memory and NVIDIA GPUs.
+
+    Example: "AMD EPYC, 2 cores, AVX2, 25 GB; NVIDIA H100 80GB HBM3, 81559 MiB, driver 580.65".
+    """
     return "; ".join([", ".join([cpu(), *_memory()]), *_gpus()])
 
 
 def cpu() -> str:
-    """Such as "AMD EPYC, 2 cores, AVX-512 bfloat16, AVX-512, AVX2"."""
+    """Return a description of the CPU.
+
+    Example: "AMD EPYC, 2 cores, AVX-512 bfloat16, AVX-512, AVX2".
+    """
     name, flags = platform.processor() or platform.machine(), set[str]()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -42,15 +48,16 @@ def cpu() -> str:
 
 
 def cores() -> int:
-    """That this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def packages(*others: str) -> str:
-    """Versions of what the work is done with, and of `others`; what is not installed is left
-    out.
+    """Return the versions of Python, of the packages used for painting, and of `others`.
+
+    Packages that are not installed are left out.
     """
     names = (
         "openvino",
@@ -77,7 +84,7 @@ def _memory() -> list[str]:
 
 
 def _gpus() -> list[str]:
-    """NVIDIA's, as nvidia-smi tells; none where it is missing or fails."""
+    """Return the NVIDIA GPUs that nvidia-smi lists; none if it is missing or fails."""
     query = "nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader"
     try:
         told = subprocess.run(query.split(), capture_output=True, text=True, check=True, timeout=20)
@@ -88,9 +95,10 @@ def _gpus() -> list[str]:
 
 
 def give_back_memory() -> None:
-    """Give freed memory back to the system that lies between blocks in use, which glibc keeps: more
-    of it with each thread that came and went, such as an encoder's. Other C libraries have no such
-    call.
+    """Give freed memory between blocks in use back to the system.
+
+    glibc keeps this memory, and it keeps more with each thread that came and went, such as an
+    encoder's. Other C libraries have no call for it.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)

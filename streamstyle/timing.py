@@ -1,4 +1,4 @@
-"""How long things take."""
+"""Measure how long things take and how often they happen."""
 
 import threading
 from collections import deque
@@ -11,15 +11,15 @@ import numpy as np
 __all__ = ["Latency", "Rate", "now_s"]
 
 KEPT = 4096
-"""Latest measurements kept: minutes of video, and no growth however long a run lasts."""
+"""Number of latest measurements kept: minutes of video, and constant memory in long runs."""
 
 
 RATE_S = 2.0
-"""What a present rate looks back on."""
+"""Seconds over which the present rate is measured."""
 
 
 class Rate:
-    """How often something happens. One thread adds, any thread reads."""
+    """The rate of an event. One thread adds, any thread reads."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -36,14 +36,14 @@ class Rate:
             self._forget(at_s)
 
     def present(self, at_s: float) -> float:
-        """Per second, of late."""
+        """Return the events per second during the last RATE_S."""
         with self._lock:
             self._forget(at_s)
             span_s = at_s - max(self._first_s, at_s - RATE_S)
             return len(self._latest_s) / span_s if span_s > 0 else 0.0
 
     def mean(self) -> float:
-        """Per second, from the first to the last."""
+        """Return the events per second from the first event to the last."""
         with self._lock:
             span_s = self._last_s - self._first_s
             return (self.count - 1) / span_s if span_s > 0 else 0.0
@@ -68,13 +68,13 @@ class Latency:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Add how long the block takes, unless it raises."""
+        """Add the duration of the `with` block, unless it raises."""
         started_at_s = now_s()
         yield
         self.add(now_s() - started_at_s)
 
     def percentile_ms(self, percent: float) -> float:
-        """Over the latest measurements; 0 before the first."""
+        """Return a percentile of the latest durations in milliseconds; 0 if there are none."""
         with self._lock:
             latest = self._latest_s[: min(self.count, KEPT)]
             return float(np.percentile(latest, percent)) * 1000 if len(latest) else 0.0

@@ -1,4 +1,4 @@
-"""What every test may use, and what no test may leave behind."""
+"""Fixtures for every test, and a check that no test leaves a thread running."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ import pytest
 from engines import Engine, open_engine
 from engines.availability import cuda_problem
 from engines.tensorrt_ import plan_cache
-from streamstyle import Clip, Encoding, Look, Report, paint_video
+from streamstyle import Clip, Encoding, Look, Report, VideoSettings, paint_video
 from streamstyle.media.hwaccel import DEVICES, find_device
 from tests.helpers.clips import Contents, Recipe, make_clip, read_clip
 from tests.helpers.models import write_inverter
@@ -24,10 +24,12 @@ SHARED = Path(os.environ.get("STREAMSTYLE_SHARED", Path(__file__).parents[2] / "
 
 
 def pytest_configure() -> None:
-    """Let torchvision be imported beside a torch whose build it was not compiled for, and nets of
-    a few pixels learn on one core: torch's threads wait for one another by spinning, and took
-    twenty times as long on a machine that had something else to do."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # also of what the tests start
+    """Make torchvision importable next to a torch build that it was not compiled for.
+
+    Also let torch use one core. Its threads wait for one another by spinning, so training tiny
+    networks took twenty times as long on a machine that was busy with other work.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"  # also for the processes that tests start
     try:
         import torch
     except ImportError:
@@ -54,7 +56,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of material beside the project; the test is skipped where there is none."""
+    """The folder of clips and photos next to the project; skips the test if there is none."""
     if not SHARED.is_dir():
         pytest.skip("needs the folder of clips and photos, which is not part of the project")
     return SHARED
@@ -62,15 +64,17 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def cuda() -> None:
-    """For tests that need an NVIDIA GPU: they are skipped where CUDA does not run, and fail instead
-    on a machine that says by FAIL_WITHOUT_CUDA that it does."""
+    """Skip a test that needs an NVIDIA GPU if CUDA does not run.
+
+    With FAIL_WITHOUT_CUDA set in the environment, the test fails instead.
+    """
     if (problem := cuda_problem()) is not None:
         _without_cuda(str(problem))
 
 
 @pytest.fixture
 def cuda_codecs() -> None:
-    """The same for those that need one by way of FFmpeg."""
+    """Skip or fail a test, as `cuda` does, if FFmpeg cannot use CUDA."""
     device, problem = find_device("cuda") if "cuda" in DEVICES else (None, "no CUDA in this FFmpeg")
     if device is None:
         _without_cuda(problem)
@@ -101,31 +105,31 @@ def open_inverter(inverter_path: Path) -> Callable[[str], Engine]:
 
 @pytest.fixture
 def plans_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where TensorRT's plans are kept meanwhile."""
+    """The folder in which TensorRT's plans are kept during the test."""
     monkeypatch.setattr(plan_cache, "FOLDER", tmp_path / "plans")
     return tmp_path / "plans"
 
 
 @pytest.fixture(scope="session")
 def wct_graphs() -> "dict[str, LevelGraph]":
-    """Graphs of two levels of a compact WCT that has learned nothing."""
+    """Graphs of two levels of an untrained compact WCT."""
     torch = pytest.importorskip("torch")
     from export.families.wct.compact_model import compact_autoencoder
     from export.families.wct.model import LevelGraph
 
     torch.manual_seed(0)
     nets = [compact_autoencoder(level) for level in ("relu1_1", "relu2_1")]
-    for last in (nets[0].decoder, nets[1].pixels):  # which would make nearly grey of everything
+    for last in (nets[0].decoder, nets[1].pixels):  # initially they make everything nearly gray
         torch.nn.init.normal_(last.weight, std=0.05)
     for name, weights in (named for net in nets for named in net.named_parameters()):
-        if name.endswith("bias"):  # of which the file would hold one for all that are alike
+        if name.endswith("bias"):  # the file would store equal biases only once
             torch.nn.init.normal_(weights, float(weights[0].detach()), std=0.01)
     return {net.level: LevelGraph(net).eval() for net in nets}
 
 
 @pytest.fixture(scope="session")
 def wct_path(tmp_path_factory: pytest.TempPathFactory, wct_graphs: "dict[str, LevelGraph]") -> Path:
-    """Their engine file."""
+    """The engine file with the two levels of `wct_graphs`."""
     from export.families.wct.onnx_file import write_levels
 
     path = tmp_path_factory.mktemp("models") / "wct.onnx"
@@ -134,12 +138,12 @@ def wct_path(tmp_path_factory: pytest.TempPathFactory, wct_graphs: "dict[str, Le
 
 
 UNPAINTED = Look(strength=0)
-"""Lets a test see what decoding and encoding alone do to a picture."""
+"""A look without painting, so that a test sees only what decoding and encoding change."""
 
 
 @pytest.fixture(scope="session")
 def any_picture_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A net for any picture with random weights, written as an engine."""
+    """An engine file of a network for any picture, with random weights."""
     torch = pytest.importorskip("torch")
     from export.families.any_picture.model import AnyPicture, AnyPictureConfig
     from export.families.any_picture.onnx_file import write_any_picture_engine
@@ -159,7 +163,7 @@ def any_picture_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def painted(tmp_path: Path, inverter: Engine) -> Callable[..., tuple[Contents, Contents, Report]]:
-    """Make a clip, paint it without painting unless a look is given, and read both."""
+    """Make a clip, paint it (at strength 0 unless a look is given), and read both files."""
 
     def paint(
         recipe: Recipe,
@@ -172,7 +176,10 @@ def painted(tmp_path: Path, inverter: Engine) -> Callable[..., tuple[Contents, C
         source = make_clip(tmp_path / f"in{suffix}", recipe)
         target = tmp_path / f"out{to or suffix}"
         report = paint_video(
-            source, target, engine=inverter, look=look, clip=clip, encoding=encoding
+            source,
+            target,
+            engine=inverter,
+            settings=VideoSettings(look=look, clip=clip, encoding=encoding),
         )
         assert sorted(p.name for p in tmp_path.iterdir()) == [source.name, target.name]
         return read_clip(source), read_clip(target), report

@@ -1,4 +1,4 @@
-"""What is built and installed."""
+"""Packaging: what the wheel contains, and what it and the extras install."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def extras() -> dict[str, list[Requirement]]:
 
 
 def installed_by(names: tuple[str, ...], platform: str, machine: str) -> set[str]:
-    """What the extras install on a platform, those that they name of our own included."""
+    """Packages that the extras install on a platform, including extras that they refer to."""
     environment = default_environment() | {"sys_platform": platform, "platform_machine": machine}
     found: set[str] = set()
     for name in names:
@@ -103,7 +103,7 @@ def test_constraints_match_torch_and_torchvision() -> None:
 
 
 def test_wheel_paints_where_other_packages_are_named_alike(tmp_path: Path) -> None:
-    """In a bare environment, with packages `engines` and `export` of the user's own."""
+    """The wheel works in a bare environment, next to the user's own `engines` and `export`."""
     subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     (sdist,) = tmp_path.glob("*.tar.gz")

@@ -1,4 +1,4 @@
-"""What a module may import: the three rooms and their one direction."""
+"""Import rules: which top-level package may import which, and what stays optional."""
 
 import ast
 import subprocess
@@ -30,7 +30,7 @@ OPTIONAL = {
 
 
 def imports_of(path: Path) -> set[str]:
-    """The top-level packages that a file imports anywhere."""
+    """Return the top-level packages that a file imports anywhere."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -49,7 +49,7 @@ def test_rooms_keep_to_their_direction(room: str) -> None:
 
 
 def test_runtime_never_loads_torch() -> None:
-    """Every runtime module in one fresh interpreter."""
+    """Import every runtime module in one fresh interpreter."""
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for room in ("engines", "streamstyle")
@@ -89,7 +89,7 @@ class Without:
 
 sys.meta_path = [Without(finder) for finder in sys.meta_path]
 """
-"""Makes packages look as if they were not installed."""
+"""Code that makes the packages in BLOCKED look as if they were not installed."""
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,10 @@ sys.meta_path = [Without(finder) for finder in sys.meta_path]
     ],
 )
 def test_each_runtime_may_be_missing(missing: str, told: str, tmp_path: Path) -> None:
-    """Everything is imported, the doctor says what is missing, and the other one paints, also in
-    the style of a picture and with a mask that segments."""
+    """Without one runtime, everything imports, the doctor names it, and another one paints.
+
+    Painting includes the style of a picture and a segmentation mask.
+    """
     write_segmentation(tmp_path / "net.onnx", channels_last=False, classes=1, fixed=True)
     Image.new("RGB", (64, 48), (200, 90, 60)).save(tmp_path / "photo.png")
     script = (
@@ -123,8 +125,10 @@ def test_each_runtime_may_be_missing(missing: str, told: str, tmp_path: Path) ->
 
 
 MOST_ROOMS, MOST_ARROWS = 20, 80
-"""Files and folders directly in streamstyle/, and imports between them: more is hard to find one's
-way in."""
+"""Most files and folders directly in streamstyle/, and most imports between them.
+
+With more, it is hard to find one's way around.
+"""
 
 
 def test_the_rooms_of_the_program_are_few_and_no_import_runs_in_a_circle() -> None:
@@ -132,7 +136,7 @@ def test_the_rooms_of_the_program_are_few_and_no_import_runs_in_a_circle() -> No
     arrows: dict[str, set[str]] = {}
     for path in program.rglob("*.py"):
         room = path.relative_to(program).parts[0].removesuffix(".py")
-        if room == "__init__":  # the face of them all
+        if room == "__init__":  # the public API imports from all of them
             continue
         arrows.setdefault(room, set()).update(_rooms_of(path) - {room})
     assert len(arrows) <= MOST_ROOMS
@@ -141,7 +145,7 @@ def test_the_rooms_of_the_program_are_few_and_no_import_runs_in_a_circle() -> No
 
 
 def _rooms_of(path: Path) -> set[str]:
-    """The rooms of streamstyle/ that a file imports."""
+    """Return the files and folders of streamstyle/ that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "streamstyle":

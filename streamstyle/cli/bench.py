@@ -1,5 +1,6 @@
-"""Frames per second on this machine: each engine alone, in one run, and a video end to end."""
+"""Measure frames per second on this machine: of each engine alone, and of a video end to end."""
 
+import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,8 @@ import numpy as np
 
 from engines import MIN_SIDE, PRECISIONS, Engine, EngineError, Frames
 from streamstyle import system
-from streamstyle.api import describe, paint_video
+from streamstyle.api import paint_video
+from streamstyle.cli.options import add_style, check_levels, size_of, style_asked_for
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.image_ops import resized
@@ -21,11 +23,11 @@ from streamstyle.pipeline import Pipeline
 from streamstyle.sinks import VideoSink
 from streamstyle.sources import Clip, open_video
 from streamstyle.sources.pattern import PREFIX
-from streamstyle.styles import StyleSpec, open_engine
+from streamstyle.styles import CLASSIC_STYLE, StyleSpec, engine_label, open_engine
 from streamstyle.timing import now_s
 
 REFERENCE = ("onnxruntime", "cpu")
-"""What the others are set beside, as it is what a program that just loads an ONNX file gets."""
+"""Baseline of the comparison: what a program gets that simply loads an ONNX file."""
 
 CANDIDATES = (
     ("openvino", "cpu"),
@@ -34,24 +36,24 @@ CANDIDATES = (
     ("onnxruntime", "tensorrt"),
     ("tensorrt", "cuda"),
 )
-"""Backends and devices to compare, in each precision, where they run."""
+"""Backends and devices to compare, in each precision, if they run here."""
 
 PATTERN = f"{PREFIX}mandelbrot"
-"""What is painted unless a clip is given."""
+"""Source that is painted unless a clip is given."""
 
 CLIP_FRAMES = (10, 250)
-"""Fewest and most frames of the clip painted end to end."""
+"""Minimum and maximum number of frames in the clip that is painted end to end."""
 
-WARM_UP = 2  # frames of each engine that are not counted
+WARM_UP = 2  # first frames of each engine, which are not counted
 
 TURN_S = 0.1
-"""That each engine paints for before it is the next one's turn."""
+"""Time that each engine paints before the next one's turn, in seconds."""
 
 PLAN_S = 1800.0
-"""For a plan to be built, at most."""
+"""Maximum time to wait until a plan is built, in seconds."""
 
 MIN_FRAMES = 3
-"""That are counted, however long they take."""
+"""Minimum number of counted frames, however long they take."""
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -72,18 +74,20 @@ class Contestant:
         self._spent_s = 0.0
 
     def timed(self, frames: Frames) -> float:
-        """Seconds that it takes."""
+        """Paint frames, and return how many seconds it takes."""
         started_at_s = now_s()
         self._paint(frames)
         return now_s() - started_at_s
 
     def turn(self, frames: Sequence[Frames]) -> None:
-        """Paint for TURN_S. The first of several does not count: threads of the one before may
-        still be waiting for work, awake, on the cores.
+        """Paint for TURN_S and keep the times.
+
+        The first of several times does not count: threads of the previous contestant may still keep
+        the cores busy while they wait for work.
         """
         taken: list[float] = []
         spent_s = 0.0
-        ends_at_s = now_s() + TURN_S  # asking another process may take longer than it paints
+        ends_at_s = now_s() + TURN_S  # a call to another process may outlast its painting
         while spent_s < TURN_S and (not taken or now_s() < ends_at_s):
             number = len(self.seconds) + len(taken)
             taken.append(self.timed(frames[number % len(frames)]))
@@ -92,7 +96,7 @@ class Contestant:
         self._spent_s += spent_s
 
     def progress(self, seconds: float) -> float:
-        """1 when it has had `seconds` and MIN_FRAMES."""
+        """Return the progress, from 0 to 1 after `seconds` of painting and MIN_FRAMES."""
         return min(1.0, self._spent_s / seconds, len(self.seconds) / MIN_FRAMES)
 
     @property
@@ -104,9 +108,25 @@ class Contestant:
         return values
 
 
-def bench(style: StyleSpec, size: Size, seconds: float) -> None:
-    """Print a Markdown table: engines taking turns for `seconds` each, then a video through the
-    fastest one.
+def add_bench_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `streamstyle bench` to its parser."""
+    add_style(parser, CLASSIC_STYLE)
+    parser.add_argument("--size", type=size_of, default=(640, 480), help="such as 1280x720")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each engine")
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Run `streamstyle bench`."""
+    style = style_asked_for(options, CLASSIC_STYLE)
+    check_levels(style)
+    print_comparison(style, options.size, options.seconds)
+
+
+def print_comparison(style: StyleSpec, size: Size, seconds: float) -> None:
+    """Print a Markdown table of the engines' speed, and the speed of a video.
+
+    The engines take turns, for `seconds` each. Then the fastest one paints a video. Raises
+    UserError if no engine runs here.
     """
     width, height = size
     check_size(size)
@@ -114,9 +134,9 @@ def bench(style: StyleSpec, size: Size, seconds: float) -> None:
     with ExitStack() as stack:
         engines = [stack.enter_context(e) for e in open_candidates(style, size)]
         print(f"{engines[0].card.path.stem}, {width}x{height}, one frame at a time\n")
-        contestants = [Contestant(describe(engine), engine.paint) for engine in engines]
+        contestants = [Contestant(engine_label(engine), engine.paint) for engine in engines]
         race(contestants, moving_frames(size), seconds)
-        print("| engine | ms, median | ms, 95 % | fps | beside onnxruntime's CPU |")
+        print("| engine | ms, median | ms, 95 % | fps | relative to onnxruntime on cpu |")
         print("|---|---|---|---|---|")
         fps = dict(zip(engines, (c.fps for c in contestants), strict=True))
         reference = next((fps[e] for e in engines if (e.backend, e.device) == REFERENCE), None)
@@ -130,7 +150,7 @@ def bench(style: StyleSpec, size: Size, seconds: float) -> None:
         fastest = max(engines, key=lambda engine: fps[engine])
         through, alone = end_to_end(fastest, size, seconds)
         print(
-            f"\nA {width}x{height} H.264 file painted into another by {describe(fastest)}: "
+            f"\nA {width}x{height} H.264 file painted into another by {engine_label(fastest)}: "
             f"{through:.1f} fps, {100 * through / alone:.0f} % of the engine alone."
         )
 
@@ -141,8 +161,10 @@ def check_size(size: Size) -> None:
 
 
 def open_candidates(style: StyleSpec, size: Size) -> Iterator[Engine]:
-    """The engines of CANDIDATES that run here, in each precision that they can, ready for frames
-    of `size`.
+    """Yield the engines of CANDIDATES that run here, ready for frames of `size`.
+
+    Each comes in every precision that it supports. For those that do not run, the reason is
+    printed. Raises UserError if no engine runs here.
     """
     opened = 0
     for backend, device in CANDIDATES:
@@ -150,7 +172,7 @@ def open_candidates(style: StyleSpec, size: Size) -> Iterator[Engine]:
             try:
                 engine = open_ready(style, (backend, device, precision), size)
             except EngineError as error:
-                if precision == PRECISIONS[0]:  # in which every backend can, if it runs here
+                if precision == PRECISIONS[0]:  # which every backend that runs here supports
                     print(f"{backend} on {device} is left out: {error}")
                     break
                 print(f"{backend} on {device} in {precision} is left out: {error}")
@@ -163,8 +185,10 @@ def open_candidates(style: StyleSpec, size: Size) -> Iterator[Engine]:
 
 
 def open_ready(style: StyleSpec, asked: Asked, size: Size) -> Engine:
-    """An engine that paints frames of `size` itself: where another one does until its plan is
-    built, that is waited for.
+    """Open an engine, and wait until its own backend paints frames of `size`.
+
+    Another backend may paint until a plan is built. Raises EngineError if that takes longer than
+    PLAN_S, or if the engine can't be opened.
     """
     backend, device, precision = asked
     width, height = size
@@ -186,12 +210,13 @@ def open_ready(style: StyleSpec, asked: Asked, size: Size) -> Engine:
 
 
 def race(contestants: Sequence[Contestant], frames: list[Frames], seconds: float) -> None:
-    """Time each contestant until it has had `seconds`, and MIN_FRAMES. The turn is always that of
-    the one with the least behind it, so that a machine that is busy for a while favours none, and
-    a slow one does not make the others paint as long as it does.
+    """Time each contestant until it has painted for `seconds`, and MIN_FRAMES frames.
+
+    The next turn always goes to the contestant with the least progress. Thus a machine that is busy
+    for a while favors none, and a slow contestant does not make the others paint as long as itself.
     """
     if not seconds > 0:
-        raise UserError(f"a time to measure is more than 0 s, got {seconds}")
+        raise UserError(f"the time to measure must be more than 0 s, got {seconds}")
     for contestant in contestants:
         for _ in range(WARM_UP):
             contestant.timed(frames[0])
@@ -201,7 +226,7 @@ def race(contestants: Sequence[Contestant], frames: list[Frames], seconds: float
 
 
 def moving_frames(size: Size, count: int = 25, clip: str = PATTERN) -> list[Frames]:
-    """The first frames of a clip, at most `count`, each (1, H, W, 3)."""
+    """Return the first frames of a clip, at most `count`, each (1, H, W, 3)."""
     with open_video(clip) as source:
         return [resized(f.image, *size)[np.newaxis] for f in islice(source, count)]
 
@@ -209,8 +234,8 @@ def moving_frames(size: Size, count: int = 25, clip: str = PATTERN) -> list[Fram
 def end_to_end(
     engine: Engine, size: Size, seconds: float, clip: str = PATTERN
 ) -> tuple[float, float]:
-    """Frames per second of an encoded clip painted into another, and of the engine alone."""
-    alone = Contestant(describe(engine), engine.paint)
+    """Return the frames per second from one video file to another, and of the engine alone."""
+    alone = Contestant(engine_label(engine), engine.paint)
     race([alone], moving_frames(size, clip=clip), seconds)
     with tempfile.TemporaryDirectory() as folder:
         encoded, painted = Path(folder) / "clip.mp4", Path(folder) / "painted.mp4"

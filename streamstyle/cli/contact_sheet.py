@@ -1,4 +1,4 @@
-"""A contact sheet: pictures down, styles across, in as many such blocks as it takes."""
+"""Contact sheets: pictures down, styles across, in as many blocks as the styles need."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +20,16 @@ from streamstyle.styles import DEFAULT_STYLE, open_engine, parse_style, styles_b
 
 TILE_WIDTH = 320  # pixels
 ACROSS = 8  # styles
-PAINTED_WIDTH = 2 * TILE_WIDTH  # at which the network sees a picture, about that of a video
+PAINTED_WIDTH = 2 * TILE_WIDTH  # pixels, for the network: about the width of a video
 CAPTION_HEIGHT = 36  # pixels
-PATTERN_FRAME = 120  # which frame of the pattern to paint where no photo is given
+PATTERN_FRAME = 120  # the frame of the pattern to paint if no photo is given
 
 
 def write_sheet(target: Path, photos: Sequence[Path], overwrite: bool) -> None:
-    """Paint `photos`, of a folder the first one, or a moment of a pattern if there are none, in
-    every style of the default model.
+    """Write an image of `photos` painted in every style of the default model.
+
+    A folder stands for its first photo. Without photos, a frame of a pattern is painted. Raises
+    UserError if a photo can't be read or the target can't be written.
     """
     check_suffix(target)
     paths = [StillSource(photo).paths[0] for photo in photos]

@@ -1,4 +1,4 @@
-"""`streamstyle live` and `streamstyle cameras`."""
+"""The commands `streamstyle live` and `streamstyle cameras`."""
 
 import argparse
 import sys
@@ -36,7 +36,7 @@ NO_WINDOW_WAIT_S = 0.5
 
 
 def add_live_options(parser: argparse.ArgumentParser) -> None:
-    """What `live` takes."""
+    """Add the options of `streamstyle live` to its parser."""
     parser.add_argument(
         "source",
         nargs="?",
@@ -45,23 +45,25 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
         f"{PATTERN}NAME (default: camera 0)",
     )
     add_style(parser)
-    parser.add_argument("--strength", type=float, default=1.0, help="0 original ... 1 painting")
+    parser.add_argument("--strength", type=float, default=1.0, help="0 (original) to 1 (painting)")
     add_steady(parser, 0.5)
     add_keep_colors(parser)
     add_mask(parser)
-    parser.add_argument("--mirror", action="store_true", help="as in a mirror")
-    parser.add_argument("--size", type=size_of, default=(640, 480), help="asked of a camera")
+    parser.add_argument("--mirror", action="store_true", help="mirror the picture")
     parser.add_argument(
-        "--fps", type=float, help="frames per second to hold (default: the source's)"
+        "--size", type=size_of, default=(640, 480), help="size to ask the camera for"
     )
     parser.add_argument(
-        "--max-latency-ms", type=float, default=120.0, help="from capture to the screen, to hold"
+        "--fps", type=float, help="frames per second to hold (default: the source's rate)"
     )
-    parser.add_argument("--loop", action="store_true", help="begin a file again at its end")
+    parser.add_argument(
+        "--max-latency-ms", type=float, default=120.0, help="maximum time from capture to screen"
+    )
+    parser.add_argument("--loop", action="store_true", help="start a file again at its end")
     parser.add_argument(
         "--realtime",
         action="store_true",
-        help="play an address at its own pace, as files always are",
+        help="play an address at its own pace, as files are always played",
     )
     add_hwaccel(parser)
     parser.add_argument("--record", type=Path, metavar="FILE", help="record from the beginning")
@@ -72,7 +74,9 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="stream to rtmp://, srt://, udp:// or tcp://, or into FILE.m3u8; may be repeated",
     )
-    parser.add_argument("--virtual-camera", action="store_true", help="for OBS, Zoom, Meet")
+    parser.add_argument(
+        "--virtual-camera", action="store_true", help="write to a camera for OBS, Zoom or Meet"
+    )
     parser.add_argument("--no-window", action="store_true", help="only record or stream")
     add_engine(parser)
 
@@ -105,7 +109,7 @@ def live(options: argparse.Namespace) -> None:
     )
     for style in (controls.style, controls.second_style):
         if style is not None:
-            chosen(style)  # opens nothing yet, but knows whether there is such a style
+            chosen(style)  # opens no engine, but raises an error if there is no such style
     if options.record is not None and options.record.exists():
         raise UserError(f"{options.record} exists already; record into another file")
     if options.mask is None and (options.elsewhere is not None or options.invert_mask):
@@ -135,17 +139,17 @@ def live(options: argparse.Namespace) -> None:
                 print_summary(status, session.notes)
 
 
-def list_cameras() -> None:
+def list_cameras(_options: argparse.Namespace) -> None:
     """Run `streamstyle cameras`."""
     known = cameras()
     for index, name in known.items():
         print(f"{index}  {name}")
     if not known:
-        print("no camera is connected, or this user may not use it")
+        print("no camera is connected, or you have no permission to use it")
 
 
 def print_summary(status: Status, notes: list[str]) -> None:
-    """What a session did, on standard output."""
+    """Print what a session did, on standard output."""
     p50, p95, p99 = status.age_ms
     stages = ", ".join(f"{name} {ms:.0f}" for name, ms in status.stages_ms.items())
     print(
@@ -156,12 +160,15 @@ def print_summary(status: Status, notes: list[str]) -> None:
         f"age when shown, median / 95 % / 99 %: {p50:.0f} / {p95:.0f} / {p99:.0f} ms ({stages}); "
         f"network at {status.size[0]}x{status.size[1]} by {status.engine or 'nothing'}"
     )
-    for note in dict.fromkeys((*status.problems, *notes)):  # a sink's end is in both
+    for note in dict.fromkeys((*status.problems, *notes)):  # a failed sink is in both
         print(f"note: {note}")
 
 
 def _run_without_window(session: LiveSession) -> None:
-    """To the end, or until there is nothing to wait for, as nobody is there to change it."""
+    """Run a session until its source ends.
+
+    Raises UserError if a problem leaves nothing to wait for, since nobody is there to fix it.
+    """
     told: set[str] = set()
     while not session.ended:
         frame = session.wait(NO_WINDOW_WAIT_S)

@@ -1,4 +1,4 @@
-"""What a run shows on the terminal."""
+"""The progress and the summary of a run, on the terminal."""
 
 from typing import Never
 
@@ -11,7 +11,7 @@ from streamstyle.sources import SourceInfo
 
 
 class ProgressBar(Closing):
-    """Frames done, frames per second and the time left, on standard error."""
+    """Shows frames done, frames per second and the time left, on standard error."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Never] | None = None
@@ -20,7 +20,7 @@ class ProgressBar(Closing):
         if self._bar is None:
             self._bar = tqdm(total=source.frames, unit=" frames", desc=source.name, leave=False)
         if source.frames is not None and stats.frames > source.frames:
-            self._bar.total = stats.frames  # an estimate, see SourceInfo
+            self._bar.total = stats.frames  # the source's number is an estimate
         self._bar.update(stats.frames - self._bar.n)
 
     def close(self) -> None:
@@ -29,7 +29,7 @@ class ProgressBar(Closing):
 
 
 def print_report(report: Report) -> None:
-    """The summary at the end, on standard output."""
+    """Print the summary of a run, on standard output."""
     stats = report.stats
     print(
         f"{report.target}: {stats.frames} frames in {stats.elapsed_s:.1f} s, "

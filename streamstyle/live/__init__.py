@@ -1,1 +1,1 @@
-"""Painting what happens now: a session that any front end can drive, and the window."""
+"""Live painting: a session that any front end can drive, and the window."""

@@ -1,4 +1,4 @@
-"""The thread that reads a camera, and opens it again when it has gone."""
+"""The thread that reads a camera, and reopens it after it has gone away."""
 
 import threading
 from collections.abc import Callable
@@ -10,29 +10,33 @@ from streamstyle.sources import Source, SourceInfo
 from streamstyle.timing import Rate
 
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Between attempts to open a source that has gone; the last one is repeated."""
+"""Pauses between attempts to reopen a source, in seconds; the last one is repeated."""
 
 GOODBYE_S = 1.0
-"""How long a read may block the end of a session. A driver that takes longer is left behind on
-its thread, which ends with the process."""
+"""Maximum time that a blocked read may delay the end of a session, in seconds.
+
+A driver that takes longer is left behind on its thread, which ends with the process.
+"""
 
 
 class Capture:
-    """Puts the newest frames of a source into `frames`."""
+    """Reads a source on a thread, and keeps its newest frame in the channel `frames`."""
 
     def __init__(self, opener: Callable[[], Source], endless: bool) -> None:
-        """Opens the source for the first time, so UserError comes out here. `endless` tells a
-        source that has gone, and may return, from a file that has come to its end.
+        """Open the source for the first time; raises UserError if that fails.
+
+        An `endless` source, such as a camera, is reopened when it ends. Any other source, such as a
+        file, ends for good.
         """
         self.frames: Channel[Frame] = Channel(1, Policy.NEWEST)
         self.problem: str | None = None
-        """What is wrong at present, in a sentence for the window."""
+        """Present problem, as a sentence for the window; None if there is none."""
         self.rate = Rate()
-        """Rate of the frames that came."""
+        """Rate of the captured frames."""
         self.notes: dict[str, None] = {}
-        """What the sources that have ended said of themselves, each once."""
+        """Notes of the sources that have ended, each note once."""
         self.error: UserError | None = None
-        """Why a source that is not endless has ended, if that was no end."""
+        """Why a source that is not endless failed; None if it came to its end."""
         self._attempt = 0
         self._opener = opener
         self._endless = endless
@@ -45,7 +49,7 @@ class Capture:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask for the end; nothing more is put."""
+        """Ask the thread to end; no more frames are put."""
         self._stopping.set()
         self.frames.cancel()
 
@@ -66,7 +70,7 @@ class Capture:
             self._attempt += 1
 
     def _read(self, source: Source) -> str | None:
-        """All that comes of it; returns what ended it, if that was no end."""
+        """Read the source to its end; return what went wrong, or None."""
         try:
             for frame in source:
                 self.rate.add(frame.captured_at_s)

@@ -1,4 +1,4 @@
-"""What can be changed while a picture is painted."""
+"""The settings that can change while video is painted."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,7 +9,7 @@ from streamstyle.styles import DEFAULT_STYLE, StyleSpec, parse_style
 
 
 class View(Enum):
-    """What the window shows."""
+    """The arrangement of painting and original in the window."""
 
     PAINTED = "painted"
     ORIGINAL = "original"
@@ -19,25 +19,29 @@ class View(Enum):
 
     @property
     def following(self) -> "View":
+        """The next view, in a cycle."""
         views = list(View)
         return views[(views.index(self) + 1) % len(views)]
 
 
 @dataclass(frozen=True)
 class Controls(Finish):
-    """One moment's settings. A change makes new ones, so that a frame is painted by one of them
-    from beginning to end, whatever is pressed meanwhile.
+    """The settings of one moment.
+
+    A change makes a new object, so that each frame is painted with the same settings from beginning
+    to end, whatever is pressed meanwhile. Raises UserError if strength, steady or stroke
+    is not from 0 to 1.
     """
 
     style: StyleSpec = parse_style(DEFAULT_STYLE)
     second_style: StyleSpec | None = None
     mix: float = 0.0
-    """0 is the first style alone, 1 the second. With a mask, the second is what is outside."""
+    """Share of the second style, from 0 to 1; with a mask, it paints the outside instead."""
     stroke: float = 0.5
-    """0 is fine strokes, 1 large ones."""
+    """Size of the strokes, from 0 (fine) to 1 (large)."""
     view: View = View.PAINTED
     split: float = 0.5
-    """Where the line of View.SPLIT is, from 0, left, to 1, right."""
+    """Position of the line of View.SPLIT, from 0 (left) to 1 (right)."""
     mirror: bool = False
     paused: bool = False
 

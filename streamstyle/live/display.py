@@ -1,4 +1,4 @@
-"""A window on the screen, by SDL, that shows pictures and tells of keys and the mouse."""
+"""A window on the screen, based on SDL, that shows pictures and reports keys and the mouse."""
 
 import os
 import sys
@@ -14,10 +14,10 @@ from streamstyle.image_ops import load_opencv
 Size = tuple[int, int]
 
 LINES = 26
-"""Lines of text that fit into the window's height, where that leaves them easy to read."""
+"""Lines of text that fit into the window's height, unless they would be too small to read."""
 
 LETTER, MIN_LETTER = 14, 9
-"""Pixels: easy to read, and legible, which more lines than fit are made."""
+"""Font sizes in pixels: easy to read, and barely legible, the limit when more lines must fit."""
 
 _ENVIRONMENT = {
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",
@@ -25,38 +25,40 @@ _ENVIRONMENT = {
     "SDL_VIDEO_X11_WMCLASS": "streamstyle",  # what desktops group and name windows by
     "SDL_VIDEO_WAYLAND_WMCLASS": "streamstyle",
 }
-"""Read by SDL when it starts; a user's own settings win."""
+"""Environment variables that pygame and SDL read when they start; a user's own settings win."""
 
 _BLACK, _WHITE, _SHADE = (0, 0, 0, 255), (255, 255, 255), (0, 0, 0, 150)
 
 
 @dataclass(frozen=True)
 class Pressed:
-    """A key: the character it types in lower case, or "left", "right", "space", "escape" or
-    "f11".
-    """
+    """A key was pressed."""
 
     key: str
+    """Character that it types, in lower case, or "left", "right", "space", "escape" or "f11"."""
 
 
 @dataclass(frozen=True)
 class Pointed:
-    """The mouse button is down here, at these parts of the picture's width and height."""
+    """The left mouse button is down at this place in the picture."""
 
     x: float
+    """Fraction of the picture's width, from 0 (left) to 1 (right)."""
     y: float
+    """Fraction of the picture's height, from 0 (top) to 1 (bottom)."""
 
 
 @dataclass(frozen=True)
 class DoubleClicked:
-    """Somewhere in the window."""
+    """The mouse was double-clicked, anywhere in the window."""
 
 
 @dataclass(frozen=True)
 class Turned:
-    """The mouse wheel: positive away from the user."""
+    """The mouse wheel was turned."""
 
     steps: int
+    """Number of steps; positive away from the user."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Closed:
-    """By the window's button, or by the desktop."""
+    """The window was closed, by its button or by the desktop."""
 
 
 Event = Pressed | Pointed | DoubleClicked | Turned | Dropped | Closed
@@ -77,11 +79,13 @@ DOUBLE_CLICK_MS = 400
 
 
 class Display(Closing):
-    """One window. Used by the main thread, as desktops demand."""
+    """One window. Only the main thread may use it, as desktops demand."""
 
     def __init__(self, title: str, width: int, height: int) -> None:
-        """`width` and `height` in pixels are the picture's; a larger one than the desktop is shown
-        smaller. Raises UserError where there is no screen.
+        """Open a window for pictures of `width` by `height` pixels.
+
+        It is smaller than the picture if that does not fit on the desktop. Raises UserError if
+        there is no screen.
         """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -95,7 +99,7 @@ class Display(Closing):
                 raise pygame.error("there is no screen")
             pygame.display.init()
             pygame.font.init()
-            pygame.display.set_allow_screensaver(False)  # nobody touches a picture on a wall
+            pygame.display.set_allow_screensaver(False)  # a picture on a wall gets no input
             self._window = pygame.Window(
                 title, _within_desktop(pygame, width, height), resizable=True, allow_high_dpi=True
             )
@@ -103,8 +107,8 @@ class Display(Closing):
         except pygame.error as error:
             pygame.display.quit()
             raise UserError(
-                f"no window can be opened ({error}); with --no-window, pictures still go to "
-                "--record, --stream and --virtual-camera"
+                f"cannot open a window ({error}); to paint without one, give --no-window with "
+                "--record, --stream or --virtual-camera"
             ) from error
         self._window.set_icon(_icon(pygame))
         self._picture: Any = None
@@ -115,12 +119,13 @@ class Display(Closing):
         self._clicked_at_ms = -DOUBLE_CLICK_MS
 
     def show(self, image: Image, lines: Sequence[str]) -> None:
-        """Put a picture (H, W, 3) on the screen, as large as fits, with lines of text over it;
-        returns when it is there.
+        """Show a picture, (H, W, 3), as large as fits, with lines of text over it.
+
+        Returns when the picture is on the screen.
         """
         height, width = image.shape[:2]
         cv2 = load_opencv()
-        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA)  # what graphics cards take as it is
+        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA)  # a layout that graphics cards take
         surface = self._pygame.image.frombuffer(pixels, (width, height), "BGRA")
         if self._picture is None or (self._picture.width, self._picture.height) != (width, height):
             self._picture = self._video.Texture(self._renderer, (width, height), streaming=True)
@@ -134,7 +139,7 @@ class Display(Closing):
         self._renderer.present()
 
     def events(self) -> Iterator[Event]:
-        """What has happened since the last call."""
+        """Yield what has happened since the last call."""
         pygame = self._pygame
         for event in pygame.event.get():
             if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
@@ -171,15 +176,13 @@ class Display(Closing):
 
     @property
     def _pixels(self) -> Size:
-        """The window's size in pixels: on a display of high density more than its size in
-        points.
-        """
+        """Size of the window in pixels; on a high-density display, more than its size in points."""
         return self._renderer.get_viewport().size
 
     def _clicked(self, at: Size) -> Iterator[Event]:
         at_ms = self._pygame.time.get_ticks()
         if at_ms - self._clicked_at_ms < DOUBLE_CLICK_MS:
-            at_ms = -DOUBLE_CLICK_MS  # a third click begins anew
+            at_ms = -DOUBLE_CLICK_MS  # a third click starts a new double click
             yield DoubleClicked()
         self._clicked_at_ms = at_ms
         yield self._pointed(at)
@@ -192,7 +195,7 @@ class Display(Closing):
         return Pointed(min(1.0, max(0.0, x)), min(1.0, max(0.0, y)))
 
     def _written(self, lines: Sequence[str]) -> Any:
-        """The lines in white on a shade, as a texture; made anew only when they change."""
+        """Return a texture of the lines, white on a shade; it is redrawn only if they change."""
         pygame = self._pygame
         height = self._pixels[1]
         step = max(MIN_LETTER, min(max(LETTER, height // LINES), height // (len(lines) + 1)))
@@ -210,7 +213,9 @@ class Display(Closing):
 
 
 def _has_desktop() -> bool:
-    """Where there is none, SDL would paint on without a word. A user may still name a driver that
+    """Return whether there is a desktop to open a window on.
+
+    Without one, SDL would run on silently with nothing to see. A user may still name a driver that
     needs no desktop, such as kmsdrm.
     """
     wanted = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
@@ -224,8 +229,9 @@ def _within_desktop(pygame: Any, width: int, height: int) -> Size:
 
 
 def _fitted(picture: Size, window: Size) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the picture in the middle of the window, whole and not
-    stretched.
+    """Return left, top, width and height of the picture, centered in the window.
+
+    The whole picture is visible, and it is not stretched.
     """
     scale = min(window[0] / picture[0], window[1] / picture[1])
     width, height = round(picture[0] * scale), round(picture[1] * scale)
@@ -233,7 +239,7 @@ def _fitted(picture: Size, window: Size) -> tuple[int, int, int, int]:
 
 
 def _icon(pygame: Any) -> Any:
-    """Three strokes of paint."""
+    """Draw three strokes of paint."""
     icon = pygame.Surface((64, 64), pygame.SRCALPHA)
     for row, color in enumerate([(36, 74, 150), (240, 180, 40), (200, 60, 40)]):
         pygame.draw.line(icon, color, (10, 18 + 16 * row), (54, 10 + 16 * row), 13)

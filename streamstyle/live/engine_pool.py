@@ -1,4 +1,4 @@
-"""The engines in use, opened and warmed on a thread of their own."""
+"""The engines in use, opened and warmed up on a separate thread."""
 
 import os
 import sys
@@ -15,22 +15,23 @@ from streamstyle.painting.pixel_budget import limited
 from streamstyle.styles import StyleSpec, mixes, read_strokes
 
 KEPT_ENGINES = 4
-"""Besides those in use: going back to a style just left is then at once."""
+"""Number of unused engines kept open, so that going back to a recent style is immediate."""
 
 
 NICE = 10
-"""Niceness of the thread that loads; 19 is the lowest priority."""
+"""Niceness of the loading thread; 19 is the lowest priority."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What paints in a style."""
+    """The model and the inputs that paint a style."""
 
     model: str
-    """Styles of one model share an engine, and glide into each other."""
+    """Key of the model. Styles of one model share an engine, and blend into each other."""
     inputs: tuple[Style, ...]
-    """From the smallest strokes to the largest."""
+    """Style inputs, from the smallest strokes to the largest."""
     open: Callable[[], Engine]
+    """Function that opens the engine."""
 
 
 def choose(
@@ -39,7 +40,10 @@ def choose(
     device: str = "auto",
     precision: str = "auto",
 ) -> Choice:
-    """See `read_style`, and `engines.open_engine`."""
+    """Find the model and the inputs for a style, without opening an engine.
+
+    Raises the errors of `read_strokes`. For the other arguments see `engines.open_engine`.
+    """
     card, inputs = read_strokes(style)
 
     def opener() -> Engine:
@@ -50,10 +54,10 @@ def choose(
 
 
 class EnginePool:
-    """Opens engines in the background, readies them for all sizes, and keeps the latest ones."""
+    """Opens engines in the background, prepares them for all sizes, and keeps recent ones open."""
 
     def __init__(self, choose: Callable[[StyleSpec], Choice]) -> None:
-        """`choose` is asked on the thread that loads."""
+        """Start the loading thread, which calls `choose` for each style."""
         self._choose = choose
         self._sizes: tuple[Size, ...] = ()
         self._choices: dict[StyleSpec, Choice] = {}
@@ -65,12 +69,15 @@ class EnginePool:
         self._closed = False
         self._changed = threading.Condition()
         self.problems: dict[StyleSpec, str] = {}
-        """Why a style can't be had."""
+        """Why styles failed to load, by style."""
         self._thread = threading.Thread(target=self._work, name="streamstyle-engines", daemon=True)
         self._thread.start()
 
     def get(self, style: StyleSpec, size: Size) -> tuple[Choice, Engine] | None:
-        """What paints in the style, ready for `size`; None while it is being made ready."""
+        """Return the choice and engine for a style, ready for `size`.
+
+        Returns None, and asks the loading thread for the engine, while it is not ready.
+        """
         with self._changed:
             choice = self._choices.get(style)
             ready = size in self._ready_sizes(style)
@@ -85,14 +92,15 @@ class EnginePool:
             return choice, self._engines[choice.model]
 
     def ready(self) -> frozenset[Size]:
-        """The sizes that every engine in use is ready for."""
+        """Return the sizes that all engines in use are ready for."""
         with self._changed:
             sizes = [self._ready_sizes(style) for style in self._in_use]
             return frozenset.intersection(*sizes) if sizes else frozenset()
 
     def use(self, user: object, styles: frozenset[StyleSpec], sizes: tuple[Size, ...]) -> None:
-        """These are what `user` paints with: they are not to be closed, and to be made ready for
-        these sizes, the most urgent first.
+        """Declare the styles that `user` paints with.
+
+        Their engines stay open, and are prepared for `sizes`, which start with the most urgent one.
         """
         with self._changed:
             if (styles, sizes) != (self._used_by.get(user), self._sizes):
@@ -100,8 +108,9 @@ class EnginePool:
                 self._changed.notify()
 
     def retry_failed(self) -> None:
-        """Try again what could not be had, if it is asked for again, and look whether the files
-        of the others are still the same.
+        """Let styles that failed be tried again when they are next asked for.
+
+        The files of all other styles are checked for changes.
         """
         with self._changed:
             self.problems.clear()
@@ -126,7 +135,7 @@ class EnginePool:
                 engine.prepare(size[1], size[0], style=choice.inputs[0])
                 if not self._engines:
                     _warm(engine, choice.inputs[0], size)
-            except Exception as error:  # whatever it is, the picture goes on
+            except Exception as error:  # whatever fails, painting goes on
                 with self._changed:
                     self.problems[style] = str(error)
             else:
@@ -140,10 +149,10 @@ class EnginePool:
         return frozenset().union(*self._used_by.values())
 
     def _next_task(self) -> tuple[StyleSpec, Size] | None:
-        """A style and a size to ready it for; None at the end."""
+        """Wait for a style to prepare, and return it with the size; None after `close`."""
         with self._changed:
             while not self._closed:
-                if self._wanted:  # somebody waits; for the one asked for last, rather
+                if self._wanted:  # somebody waits, most likely for the latest one
                     return self._wanted[-1]
                 for size in self._sizes:
                     for style in self._in_use:
@@ -153,7 +162,7 @@ class EnginePool:
             return None
 
     def _ready_sizes(self, style: StyleSpec) -> frozenset[Size]:
-        """The sizes that the style's engine is ready for, if it is open."""
+        """Return the sizes that the style's engine is ready for; none if it is not open."""
         choice = self._choices.get(style)
         return frozenset() if choice is None else self._ready.get(choice.model, frozenset())
 
@@ -176,8 +185,10 @@ class EnginePool:
 
 
 def _warm(engine: Engine, inputs: Style, size: Size) -> None:
-    """Paint a frame, while nobody else has the engine. Only the first one: the frames of later
-    ones would compete with those that are shown.
+    """Paint a frame while nobody else uses the engine.
+
+    Only the first engine is warmed up: frames painted by later ones would compete with those that
+    are shown.
     """
     width, height = size
     try:
@@ -188,10 +199,11 @@ def _warm(engine: Engine, inputs: Style, size: Size) -> None:
 
 
 def _yield_to_painting() -> None:
-    """Let this thread have what the others leave, so that the picture moves on while a style is
-    loaded. Not before the first one has painted: the threads that all engines paint with begin with
-    that, and would inherit it; those of each engine do, but paint nothing. Only Linux has
-    priorities of threads that anybody may lower.
+    """Lower the priority of this thread, so that video stays smooth while a style loads.
+
+    Call it only after the first engine has painted: that starts the threads that all engines paint
+    with, and they would inherit the low priority. Threads that belong to one engine do inherit it,
+    but they paint nothing. Only Linux lets any user lower the priority of a thread.
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,4 +1,4 @@
-"""What the window says about a session."""
+"""The text about a session that the window shows."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from streamstyle.styles import StyleSpec
 
 
 def lines_of(status: Status, controls: Controls) -> list[str]:
-    """How it goes, without the problems."""
+    """Return lines of text about how a session is doing, without its problems."""
     style = _short(controls.style)
     if controls.second_style is not None:
         style += f" + {controls.mix:.0%} {_short(controls.second_style)}"
@@ -32,5 +32,5 @@ def lines_of(status: Status, controls: Controls) -> list[str]:
 
 
 def _short(style: StyleSpec) -> str:
-    """A style's name; of a file, the name without the folder."""
+    """Return a short name of a style; files lose their folder and suffix."""
     return " + ".join(Path(part.picture or part.name or part.model).stem for part in style.parts)

@@ -1,4 +1,4 @@
-"""Holds a frame rate and a delay by choosing the size that the network works at."""
+"""Hold a frame rate and a latency by choosing the size that the network works at."""
 
 import threading
 from collections import deque
@@ -14,42 +14,55 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 
 SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
-"""Rungs, as parts of the source's sides: each has about two thirds of the pixels of the one
-above."""
+"""Scales of the rungs relative to the source's sides.
+
+Each rung has about two thirds of the pixels of the rung above.
+"""
 
 GRID = 8
-"""Rungs are multiples of it, so that no net has to pad."""
+"""Rung sides are multiples of this many pixels, so that no network has to pad."""
 
 WINDOW_S = 0.5
-"""What is looked back on: long enough that one slow frame decides nothing, and short enough that
-a machine that has become slow is answered within a second."""
+"""Time span of the measurements that a decision uses, in seconds.
+
+It is long enough that one slow frame decides nothing, and short enough that the size follows within
+a second when the machine becomes slow.
+"""
 
 MIN_SAMPLES = 4
 
 DOWN_TO = 0.7
-"""The part of what is allowed that a smaller size is to take: a tight fit would not last."""
+"""Share of the allowed time that a smaller size should take; a tight fit would not last."""
 
 UP_TO = 0.8
-"""The part of what is allowed that a larger size may be expected to take. The gap to 1 is the
-hysteresis: what fits by a hair is not tried."""
+"""Maximum share of the allowed time that a larger size may be expected to take.
+
+The gap to 1 is the hysteresis: a size that only just fits is not tried.
+"""
 
 PATIENCE_S = 2.0
-"""For so long a larger size must look possible before it is tried."""
+"""Time for which a larger size must look possible before it is tried, in seconds."""
 
 MAX_PATIENCE_S = 60.0
 
 TRIAL_S = 10.0
-"""A larger size that is given up within this time was a mistake; the next try waits twice as
-long."""
+"""Time within which giving up a larger size shows that it was a mistake, in seconds.
+
+The next try then waits twice as long.
+"""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What the governor holds."""
+    """The frame rate and latency that the governor holds.
+
+    Raises UserError if a value is out of range.
+    """
 
     fps: float | None = None
-    """None for the source's own rate, up to the session's MAX_FPS."""
+    """Frames per second; None for the source's own rate, up to the session's MAX_FPS."""
     max_latency_ms: float = 120.0
+    """Maximum age of a frame when it is shown, in milliseconds."""
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 1 <= self.fps <= 240:
@@ -59,7 +72,7 @@ class Promise:
 
 
 def ladder(width: int, height: int) -> tuple[Size, ...]:
-    """The sizes for a source of this size, the largest first."""
+    """Return the network's sizes for a source of this size, the largest first."""
     rungs = []
     for scale in SCALES:
         rung = (_on_grid(width * scale), _on_grid(height * scale))
@@ -73,13 +86,14 @@ def _on_grid(side: float) -> int:
 
 
 class Governor:
-    """Told what every frame took, it says at which rung the next one is to be painted.
+    """Chooses the rung for the next frame from the times that earlier frames took.
 
-    It begins with the smallest size, which is compiled and painted soonest, and goes up at once to
-    what its first measurements allow.
+    A rung is an index into `rungs`; 0 is the largest size. The governor begins with the smallest
+    size, which is compiled and painted soonest, and then goes up at once to the largest size that
+    its first measurements allow.
 
-    It reads no clock: times are given in seconds, of any clock, so that tests can run it through
-    an hour in a moment. Any thread may call it.
+    It reads no clock: callers give all times, in seconds of any clock, so that tests can run
+    through an hour in a moment. Any thread may call it.
     """
 
     def __init__(self, rungs: tuple[Size, ...], fps: float, max_latency_ms: float) -> None:
@@ -88,12 +102,12 @@ class Governor:
         self.max_latency_s = max_latency_ms / 1000
         self.rung = len(rungs) - 1
         self.highest = 0
-        """The largest size allowed, which a user may set."""
+        """Rung of the largest size allowed, which a user may set."""
         self._paints: deque[tuple[float, float]] = deque()
         self._ages: deque[tuple[float, float]] = deque()
         self._changed_at_s = -np.inf
-        self._first_at_s: float | None = None  # of the frames painted since then
-        self._went_up = False  # by the last change
+        self._first_at_s: float | None = None  # first frame painted since the last change
+        self._went_up = False  # in the last change
         self._possible_since_s: float | None = None
         self._patience_s = [PATIENCE_S] * len(rungs)
         self._starting = True  # until nothing larger seems possible
@@ -106,13 +120,15 @@ class Governor:
         return self.rungs[self.rung]
 
     def allow(self, highest: int) -> None:
-        """Let no rung above `highest` be used from the next decision on, 0 being the largest."""
+        """Allow no size larger than the rung `highest`, from the next decision on."""
         with self._lock:
             self.highest = min(max(highest, 0), len(self.rungs) - 1)
 
     def painted(self, at_s: float, took_s: float, captured_at_s: float) -> None:
-        """A frame has been painted at the present rung; one captured before it was chosen waited
-        for a frame of the last rung and says nothing of its own.
+        """Record that a frame was painted at the present rung.
+
+        A frame that was captured before the rung was chosen does not count: it waited for a frame
+        of the previous rung.
         """
         with self._lock:
             if captured_at_s > self._changed_at_s:
@@ -120,14 +136,15 @@ class Governor:
                 self._paints.append((at_s, took_s))
 
     def shown(self, at_s: float, age_s: float) -> None:
-        """A frame has been shown, this long after its capture."""
+        """Record that a frame was shown, `age_s` after its capture."""
         with self._lock:
             if at_s - age_s > self._changed_at_s:
                 self._ages.append((at_s, age_s))
 
     def wanted(self) -> tuple[Size, ...]:
-        """The sizes to have engines for: the present one, the one it would go up to, and those that
-        it may have to go down to.
+        """Return the sizes that need an engine, the most urgent first.
+
+        They are the present size, the size to go up to, if any, and all smaller sizes.
         """
         with self._lock:
             hope = () if self._hope is None else (self._hope,)
@@ -137,8 +154,10 @@ class Governor:
             )
 
     def decide(self, at_s: float, ready: Collection[Size]) -> int:
-        """The rung for the next frame, a change only to one whose engine is `ready`: to wait for an
-        engine would be the very hitch that a change of size is to prevent.
+        """Return the rung for the next frame.
+
+        The rung changes only to a size whose engine is `ready`: waiting for an engine would cause
+        the very hitch that the change should prevent.
         """
         with self._lock:
             self._ready = [rung for rung, size in enumerate(self.rungs) if size in ready]
@@ -165,7 +184,7 @@ class Governor:
             self._maybe_go_up(at_s, paint_s, age_s)
 
     def _is_crawling(self, at_s: float) -> bool:
-        """So slow that no window will ever hold enough frames."""
+        """Return whether frames are so slow that WINDOW_S never holds enough of them."""
         return self._first_at_s is not None and at_s - self._first_at_s > WINDOW_S
 
     def _go_down(self, at_s: float, excess: float) -> None:
@@ -183,7 +202,7 @@ class Governor:
         self._change_below(target, at_s)
 
     def _change_below(self, target: int, at_s: float) -> None:
-        """To the first rung that is ready at `target` or below it, or else to the lowest above."""
+        """Change to the first ready rung from `target` down, or else to the nearest one above."""
         lower = [rung for rung in self._ready if rung > self.rung]
         if lower:
             self._change(next((rung for rung in lower if rung >= target), lower[-1]), at_s)
@@ -210,9 +229,9 @@ class Governor:
             self._change(ready[0], at_s)
 
     def _expected(self, rung: int, paint_s: float, age_s: float) -> float:
-        """The part of what is allowed that another rung would take, by what this one takes."""
+        """Estimate the share of the allowed time that `rung` would take, from the present one's."""
         grown_s = paint_s * _pixels(self.rungs[rung]) / _pixels(self.size)
-        # A frame waits for the one before it and is then painted itself.
+        # A frame waits for the previous frame, and is then painted itself: twice the difference.
         grown_age_s = age_s + 2 * (grown_s - paint_s)
         return max(grown_s * self.fps, grown_age_s / self.max_latency_s)
 

@@ -1,4 +1,4 @@
-"""What to paint a live frame with: styles that are ready, on their way from one to the next."""
+"""Choose the layers that paint a live frame, and blend from one style to the next."""
 
 import numpy as np
 
@@ -9,31 +9,34 @@ from streamstyle.painting.compositor import Layer
 from streamstyle.styles import StyleSpec, at_stroke
 
 FADE_S = 0.5
-"""How long one style takes to become another."""
+"""Time for one style to become another, in seconds."""
 
 
 class StyleMixer:
-    """What to paint with: the styles asked for, as soon as they can be had. Used by one thread,
-    reads no clock; times in seconds.
+    """Chooses the layers that paint the styles asked for, as soon as these are ready.
+
+    Only one thread may use it. It reads no clock: callers give all times, in seconds.
     """
 
     def __init__(self, pool: EnginePool) -> None:
         self._pool = pool
         self._target: dict[StyleSpec, float] = {}
         self._origin: dict[StyleSpec, float] = {}
-        """The weights that a glide to the target began with."""
+        """Weights from which the blend to the target began."""
         self._since_s = -FADE_S
 
     def layers(
         self, controls: Controls, sizes: tuple[Size, ...], at_s: float
     ) -> tuple[list[Layer], bool]:
-        """The layers for a frame of the first of `sizes`, none until the first style is ready, and
-        whether they are of another model than before. The other sizes may be next.
+        """Return the layers for a frame, and whether they use another model than before.
 
-        Styles of one model glide into each other within FADE_S: any mix of them is one painting.
+        The frame has the first of `sizes`; the other sizes may be needed next. There are no layers
+        until the first style is ready.
+
+        Styles of one model blend into each other within FADE_S: one pass paints any mix of them.
         """
         wanted = _wanted(controls)
-        found = [self._pool.get(style, sizes[0]) for style in wanted]  # which asks for each
+        found = [self._pool.get(style, sizes[0]) for style in wanted]  # asks for every one
         changed = False
         if all(found) and wanted != self._target:
             models = {one[0].model for one in found if one is not None}
@@ -60,7 +63,7 @@ class StyleMixer:
         return {style: weight for style, weight in weights.items() if weight > 0}
 
     def _paintings(self, weights: dict[StyleSpec, float], size: Size, stroke: float) -> list[Layer]:
-        """One for each model."""
+        """Return one layer for each model."""
         layers: dict[str, Layer] = {}
         for style, weight in weights.items():
             if (found := self._pool.get(style, size)) is None:
@@ -79,8 +82,10 @@ class StyleMixer:
 
 
 class Fade:
-    """One style becomes another: what was painted last is moved along with the picture and gives
-    way bit by bit, which costs no second network. Reads no clock; times in seconds.
+    """Fades from one style to another of a different model, without running two networks.
+
+    The last painting moves along with the video and fades out. It reads no clock: callers give all
+    times, in seconds.
     """
 
     def __init__(self) -> None:
@@ -88,12 +93,14 @@ class Fade:
         self._since_s: float | None = None
 
     def start(self) -> None:
-        """The next frame is the first of the new style."""
+        """Start a fade; the next frame is the first of the new style."""
         self._since_s = self._last_s
 
     def previous_weight(self, at_s: float) -> float:
-        """The part of the last frame that is kept in a frame now. What is left of the old style,
-        their product, falls in a straight line to nothing within FADE_S.
+        """Return the share of the previous frame that is kept in a frame painted now.
+
+        The share of the old style is the product of these values, and falls linearly to 0 within
+        FADE_S.
         """
         last_s, self._last_s = self._last_s, at_s
         if self._since_s is None:

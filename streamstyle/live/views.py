@@ -1,4 +1,4 @@
-"""What the window shows of a painting and the original."""
+"""Arrange the painting and the original for the window."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from streamstyle.live.controls import Controls, View
 
 
 def viewed(painting: Image, original: Image, controls: Controls) -> Image:
-    """What the window shows of a painting and the original."""
+    """Return what the window shows of a painting and the original, both (H, W, 3)."""
     match controls.view:
         case View.PAINTED:
             return painting

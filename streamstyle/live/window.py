@@ -1,4 +1,4 @@
-"""The window: one face of a LiveSession."""
+"""The window: a front end of a LiveSession."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,10 +26,10 @@ from streamstyle.timing import now_s
 
 TITLE = "streamstyle"
 WAIT_S = 0.02
-"""Between looks at keys and mouse while no frame comes."""
+"""Time between checks of keys and mouse while no frame comes, in seconds."""
 
 NUMBERS_S = 0.25
-"""For so long the numbers stay, so that they can be read."""
+"""Time for which the numbers stay unchanged, so that they can be read, in seconds."""
 
 MESSAGE_S = 4.0
 STEP = 0.1
@@ -38,17 +38,26 @@ STROKE_STEP = 0.25
 
 @dataclass(frozen=True)
 class Key:
+    """One or several keys that do the same."""
+
     keys: tuple[str, ...]
-    """The first one is what the help shows."""
+    """Names of the keys, as in `Pressed`."""
     text: str
+    """Description for the help."""
     action: Callable[[], None]
 
 
 class Window(Closing):
-    """Shows a session and turns keys and the mouse into its controls. Used by the main thread."""
+    """Shows a session, and changes its controls by keys and the mouse.
+
+    Only the main thread may use it.
+    """
 
     def __init__(self, session: LiveSession, folder: Path = Path()) -> None:
-        """Snapshots and recordings go to `folder`. Raises UserError where there is no screen."""
+        """Open the window; snapshots and recordings go to `folder`.
+
+        Raises UserError if there is no screen.
+        """
         self._session = session
         self._folder = folder
         self._overlay = True
@@ -62,7 +71,7 @@ class Window(Closing):
         self._display = Display(TITLE, *session.output_size)
 
     def run(self) -> None:
-        """Show until the window is closed or the source ends."""
+        """Show the session until the window is closed or the source ends."""
         shown: Frame | None = None
         while self._open and not self._session.ended:
             frame = self._session.wait(WAIT_S)
@@ -94,7 +103,7 @@ class Window(Closing):
                 self._session.drop(path)
 
     def _press(self, key: str) -> None:
-        self._numbers_until_s = 0.0  # what was changed is to be seen at once
+        self._numbers_until_s = 0.0  # show a change at once
         for known in self._keys:
             if key in known.keys:
                 known.action()
@@ -112,7 +121,7 @@ class Window(Closing):
             status = self._session.status()
             problems = list(status.problems)
             message = [self._message] if now_s() < self._message_until_s else []
-            if self._help:  # in place of the numbers, so that there is room for all of it
+            if self._help:  # in place of the numbers, so that all of it fits
                 first = [f"{' or '.join(key.keys)}   {key.text}" for key in self._keys]
             else:
                 first = lines_of(status, self._session.controls) if self._overlay else []
@@ -134,7 +143,7 @@ class Window(Closing):
             Key(("b",), "a second style to mix in", self._next_second_style),
             Key((",",), "less of the second style", lambda: mix(-STEP)),
             Key((".",), "more of the second style", lambda: mix(STEP)),
-            Key(("-",), "less strength; also by the wheel", lambda: strength(-STEP)),
+            Key(("-",), "less strength; also by mouse wheel", lambda: strength(-STEP)),
             Key(("+", "="), "more strength", lambda: strength(STEP)),
             Key(("z",), "finer strokes", lambda: stroke(-STROKE_STEP)),
             Key(("x",), "larger strokes", lambda: stroke(STROKE_STEP)),
@@ -147,14 +156,14 @@ class Window(Closing):
             Key(("v",), "painted, original, side by side, split (drag the line)", self._next_view),
             Key(("m",), "mirror", lambda: update(lambda c: replace(c, mirror=not c.mirror))),
             Key(("space",), "pause", lambda: update(lambda c: replace(c, paused=not c.paused))),
-            Key(("c",), "keep a snapshot", self._snapshot),
-            Key(("r",), "record, and stop", self._record),
-            Key(("f", "f11"), "full screen; also by a double click", self._full_screen),
-            Key(("o",), "these numbers on and off", self._toggle_overlay),
-            Key(("[",), "smaller and faster", lambda: self._quality(-1)),
-            Key(("]",), "larger and finer, where it can be held", lambda: self._quality(1)),
+            Key(("c",), "save a snapshot", self._snapshot),
+            Key(("r",), "start or stop recording", self._record),
+            Key(("f", "f11"), "full screen; also by double click", self._full_screen),
+            Key(("o",), "show or hide the numbers", self._toggle_overlay),
+            Key(("[",), "smaller network size: faster", lambda: self._quality(-1)),
+            Key(("]",), "larger network size: finer, if fast enough", lambda: self._quality(1)),
             Key(("q",), "quit", self._quit),
-            Key(("escape",), "leave the full screen, or else quit", self._escape),
+            Key(("escape",), "leave full screen, or quit", self._escape),
         )
 
     def _update(self, change: Callable[[Controls], Controls]) -> None:
@@ -201,7 +210,7 @@ class Window(Closing):
         target = self._folder / f"streamstyle-{_stamp()}.png"
         try:
             self._session.snapshot(target)
-            self._say(f"kept {target.name}")
+            self._say(f"saved {target.name}")
         except (UserError, OSError) as error:
             self._say(f"no snapshot: {reason(error)}")
 
@@ -225,7 +234,7 @@ class Window(Closing):
 
 
 def _within(value: float) -> float:
-    """A share of one, in steps that stay exact."""
+    """Clip a share to 0..1, rounded so that repeated steps stay exact."""
     return min(1.0, max(0.0, round(value, 2)))
 
 

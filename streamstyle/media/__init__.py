@@ -1,1 +1,1 @@
-"""Media files: color, tracks, time stamps, and how they are read and written."""
+"""Media files: color, tracks, timestamps, reading and writing."""

@@ -1,7 +1,7 @@
-"""YUV to RGB and back by the file's own matrix and range, so that colors survive the round trip.
+"""Convert YUV to RGB and back with the file's own matrix and range, so that colors are kept.
 
 The integers are FFmpeg's AVColorSpace, AVColorRange, AVColorPrimaries and
-AVColorTransferCharacteristic, which are those of ITU-T H.273.
+AVColorTransferCharacteristic. Matrix, primaries and transfer have the numbers of ITU-T H.273.
 """
 
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from streamstyle import system
 from streamstyle.errors import UserError
 from streamstyle.frame import Image
 
-UNSPECIFIED = 2  # of matrix, primaries and transfer
-_RGB = 0  # the matrix of video that is stored as RGB
+UNSPECIFIED = 2  # for matrix, primaries and transfer
+_RGB = 0  # the matrix of video stored as RGB
 _LIMITED, _FULL = 1, 2
 _BT709 = 1
 _SMPTE170M = 6
@@ -39,26 +39,32 @@ _PLANAR = {
     "yuv420p10le": "yuv420p",
     "yuv422p10le": "yuv422p",
 }
-"""The formats of pictures off a graphics card and of 10 bits, and what they are made into first:
-swscale's code from these to RGB darkens limited range by two levels, that from those does not."""
+"""Intermediate planar format for each graphics card format and 10-bit format.
+
+A direct conversion of these formats to RGB with swscale darkens limited range by two levels. The
+conversion from the planar format does not.
+"""
 
 
 @dataclass(frozen=True)
 class Color:
-    """How a video's numbers stand for colors."""
+    """How the numbers in a video encode colors."""
 
     matrix: int
     range: int
-    """Limited (1), full (2) or unspecified (0), which means limited."""
+    """Limited (1), full (2) or unspecified (0); unspecified means limited."""
     primaries: int
     transfer: int
     high_definition: bool
-    """Decides what an unspecified matrix means, as in players: BT.709 here, BT.601 otherwise."""
+    """Decides, as in players, what an unspecified matrix means: BT.709 if true, else BT.601."""
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
-        """What the decoder says of `frame`. Raises UserError for a matrix we can't convert."""
-        # Decoders tag what is stored as RGB with anything.
+        """Return the color encoding that the decoder reports for `frame`.
+
+        Raises UserError for a matrix that we can't convert.
+        """
+        # For video stored as RGB, decoders report arbitrary matrices.
         matrix = _RGB if frame.format.is_rgb else int(frame.colorspace)
         if matrix not in (*_MATRICES, UNSPECIFIED, _RGB):
             raise UserError(
@@ -67,7 +73,7 @@ class Color:
             )
         return cls(
             matrix=matrix,
-            # The yuvj formats are older than the tag and mean full range without it.
+            # The yuvj formats predate the range tag and mean full range without it.
             range=_FULL if frame.format.name.startswith("yuvj") else int(frame.color_range),
             primaries=int(frame.color_primaries),
             transfer=int(frame.color_trc),
@@ -76,12 +82,14 @@ class Color:
 
     @property
     def hdr(self) -> str | None:
-        """The name of the high dynamic range curve, None for standard range."""
+        """Name of the high dynamic range curve; None for standard range."""
         return _HDR_TRANSFERS.get(self.transfer)
 
     def written_at(self, width: int, height: int) -> Self:
-        """The colors of a YUV file of this size: with a definite matrix where the source is stored
-        as RGB, or where another size would change what its unspecified one means.
+        """Return the color encoding for a YUV file of this size in pixels.
+
+        The matrix becomes definite if the source is stored as RGB, or if the new size would change
+        the meaning of the source's unspecified matrix.
         """
         if self.matrix == _RGB:
             matrix = _BT709 if _is_high_definition(width, height) else _SMPTE170M
@@ -94,17 +102,18 @@ class Color:
 
     @property
     def range_or_limited(self) -> int:
-        """The range as it is meant, for swscale."""
+        """Range for swscale: unspecified becomes limited."""
         return self.range or _LIMITED
 
     @property
     def colorspace(self) -> Colorspace:
+        """Matrix for swscale: unspecified becomes BT.709 or BT.601."""
         assumed = Colorspace.ITU709 if self.high_definition else Colorspace.ITU601
         return _MATRICES.get(self.matrix, assumed)
 
 
 BT709 = Color(_BT709, _LIMITED, _BT709, _BT709, high_definition=True)
-"""The color of what comes from no file."""
+"""Color encoding of frames that do not come from a file."""
 
 
 def _is_high_definition(width: int, height: int) -> bool:
@@ -112,12 +121,15 @@ def _is_high_definition(width: int, height: int) -> bool:
 
 
 MOST_THREADS = 4
-"""Most threads of a conversion. A frame of 3840x2160 takes one core 16 ms to YUV, and where an
-engine has a graphics card or many cores, encoding waits for that."""
+"""Maximum threads per conversion.
+
+One core converts a frame of 3840x2160 to YUV in 16 ms. Encoding waits for that if the engine runs
+on a graphics card or on many cores.
+"""
 
 
 class Converter:
-    """Keeps swscale's tables for frames of one size. Used by one thread."""
+    """A color converter that keeps swscale's tables for one frame size. For one thread only."""
 
     def __init__(self) -> None:
         self._threads = min(system.cores(), MOST_THREADS)
@@ -125,7 +137,7 @@ class Converter:
         self._to_planar = VideoReformatter()
 
     def to_rgb(self, frame: av.VideoFrame, color: Color) -> Image:
-        """The frame's picture, (H, W, 3), as a screen shows it."""
+        """Return the picture of `frame`, (H, W, 3), in RGB as a screen shows it."""
         if frame.format.name in _PLANAR:
             frame = self._to_planar.reformat(
                 frame,
@@ -148,7 +160,7 @@ class Converter:
         return cast(Image, rgb.to_ndarray())
 
     def from_rgb(self, image: Image, color: Color, pixel_format: str) -> av.VideoFrame:
-        """The picture in a YUV format, with the tags of `color`."""
+        """Return a picture (H, W, 3) as a YUV frame with the matrix and range of `color`."""
         frame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(image, format="rgb24"),
             format=pixel_format,
@@ -156,7 +168,7 @@ class Converter:
             dst_colorspace=color.colorspace,
             src_color_range=_FULL,
             dst_color_range=color.range_or_limited,
-            # Without it greys drift by two levels on each trip.
+            # Without accurate rounding, grays drift by two levels on each round trip.
             interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,
             threads=self._threads,
         )

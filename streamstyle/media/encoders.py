@@ -1,4 +1,4 @@
-"""Which encoder writes a video, and with what."""
+"""Choose the encoder for a video file, and its options."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ENCODERS = {
     "av1": "libsvtav1",
     "gif": "gif",
 }
-"""By codec. Any other name is taken as one of FFmpeg's encoders."""
+"""FFmpeg's encoder by codec. Any other name is taken as the name of an FFmpeg encoder."""
 
 DEFAULT_CODECS = {
     ".mp4": "h264",
@@ -26,11 +26,15 @@ DEFAULT_CODECS = {
     ".ts": "h264",
     ".gif": "gif",
 }
-"""By suffix: the containers that keep exact timestamps (a GIF to its hundredths of a second)."""
+"""Default codec by file suffix.
+
+These containers keep exact timestamps (a GIF to hundredths of a second).
+"""
 
 _DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
-    # Painted pictures are all texture: 18 keeps brush strokes. For the same quality superfast takes
-    # 3 to 6 % more bytes than veryfast and half of its time, ultrafast 20 to 50 % and a fifth.
+    # Painted pictures are full of texture: CRF 18 keeps brush strokes. At the same quality,
+    # superfast takes 3 to 6 % more bytes than veryfast and half of its time; ultrafast takes 20 to
+    # 50 % more bytes and a fifth of the time.
     "libx264": {"crf": "18", "preset": "superfast"},
     "libx265": {"crf": "20", "preset": "superfast"},
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
@@ -39,11 +43,11 @@ _DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
 
 
 def _nvenc(crf: int) -> dict[str, str]:
-    return {"rc": "vbr", "cq": f"{max(1, crf)}"}  # 0 would leave it to the encoder
+    return {"rc": "vbr", "cq": f"{max(1, crf)}"}  # with 0, the encoder would choose
 
 
 def _qsv(crf: int) -> dict[str, str]:
-    return {"global_quality": f"{max(1, crf)}"}  # 0 would be none
+    return {"global_quality": f"{max(1, crf)}"}  # 0 would set no quality
 
 
 def _amf(crf: int) -> dict[str, str]:
@@ -51,7 +55,10 @@ def _amf(crf: int) -> dict[str, str]:
 
 
 def _videotoolbox(crf: int) -> dict[str, str]:
-    """Its quality goes from 1 to 100, the best; FFmpeg wants it times 118, as a quantiser."""
+    """Convert a CRF to a quality from 1 to 100 (the best).
+
+    FFmpeg takes the quality as a quantizer, times 118.
+    """
     quality = max(1, round(100 - crf * 100 / 51))
     return {"flags": "+qscale", "global_quality": f"{quality * 118}"}
 
@@ -68,42 +75,50 @@ _HARDWARE: dict[str, Callable[[int], dict[str, str]]] = {
     "h264_videotoolbox": _videotoolbox,
     "hevc_videotoolbox": _videotoolbox,
 }
-"""What each encoder of a graphics card has for the constant rate factor of its codec's software.
-Left alone, they keep to a bit rate whatever the picture."""
+"""For each graphics card encoder, a function from a constant rate factor (CRF) to its own options.
+
+The CRF is on the scale of the software encoder for the same codec. Without such options, a graphics
+card encoder keeps to a bit rate, whatever the picture.
+"""
 
 _MAX_CRF = {"h264": 51, "hevc": 51, "av1": 63}
 
 _ODD_420 = ("libvpx-vp9",)
-"""Encoders that take odd sizes where color is sampled at every second pixel."""
+"""Encoders that accept odd sizes with 4:2:0 color sampling."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How to write the picture."""
+    """How to encode a video."""
 
     codec: str | None = None
-    """A key of ENCODERS or the name of an encoder of FFmpeg; None for the container's usual one. If
-    it is of a graphics card and does not start here, the processor's of the same codec writes, with
-    its own preset, and the sink's notes say so."""
+    """Key of ENCODERS or name of an FFmpeg encoder; None for the container's default codec.
+
+    If a graphics card encoder does not start on this machine, the CPU encoder for the same codec is
+    used with its own default preset, and the sink's notes say so.
+    """
     crf: int | None = None
-    """Constant rate factor, smaller is better, or what comes closest to it; None for ours."""
+    """Constant rate factor or the closest equivalent; smaller is better. None for our default."""
     preset: str | None = None
-    """The encoder's own word for fast or thorough; None for ours."""
+    """Speed preset, by the encoder's own name for it; None for our default."""
 
     def encoder(self, suffix: str) -> str:
-        """FFmpeg's name of the encoder for a file whose name ends in `suffix`."""
+        """Return FFmpeg's name of the encoder for a file whose name ends in `suffix`."""
         codec = self.codec or DEFAULT_CODECS[suffix]
         return ENCODERS.get(codec, codec)
 
     def options(self, encoder: str) -> dict[str, str]:
-        """The encoder's options. Raises UserError where it is unknown or does not have one; and for
-        one of `_HARDWARE` if a value is wrong, as not to start is then the machine's fault.
+        """Return the options for `encoder`.
+
+        Raises UserError if the encoder is unknown or lacks an option that was asked for. For the
+        encoders in `_HARDWARE`, it also raises UserError for a wrong value: if one of them does not
+        start afterwards, the machine is the cause.
         """
         try:
             context = av.CodecContext.create(encoder, "w")
         except ValueError as error:
             raise UserError(
-                f"no codec {encoder}: give {', '.join(ENCODERS)} or an encoder of FFmpeg's"
+                f"no codec {encoder}: give {', '.join(ENCODERS)} or the name of an FFmpeg encoder"
             ) from error
         options = dict(_DEFAULT_OPTIONS.get(encoder, {}))
         software = software_of(encoder)
@@ -124,7 +139,7 @@ class Encoding:
 
 
 def software_of(encoder: str) -> str | None:
-    """The encoder on the processor for the codec of one of `_HARDWARE`; None for any other."""
+    """Return the CPU encoder for the codec of a graphics card encoder; None for other encoders."""
     return ENCODERS[av.Codec(encoder, "w").canonical_name] if encoder in _HARDWARE else None
 
 
@@ -132,27 +147,29 @@ def _check_preset(encoder: str, preset: str, option: CodecOption) -> None:
     presets = [choice.name for choice in option.choices]
     if preset not in presets:
         raise UserError(
-            f"the encoder {encoder} has no preset {preset}; there is {', '.join(presets)}"
+            f"the encoder {encoder} has no preset {preset}; choose from {', '.join(presets)}"
         )
 
 
 def _checked_crf(encoder: str, crf: int) -> int:
     largest = _MAX_CRF[av.Codec(encoder, "w").canonical_name]
     if not 0 <= crf <= largest:
-        raise UserError(f"--crf of {encoder} is from 0 to {largest}, got {crf}")
+        raise UserError(f"--crf of {encoder} must be from 0 to {largest}, got {crf}")
     return crf
 
 
 def pixel_format(encoder: str, chroma: str, width: int, height: int) -> str:
-    """The format with the source's `chroma` ("420", "422", "444") where the encoder has it, and
-    in any case one that holds the exact size. Raises UserError where there is none.
+    """Return a pixel format of `encoder` that holds the exact size.
+
+    The format has the source's `chroma` ("420", "422" or "444") if the encoder offers it. Raises
+    UserError if the encoder has no format for this size.
     """
     available = [f.name for f in av.Codec(encoder, "w").video_formats or ()]
     if "pal8" in available:
         return "pal8"
     wanted = [f"yuv{chroma}p", "yuv420p", "nv12", "yuv444p"]
     if encoder not in _ODD_420:
-        # Half of an odd number is no number of color samples.
+        # Half of an odd number of pixels is not a whole number of color samples.
         if width % 2:
             wanted = ["yuv444p"]
         elif height % 2 and chroma == "420":
@@ -161,6 +178,5 @@ def pixel_format(encoder: str, chroma: str, width: int, height: int) -> str:
         if name in available:
             return name
     raise UserError(
-        f"the encoder {encoder} can't hold {width}x{height} in any way we know; "
-        "try --codec h264 or vp9"
+        f"the encoder {encoder} has no pixel format for {width}x{height}; try --codec h264 or vp9"
     )

@@ -1,4 +1,4 @@
-"""256 colors a frame, for GIF files, by FFmpeg's palette filters."""
+"""Reduce each frame to 256 colors for GIF files, with FFmpeg's palette filters."""
 
 from fractions import Fraction
 
@@ -9,7 +9,7 @@ from streamstyle.frame import Image
 
 
 class Palette:
-    """Pictures of one size to palette frames, each with colors of its own."""
+    """A converter from pictures of one size to palette frames, each with its own colors."""
 
     def __init__(self, width: int, height: int) -> None:
         graph = av.filter.Graph()
@@ -32,6 +32,6 @@ class Palette:
         self._graph = graph
 
     def from_rgb(self, image: Image) -> av.VideoFrame:
-        """The picture, (H, W, 3), as a pal8 frame."""
+        """Return a picture (H, W, 3) as a pal8 frame."""
         self._graph.vpush(av.VideoFrame.from_ndarray(image, format="rgb24"))
         return self._graph.vpull()

@@ -1,4 +1,4 @@
-"""Decoding and encoding by a graphics card, through FFmpeg."""
+"""Decode and encode on a graphics card, through FFmpeg."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,21 +21,23 @@ def _device_names(codec: av.Codec) -> dict[str, None]:
 _H264 = av.Codec("h264", "r")  # the codec that every kind of device decodes
 
 DEVICES = tuple(_device_names(_H264))
-"""The kinds of device that this FFmpeg can decode by, in its own words, such as cuda or vaapi."""
+"""Device types that this FFmpeg can decode with, by its own names, such as cuda or vaapi."""
 
 
 def check_hwaccel(wanted: str) -> None:
-    """Raise UserError if this is neither OFF nor AUTO nor one of DEVICES."""
+    """Raise UserError unless `wanted` is OFF, AUTO or one of DEVICES."""
     if wanted not in (OFF, AUTO, *DEVICES):
         raise UserError(
-            f"the FFmpeg inside PyAV cannot decode by {wanted}; --hwaccel is "
+            f"the FFmpeg inside PyAV cannot decode with {wanted}; --hwaccel takes "
             f"{', '.join((OFF, AUTO, *DEVICES))}"
         )
 
 
 def find_device(wanted: str) -> tuple[HWAccel | None, str]:
-    """What `av.open` takes to decode by the device `wanted`, or by the first that starts if that is
-    AUTO; without one None, and why not in words that end a sentence.
+    """Return the `hwaccel` argument of `av.open` that decodes on the device type `wanted`.
+
+    AUTO takes the first device type that starts. If none starts, return None and the reason, in
+    words that can end a sentence.
     """
     problems = []
     for name in DEVICES if wanted == AUTO else (wanted,):
@@ -46,17 +48,20 @@ def find_device(wanted: str) -> tuple[HWAccel | None, str]:
             problems.append(f"{name} does not start here ({_words(error)})")
         else:
             return HWAccel(name, allow_software_fallback=True), ""
-    return None, ", ".join(problems) or "the FFmpeg inside PyAV knows no device"
+    return None, ", ".join(problems) or "the FFmpeg inside PyAV supports no hardware device"
 
 
 def is_on_device(decoder: VideoCodecContext) -> bool:
-    """Whether a decoder that has given a frame works on a device; FFmpeg falls back silently."""
+    """Return whether a decoder runs on a device; it must have decoded a frame.
+
+    FFmpeg falls back to the CPU silently.
+    """
     formats = [c.format.name for c in decoder.codec.hardware_configs if c.format is not None]
     return decoder.is_hwaccel and decoder.pix_fmt in formats
 
 
 def size_of(frame: av.VideoFrame, decoder: VideoCodecContext) -> tuple[int, int]:
-    """Width and height of a frame's picture: devices round odd numbers up to even ones."""
+    """Return a picture's width and height; devices round the frame's odd sizes up to even."""
     width, height = frame.width, frame.height
     return width - (width == decoder.width + 1), height - (height == decoder.height + 1)
 
@@ -64,12 +69,12 @@ def size_of(frame: av.VideoFrame, decoder: VideoCodecContext) -> tuple[int, int]
 def encoder_problem(
     encoder: str, options: dict[str, str], pixel_format: str, width: int, height: int
 ) -> str | None:
-    """Why this machine can't start the encoder for such pictures, if so."""
+    """Return why this machine can't start the encoder for these pictures; None if it can."""
     context = av.CodecContext.create(encoder, "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height = width, height
     context.pix_fmt = pixel_format
-    context.time_base = Fraction(1, 25)  # any
+    context.time_base = Fraction(1, 25)  # any value will do
     context.options = dict(options)
     try:
         with _explained():
@@ -81,8 +86,9 @@ def encoder_problem(
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Let errors bear what FFmpeg logs before them: its numbers alone say "not permitted" where a
-    driver is missing. Nothing is printed.
+    """Attach FFmpeg's log messages to errors, and print nothing.
+
+    The error number alone says "not permitted" where a driver is missing.
     """
     before = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)

@@ -1,4 +1,4 @@
-"""Putting frames upright that a file says to turn."""
+"""Turn frames upright as their file demands."""
 
 from dataclasses import dataclass
 from typing import Self, cast
@@ -14,7 +14,7 @@ from streamstyle.image_ops import mirrored, transposed
 
 @dataclass(frozen=True)
 class Orientation:
-    """Exchange rows and columns, then mirror: any of the eight ways to put a picture."""
+    """One of the eight orientations of a picture: swap rows and columns, then mirror."""
 
     transposed: bool = False
     mirror_rows: bool = False
@@ -22,17 +22,17 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
-        """From the display matrix, which maps (x, y) to (a x + c y, b x + d y)."""
+        """Read the display matrix of a frame, which maps (x, y) to (a x + c y, b x + d y)."""
         for side_data in cast(SideDataContainer, frame.side_data):
             if side_data.type == SideDataType.DISPLAYMATRIX:
                 (a, b, _), (c, d, _), _ = np.frombuffer(bytes(side_data), np.int32).reshape(3, 3)
-                if abs(int(b)) > abs(int(a)):  # a quarter turn; crooked angles stay as they are
+                if abs(int(b)) > abs(int(a)):  # a quarter turn; other angles are rounded
                     return cls(True, mirror_rows=bool(b < 0), mirror_columns=bool(c < 0))
                 return cls(False, mirror_rows=bool(d < 0), mirror_columns=bool(a < 0))
         return cls()
 
     def upright(self, image: Image) -> Image:
-        """(H, W, 3) as it is to be seen."""
+        """Return an image (H, W, 3) turned upright."""
         if self.transposed:
             image = transposed(image)
         return mirrored(image, self.mirror_rows, self.mirror_columns)

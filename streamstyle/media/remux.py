@@ -1,4 +1,4 @@
-"""The ways of one track into a new file: copied as it is, else encoded anew."""
+"""Routes for one track into a new file: copied as it is, or re-encoded."""
 
 from __future__ import annotations  # PyAV's generic types have no subscript at run time
 
@@ -16,7 +16,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-# MPEG-TS would take anything as private data, which nobody could play.
+# MPEG-TS would take any other codec as private data, which no player can play.
 _MPEGTS_CODECS = {
     "aac", "ac3", "eac3", "dts", "mp2", "mp3", "opus", "truehd", "dvb_subtitle",
 }  # fmt: skip
@@ -24,11 +24,11 @@ _MPEGTS_CODECS = {
 _TEXT_CODECS = {"ass", "mov_text", "ssa", "subrip", "text", "webvtt"}
 _WRITTEN_TEXT_CODECS = ("mov_text", "webvtt", "subrip")
 
-_BITS_PER_CHANNEL = 96_000  # a second; plenty for AAC and Opus
+_BITS_PER_CHANNEL = 96_000  # per second; plenty for AAC and Opus
 
 
 class Route(Protocol):
-    """What becomes of one track's packets."""
+    """A way for the packets of one track into the new file."""
 
     def send(self, packet: av.Packet[Stream]) -> None: ...
 
@@ -36,32 +36,36 @@ class Route(Protocol):
 
 
 def find_route(stream: Stream, output: OutputContainer) -> tuple[Route | None, str | None]:
-    """The best way for `stream` into `output`, and a note for the user unless it is a copy."""
+    """Return the best route for `stream` into `output`, and a note for the user.
+
+    The route is None for a track that is left out. The note is None if there is
+    nothing to tell.
+    """
     container = output.format.name
-    made_here = stream.container.format.name == "lavfi"  # so that there is nothing to keep
+    made_here = stream.container.format.name == "lavfi"  # so there is no original to keep
     if not made_here and _holds(container, stream):
         return _Copy(stream, output), None
     if isinstance(stream, AudioStream) and (sound := _closest_sound(stream, output)) is not None:
-        note = f"{_name(stream)} encoded anew as {sound}, as {container} can't hold it"
+        note = f"{_name(stream)} re-encoded as {sound}: {container} can't hold it"
         return _EncodeAudio(stream, sound, output), None if made_here else note
     if isinstance(stream, SubtitleStream) and _codec(stream) in _TEXT_CODECS:
         for codec in _WRITTEN_TEXT_CODECS:
             if _holds_codec(container, codec):
-                note = f"{_name(stream)} written as {codec}, as {container} can't hold it"
+                note = f"{_name(stream)} written as {codec}: {container} can't hold it"
                 return _EncodeText(stream, codec, output), note
     if stream.type == "data":
-        return None, None  # a camera's private numbers, which nobody misses elsewhere
-    return None, f"{_name(stream)} left out, as {container} can't hold it; .mkv holds everything"
+        return None, None  # a camera's private data, useless elsewhere
+    return None, f"{_name(stream)} left out: {container} can't hold it; .mkv holds everything"
 
 
 def describe(source: Stream, target: Stream) -> None:
-    """Give a new track the old one's language, title and purpose."""
+    """Give a new track the language, title and purpose of the old one."""
     target.metadata.update(source.metadata)
     target.disposition = source.disposition
 
 
 class _Copy:
-    """Packets go as they are, bit by bit."""
+    """Route that copies packets bit by bit."""
 
     def __init__(self, stream: Stream, output: OutputContainer) -> None:
         self._output = output
@@ -78,7 +82,7 @@ class _Copy:
 
 @dataclass(frozen=True)
 class _Sound:
-    """What sound is encoded as."""
+    """Codec, sample rate in Hz and channel layout to encode audio in."""
 
     codec: str
     rate: int
@@ -95,7 +99,7 @@ class _Sound:
 
 
 class _EncodeAudio:
-    """Sound in the container's default codec."""
+    """Route that re-encodes audio in the container's default codec."""
 
     def __init__(self, stream: AudioStream, sound: _Sound, output: OutputContainer) -> None:
         self._output = output
@@ -109,7 +113,7 @@ class _EncodeAudio:
     def send(self, packet: av.Packet[Stream] | None) -> None:
         try:
             frames = self._decoder.decode(packet)
-        except av.FFmpegError:  # a damaged packet is a short silence
+        except av.FFmpegError:  # a damaged packet becomes a short silence
             return
         for frame in frames:
             for alike in self._alike(frame):
@@ -122,13 +126,14 @@ class _EncodeAudio:
     def _encode(self, frame: AudioFrame | None) -> None:
         for packet in self._encoder.encode(frame):
             assert packet.dts is not None
-            if packet.dts > self._last_dts:  # else it overlaps what was, as where recordings join
+            if packet.dts > self._last_dts:  # else it overlaps the last packet, as at joins
                 self._last_dts = packet.dts
                 self._output.mux_one(packet)
 
     def _alike(self, frame: AudioFrame) -> list[AudioFrame]:
-        """The sound in the first frame's kind, as the encoder takes no other; broadcasts change
-        theirs.
+        """Convert a frame to the format, layout and rate of the first frame.
+
+        The encoder accepts no other, but broadcasts change theirs.
         """
         first = self._first = self._first or frame
         if _kind(frame) == _kind(first):
@@ -149,12 +154,12 @@ def _kind(frame: AudioFrame) -> tuple[str, str, int]:
 
 
 class _EncodeText:
-    """Text subtitles in a kind that the container can hold."""
+    """Route that re-encodes text subtitles in a codec that the container can hold."""
 
     def __init__(self, stream: SubtitleStream, codec: str, output: OutputContainer) -> None:
         self._output = output
         self._decoder = stream.codec_context
-        self._decoder.open(strict=False)  # only then it has the header
+        self._decoder.open(strict=False)  # else it has no header
         added = output.add_stream(codec)
         assert isinstance(added, SubtitleStream)
         self._encoder = added
@@ -164,7 +169,7 @@ class _EncodeText:
     def send(self, packet: av.Packet[Stream]) -> None:
         try:
             subtitle = self._decoder.decode2(packet)
-        except av.FFmpegError:  # a damaged one is not shown
+        except av.FFmpegError:  # a damaged subtitle is left out
             return
         if subtitle is None:
             return
@@ -180,7 +185,7 @@ class _EncodeText:
 
 
 def _name(stream: Stream) -> str:
-    kind = {"audio": "sound track", "subtitle": "subtitles", "video": "cover picture"}
+    kind = {"audio": "audio track", "subtitle": "subtitles", "video": "cover picture"}
     language = f" ({stream.language})" if stream.language not in (None, "und") else ""
     return f"{kind.get(stream.type, stream.type)} {stream.index}{language}, {_codec(stream)},"
 
@@ -190,7 +195,7 @@ def _codec(stream: Stream) -> str:
 
 
 def _holds(container: str, stream: Stream) -> bool:
-    """Whether the container takes this track as it is, found out by writing a header."""
+    """Return whether the container takes this track as it is; a trial header shows it."""
     if container == "mpegts":
         return _codec(stream) in _MPEGTS_CODECS
     try:
@@ -203,8 +208,9 @@ def _holds(container: str, stream: Stream) -> bool:
 
 
 def _closest_sound(stream: AudioStream, output: OutputContainer) -> _Sound | None:
-    """The rate and layout closest to the track's that the container's default codec takes; None
-    where it has no sound.
+    """Return the sample rate and layout closest to the track's in the container's default codec.
+
+    Return None if the container holds no audio.
     """
     codec = output.default_audio_codec
     if codec == "none":
@@ -226,15 +232,21 @@ def _closest_sound(stream: AudioStream, output: OutputContainer) -> _Sound | Non
 
 
 def _add_copy(stream: Stream, output: OutputContainer) -> Stream:
-    """A track for the packets of `stream`. Raises ValueError or FFmpegError if it can't be had."""
+    """Add a track that takes the packets of `stream` as they are.
+
+    Raises ValueError or FFmpegError if the container can't hold them.
+    """
     copy = output.add_stream_from_template(stream, opaque=True)
     if isinstance(copy, AudioStream) and output.format.name == "mp4":
-        copy.codec_context.layout = _layout_of(copy)  # without which it can't be ended
+        copy.codec_context.layout = _layout_of(copy)  # without it, the file can't be finished
     return copy
 
 
 def _layout_of(stream: AudioStream) -> str:
-    """Which channel is where; the usual for so many if nothing says so, as of PCM in AVI."""
+    """Return the channel layout of a track.
+
+    If the file states none, as for PCM in AVI, it is the usual layout for this number of channels.
+    """
     layout = stream.codec_context.layout
     count = layout.nb_channels
     return f"{count}c" if layout.name == f"{count} channels" else layout.name

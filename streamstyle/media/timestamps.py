@@ -1,4 +1,4 @@
-"""One clock for a file whose own jumps back, as where recordings were put one behind the other."""
+"""One continuous clock for a file whose own clock jumps back, as in joined recordings."""
 
 from __future__ import annotations  # PyAV's generic types have no subscript at run time
 
@@ -11,34 +11,36 @@ from av.stream import Stream
 from streamstyle.media.tracks import is_cover
 
 JUMP_S = 1
-"""Back by more than this is another recording; less is disorder within one."""
+"""Jumps back by more seconds start another recording; smaller ones are disorder within one."""
 
 INTERLEAVE_S = 2
-"""How far from its picture a file may keep its sound."""
+"""Maximum seconds between a picture and the audio that is stored next to it."""
 
 
 class Continuity:
-    """Lets each recording begin where the last picture of the one before it ended."""
+    """Moves timestamps so that each recording begins where the picture before it ended."""
 
     def __init__(self, painted: Stream, step_seconds: Fraction) -> None:
-        """A jump is one of all tracks if `painted` makes it, too; `step_seconds` is how long a
-        picture stays that does not say.
+        """Follow the clock of the painted track.
+
+        A jump counts for all tracks only if `painted` makes it too. `step_seconds` is the duration
+        of a picture that does not state one.
         """
         self.jumps = 0
-        """Places at which the clock jumps back."""
+        """Number of places where the clock jumps back."""
         self.lost = 0
-        """Packets of other tracks that were left out, as they lay before others of theirs."""
+        """Packets of other tracks left out because they would go back in time on their track."""
         self._painted = painted.index
         self._step = step_seconds
-        # What is added to the file's times, and what was before the last jump.
+        # Added to the file's times: now, and before the last jump.
         self._offset = self._offset_before = Fraction(0)
-        self._jumped_at = Fraction(0)  # where the jump is on the clock that goes on
-        self._end = Fraction(0)  # of the picture so far
-        self._last: dict[int, Fraction] = {}  # dts of each track
-        self._early: list[av.Packet[Stream]] = []  # behind a jump that the picture has yet to make
+        self._jumped_at = Fraction(0)  # time of the last jump on the continuous clock
+        self._end = Fraction(0)  # end of the latest picture
+        self._last: dict[int, Fraction] = {}  # latest dts of each track, in seconds
+        self._early: list[av.Packet[Stream]] = []  # after a jump that the picture has yet to make
 
     def joined(self, packets: Iterator[av.Packet[Stream]]) -> Iterator[av.Packet[Stream]]:
-        """The same packets, on the clock that goes on."""
+        """Yield the same packets, on the continuous clock."""
         for packet in packets:
             if is_cover(packet.stream):
                 yield packet
@@ -74,8 +76,9 @@ class Continuity:
         self._offset_before, self._offset = self._offset, self._end - _seconds(packet)
 
     def _offset_for(self, packet: av.Packet[Stream]) -> Fraction:
-        """What to add to a packet of another track, which may be late: behind a jump, packets
-        from before it still come.
+        """Return the offset to add to a packet of another track.
+
+        After a jump of the picture, late packets from before the jump still come.
         """
         if self._end < self._jumped_at + INTERLEAVE_S:
             time = _decoded_at(packet)
@@ -86,7 +89,10 @@ class Continuity:
         return self._offset
 
     def _hold(self, packet: av.Packet[Stream]) -> None:
-        """Keep it until the picture jumps, too; if it has not after a while, it won't."""
+        """Keep a packet until the picture jumps too.
+
+        If the picture has not jumped after INTERLEAVE_S, it will not.
+        """
         first = self._early[0] if self._early else packet
         if _decoded_at(packet) > _decoded_at(first) + INTERLEAVE_S:
             self.lost += len(self._early)
@@ -94,7 +100,7 @@ class Continuity:
         self._early.append(packet)
 
     def _placed(self, packet: av.Packet[Stream], offset: Fraction) -> Iterator[av.Packet[Stream]]:
-        """The packet with its times moved by `offset`; nothing if no file could hold it there."""
+        """Yield the packet with its times moved by `offset`, unless no file could hold it there."""
         _move(packet, offset)
         index, at = packet.stream.index, _decoded_at(packet)
         if index != self._painted and at < self._last.get(index, at):
@@ -114,7 +120,7 @@ def _move(packet: av.Packet[Stream], offset: Fraction) -> None:
 
 
 def _seconds(packet: av.Packet[Stream]) -> Fraction:
-    """When a packet is shown."""
+    """Return the time at which a packet is shown."""
     time = packet.pts if packet.pts is not None else packet.dts
     assert time is not None
     return time * (packet.time_base or Fraction(0))

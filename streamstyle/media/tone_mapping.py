@@ -1,4 +1,4 @@
-"""HDR to standard range, by FFmpeg's scale filter (libswscale's own tone mapping)."""
+"""Map HDR to standard range with FFmpeg's scale filter (libswscale's own tone mapping)."""
 
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ _LIMITED = 1
 
 
 class ToneMap:
-    """PQ or HLG frames of one size to BT.709, limited range."""
+    """A converter from PQ or HLG frames of one size to BT.709 in limited range."""
 
     def __init__(self, first: av.VideoFrame) -> None:
         graph = av.filter.Graph()
@@ -20,7 +20,7 @@ class ToneMap:
             width=first.width,
             height=first.height,
             format=first.format,
-            time_base=Fraction(1, 1000),  # any: timestamps do not go through the filters
+            time_base=Fraction(1, 1000),  # any value: the filters do not use timestamps
         )
         graph.link_nodes(
             source,

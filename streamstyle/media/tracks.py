@@ -1,6 +1,6 @@
-"""Everything of a file but its picture, on its way from source to sink: sound, subtitles, chapters.
+"""Carry all of a file but its picture from source to sink: audio, subtitles, chapters.
 
-The source's thread offers packets as it reads them, the sink's thread puts them into the new file.
+The source's thread offers packets as it reads them; the sink's thread writes them to the new file.
 """
 
 from __future__ import annotations  # PyAV's generic types have no subscript at run time
@@ -24,27 +24,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a file to take, on the file's own clock, and where its time 0 lies."""
+    """The part of a file to take, on the file's own clock, and the time that becomes 0."""
 
     start_seconds: Fraction | None
-    """Earlier packets are left out; None for none, however early."""
+    """Earlier packets are left out; None to keep all, however early."""
     end_seconds: Fraction | None
-    """Later packets are left out; None for none."""
+    """Packets from this time on are left out; None to keep all."""
     zero_seconds: Fraction
-    """This time becomes 0."""
+    """Time on the file's clock that becomes 0."""
 
     def holds(self, seconds: Fraction) -> bool:
+        """Return whether this time on the file's clock lies in the span."""
         late_enough = self.start_seconds is None or seconds >= self.start_seconds
         return late_enough and (self.end_seconds is None or seconds < self.end_seconds)
 
 
 class Tracks:
-    """The tracks of one input beside the video that is painted."""
+    """The tracks of one input other than the painted video."""
 
     def __init__(self, container: InputContainer, painted: VideoStream, span: Span) -> None:
         self.container = container
         self.notes: list[str] = []
-        """What could not go along, or not unchanged; one sentence each."""
+        """Notes on tracks that were left out or changed; one sentence each."""
         self._painted = painted
         self._span = span
         self._pending: deque[av.Packet[Stream]] = deque()
@@ -54,21 +55,21 @@ class Tracks:
         self._is_dropped = False
 
     def take(self) -> None:
-        """Say that the tracks will be written, before the frames are asked for."""
+        """Announce that the tracks will be written; call this before asking for frames."""
         self._is_taken = True
 
     def drop_unless_taken(self) -> None:
-        """Keep nothing if nobody will write it; called by the source with its first frame."""
+        """Drop all packets if no sink will write them; called by the source at its first frame."""
         if not self._is_taken:
             self._is_dropped = True
             self._pending.clear()
 
     def offer(self, packet: av.Packet[Stream]) -> None:
-        """Hand over a packet of any other track than the painted one; called by the source."""
+        """Hand over a packet of a track other than the painted one; called by the source."""
         if self._is_dropped:
             return
         if is_cover(packet.stream):
-            self._covers.append(packet)  # FFmpeg gives it before all others
+            self._covers.append(packet)  # FFmpeg delivers covers before all other packets
             return
         self._cut_to_start(packet)
         time = packet.pts if packet.pts is not None else packet.dts
@@ -76,21 +77,21 @@ class Tracks:
             self._pending.append(packet)
 
     def attach(self, output: OutputContainer, picture: VideoStream) -> None:
-        """Make the tracks in the new file beside its `picture`, before its first packet."""
+        """Add the tracks to the new file beside its `picture`, before its first packet."""
         describe(self._painted, picture)
         output.metadata.update(self.container.metadata)
         output.set_chapters(self._chapters())
         matroska = output.format.name == "matroska"
         for stream in self.container.streams:
             if isinstance(stream, AttachmentStream):
-                if matroska:  # nothing else could use a font
+                if matroska:  # no other container can use attached fonts
                     kind = stream.mimetype or "application/octet-stream"
                     output.add_attachment(stream.name or "attachment", kind, stream.data)
             elif is_cover(stream):
                 if not matroska:
                     self._add_route(stream, output)
             elif stream.index != self._painted.index and stream.codec_context is not None:
-                # Without a codec it is the container's own business, as MP4's track of chapters.
+                # A track without a codec serves only its container, such as MP4's chapter track.
                 self._add_route(stream, output)
         if matroska:
             for cover in self._covers:
@@ -100,7 +101,7 @@ class Tracks:
             self._pending.extendleft(self._covers)
 
     def mux_pending(self) -> None:
-        """Write what the source has offered so far; called by the sink."""
+        """Write the packets that the source has offered so far; called by the sink."""
         while self._pending:
             packet = self._pending.popleft()
             route = self._routes.get(packet.stream.index)
@@ -109,14 +110,16 @@ class Tracks:
                 route.send(packet)
 
     def finish(self) -> None:
-        """Write the rest, once the source has ended."""
+        """Write the remaining packets after the source has ended."""
         self.mux_pending()
         for route in self._routes.values():
             route.finish()
 
     def _add_route(self, stream: Stream, output: OutputContainer) -> None:
         if isinstance(stream, VideoStream) and not is_cover(stream):
-            self.notes.append(f"video track {stream.index} left out: one video track is painted")
+            self.notes.append(
+                f"video track {stream.index} left out: only one video track is painted"
+            )
             return
         route, note = find_route(stream, output)
         if note is not None:
@@ -125,7 +128,7 @@ class Tracks:
             self._routes[stream.index] = route
 
     def _cut_to_start(self, packet: av.Packet[Stream]) -> None:
-        """Let a subtitle that is on where the span begins begin there."""
+        """Make a subtitle that is on screen at the start of the span begin there."""
         start = self._span.start_seconds
         if start is None or packet.stream.type != "subtitle" or packet.pts is None:
             return
@@ -145,7 +148,7 @@ class Tracks:
             packet.dts -= offset
 
     def _chapters(self) -> list[Chapter]:
-        """The chapters that the span touches, cut to it, on the new file's clock."""
+        """Return the chapters that overlap the span, cut to it, on the new file's clock."""
         chapters = []
         span = self._span
         for chapter in self.container.chapters():
@@ -165,5 +168,5 @@ class Tracks:
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a video track is a picture of the whole file, as of a record's sleeve."""
+    """Return whether a video track is a still picture for the whole file, such as album art."""
     return bool(stream.disposition & Disposition.attached_pic)

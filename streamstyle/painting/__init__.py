@@ -1,1 +1,1 @@
-"""From a frame to a painted frame."""
+"""Painting: from a frame to a painted frame."""

@@ -1,8 +1,8 @@
-"""One painted frame of its parts: layers, the regions of a mask, the frame before, the original.
+"""Compose a painted frame from layers, mask regions, the previous frame and the original.
 
-Files and live painting go through here alike. First `paint` has the networks paint, at their size;
-then `finish` steadies that, brings it to the frame's size, takes colors from the original, blends
-with it, and puts the original where the mask leaves it.
+Files and live video share this code. First, `paint` runs the networks at their size. Then `finish`
+stabilizes the painting, resizes it to the frame's size, takes colors from the original, blends the
+two, and restores the original outside the mask.
 """
 
 from collections.abc import Sequence
@@ -25,15 +25,17 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """What is done to a painting, whoever shows it."""
+    """How a painting is finished, in files and in live video.
+
+    Raises UserError if a value is not from 0 to 1.
+    """
 
     strength: float = 1.0
-    """0 is the original, 1 the painting; between, the two are blended."""
+    """Share of the painting in the result, from 0 (only the original) to 1 (only the painting)."""
     keep_colors: bool = False
-    """Take only light and dark from the painting, and the colors from the original."""
+    """Take only the lightness from the painting, and the colors from the original."""
     steady: float = 0.0
-    """How steady video is: 0 leaves every frame as it is painted, 1 keeps most of the one
-    before."""
+    """How steady video is, from 0 (each frame as painted) to 1 (mostly the previous frame)."""
 
     def __post_init__(self) -> None:
         check_share("strength", self.strength)
@@ -42,7 +44,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Layer:
-    """One painting of a frame, and its weight beside the others."""
+    """An engine and a style that paint the frame, and their weight among the layers."""
 
     engine: Engine
     style: Style
@@ -50,33 +52,36 @@ class Layer:
 
 
 class Painting(NamedTuple):
-    """What the networks make of a frame."""
+    """A frame as the networks painted it, before it is finished."""
 
     original: Image
     """The frame at its own size."""
     net_input: Image
     """The frame at the networks' size."""
     image: Image
-    """What they painted, at their size."""
+    """The painting, at the networks' size."""
     mask: Part | None
     """Where the painting belongs, at the frame's size; None for everywhere."""
 
 
 class Compositor:
-    """Paints and finishes frames. One thread at a time, unless there is neither mask nor
-    stabilizer.
+    """Paints and finishes frames.
+
+    With a mask or a stabilizer, only one thread at a time may use it.
     """
 
     def __init__(self, mask: Mask | None = None, stabilizer: Stabilizer | None = None) -> None:
-        """Without `stabilizer`, nothing is kept of the frame before."""
+        """Without `stabilizer`, nothing of the previous painting is kept."""
         self._mask = mask
         self._stabilizer = stabilizer
 
     def paint(
         self, frame: Frame, size: Size, inside: Sequence[Layer], outside: Sequence[Layer] = ()
     ) -> Painting:
-        """Have `inside` paint the frame at `size`, or with a mask its inside, and `outside`, if
-        there is any, the rest.
+        """Paint the frame at `size`.
+
+        With a mask, `inside` paints the inside and `outside` the rest. Without `outside` layers,
+        or without a mask, `inside` paints the whole frame.
         """
         net_input = resized(frame.image, *size)
         if frame.still is not None:
@@ -89,8 +94,10 @@ class Compositor:
         return Painting(frame.image, net_input, image, None)
 
     def finish(self, painting: Painting, finish: Finish, previous_weight: float = 0.0) -> Image:
-        """The painting, finished, at the frame's size. Of the last frame `previous_weight`, 0 to 1,
-        stays at least.
+        """Return the finished painting, (H, W, 3), at the frame's size.
+
+        With a stabilizer, at least the share `previous_weight`, 0 to 1, of the previous painting is
+        kept.
         """
         original, image = painting.original, painting.image
         if self._stabilizer is not None:
@@ -107,14 +114,14 @@ class Compositor:
 
 
 def scaled_mask(mask: Part, width: int, height: int) -> Part:
-    """A mask (H, W, 1) at another size; the same array if it has that size already."""
+    """Return a mask (H, W, 1) at another size; the same array if it has that size already."""
     if mask.shape[:2] == (height, width):
         return mask
     return scaled(mask[..., 0], width, height)[..., np.newaxis]
 
 
 def _blend(layers: Sequence[Layer], net_input: Image) -> Image:
-    """The weighted sum of what the layers make of `net_input`."""
+    """Return the weighted sum of the layers' paintings of `net_input`."""
     if len(layers) == 1:
         (layer,) = layers
         return np.asarray(layer.engine.paint(net_input[np.newaxis], layer.style)[0])
@@ -128,8 +135,9 @@ def _blend(layers: Sequence[Layer], net_input: Image) -> Image:
 def _paint_regions(
     inside: Sequence[Layer], outside: Sequence[Layer], mask: Part, net_input: Image
 ) -> Image:
-    """`net_input` painted by `inside` in the mask, and by `outside` elsewhere; in one pass where
-    one engine can.
+    """Paint `net_input` by `inside` in the mask, and by `outside` elsewhere.
+
+    This takes only one pass if one engine can paint both.
     """
     if len(inside) == len(outside) == 1:
         (one,), (other,) = inside, outside

@@ -1,4 +1,4 @@
-"""What a painted frame of a file is to look like."""
+"""The look of painted files: size, layout and finish."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,27 @@ from streamstyle.errors import UserError
 from streamstyle.painting.compositor import Finish, Size
 
 MOST_SIDE = 16384
-"""Pixels of a side that may be asked for, twice those of 8K: with more, memory does not suffice."""
+"""Maximum side that can be asked for, in pixels: twice that of 8K. More does not fit in memory."""
 
 
 @dataclass(frozen=True)
 class Look(Finish):
-    """What a painted frame of a file is to look like."""
+    """How a painted frame of a file is sized, laid out and finished.
+
+    Raises UserError if values are out of range or contradict each other.
+    """
 
     width: int | None = None
-    """Width of the frame that the network gets, in pixels; None follows height, scale or the
-    input, of which some networks see at most so many pixels (ModelCard.most_pixels)."""
+    """Width of the frame that the network gets, in pixels; None follows height, scale or input.
+
+    If the input decides, some networks limit the number of pixels (ModelCard.most_pixels).
+    """
     height: int | None = None
+    """Height of the frame that the network gets, in pixels; None follows width, scale or input."""
     scale: float | None = None
-    """Size of the frame that the network gets, relative to the input."""
+    """Size of the frame that the network gets, relative to the input; above 0, at most 4."""
     resize: bool = False
-    """Leave the frame at the network's size instead of the input's."""
+    """Leave the painted frame at the network's size instead of the input's."""
     side_by_side: bool = False
     """Put the original to the left of the painting."""
 
@@ -37,12 +43,13 @@ class Look(Finish):
 
     @property
     def is_sized(self) -> bool:
-        """Whether it says at which size the network sees a frame."""
+        """Whether the look sets the size of the network's frames."""
         return not self.scale is self.width is self.height is None
 
     def working_size(self, width: int, height: int) -> Size:
-        """(width, height) at which the network sees a frame of this size. Raises UserError where
-        more than MOST_SIDE is asked for.
+        """Return the (width, height) at which the network sees a frame of this size.
+
+        Raises UserError if a side is larger than MOST_SIDE and than the frame's own side.
         """
         scale = self.scale or 1.0
         if self.width is not None:
@@ -54,7 +61,7 @@ class Look(Finish):
             across, down = self.width, self.height
         if across > max(MOST_SIDE, width) or down > max(MOST_SIDE, height):
             raise UserError(
-                f"the network works at up to {MOST_SIDE} pixels a side, or the input's own, got "
+                f"the network takes at most {MOST_SIDE} pixels a side, or the input's size, got "
                 f"{across}x{down}; give a smaller width, height or scale"
             )
         return across, down

@@ -1,6 +1,4 @@
-"""Where to paint: a mask for each frame, from an image, a video, or a network that finds the
-subject.
-"""
+"""Masks, which say where to paint: from an image, a video, or a network that finds the subject."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,22 +16,24 @@ from streamstyle.sources import Clip, open_video
 from streamstyle.sources.images import SUFFIXES, read_still
 
 Part = NDArray[np.float32]
-"""(H, W, 1): 1 where a pixel is inside, 0 where it is outside, between at soft edges."""
+"""A mask's values, (H, W, 1): 1 inside, 0 outside, and between the two at soft edges."""
 
 SOFTNESS = 1 / 200
-"""Width over which a hard edge becomes soft, as a part of the frame's longer side."""
+"""Width over which a hard edge is softened, as a fraction of the frame's longer side."""
 
 
 FEATURE = 4
-"""Pixels of a side, on which masks for features are averaged."""
+"""Side, in pixels, of the squares over which masks for features are averaged."""
 
 
 class Mask(Protocol):
+    """A mask for the frames of one source."""
+
     def __call__(self, frame: Frame) -> Part:
-        """What of the frame is inside. Frames are asked for in the order of time."""
+        """Return which part of the frame is inside; call it with frames in the order of time."""
 
     def close(self) -> None:
-        """Give up what is held open."""
+        """Release the files that the mask holds open."""
 
 
 def open_mask(
@@ -42,13 +42,18 @@ def open_mask(
     start_seconds: Fraction | None = None,
     placement: Placement = Placement(),
 ) -> Mask:
-    """What is inside of a mask, or with `inverted` outside of it. `start_seconds` is where a video
-    begins whose frames come with the time after that, as of `Clip`.
+    """Open a mask from an image, a video, or an .onnx file that segments.
 
-    A mask is an image or a video, white inside and black outside (of an image with transparency,
-    its opacity), stretched over the frame; or an .onnx file that segments (see
-    engines/segmentation.py), where `placement` says. Raises UserError or EngineError if it can't be
-    had.
+    An image or a video is white inside and black outside, and is stretched over the frame; if an
+    image has transparency, its opacity is the mask. An .onnx file (see engines/segmentation.py)
+    runs where `placement` says. Raises UserError or EngineError if the mask can't be opened.
+
+    Args:
+        location: Path of the mask; for a video, an address or a pattern as well.
+        inverted: Whether to swap inside and outside.
+        start_seconds: Where to start a mask video, if the painted clip starts there and the times
+            of its frames count from that start, as with `Clip`.
+        placement: Backend, device and precision of the network that segments.
     """
     suffix = Path(location).suffix.lower()
     mask: Mask
@@ -79,8 +84,10 @@ class _ImageMask(Closing):
 
 
 class _VideoMask(Closing):
-    """The mask's frame of the same time, as both count from their beginning, or from the start that
-    is given; its last one stays. It begins again with the frames, as of a file that is looped.
+    """A mask video, from which each call takes the frame of the same time.
+
+    Times count from the beginning of each video, or from the given start. After its end, the mask's
+    last frame stays. When time jumps back, as in a looped file, the mask starts again.
     """
 
     def __init__(self, location: str, start_seconds: Fraction | None) -> None:
@@ -142,8 +149,9 @@ def _part(grey: NDArray[np.uint8], frame: Frame) -> Part:
 
 
 def masks_of(part: Part) -> NDArray[np.float32]:
-    """The masks of what is inside and what is outside, (2, h, w), for `engines.in_regions`: about
-    as fine as the features that they are for.
+    """Return the masks of the inside and the outside, (2, h, w), for `engines.in_regions`.
+
+    They are about as fine as the features that they select.
     """
     height, width = (max(1, side // FEATURE) for side in part.shape[:2])
     inside = scaled(part[..., 0], width, height)
@@ -151,7 +159,7 @@ def masks_of(part: Part) -> NDArray[np.float32]:
 
 
 class _Inverted(Closing):
-    """Inside is what is outside of another mask."""
+    """Another mask with inside and outside swapped."""
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask

@@ -1,4 +1,4 @@
-"""The middle of the pipeline for files: from a frame to a painted frame."""
+"""The painting stage of the pipeline for files."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from streamstyle.styles import regional_styles
 
 
 class Painter:
-    """Paints frames with an engine. Used by one thread, or as many as `set_concurrency` allows."""
+    """Paints frames with an engine, on one thread or as many as `set_concurrency` allows."""
 
     def __init__(
         self,
@@ -26,9 +26,10 @@ class Painter:
         mask: Mask | None = None,
         outside: Engine | None = None,
     ) -> None:
-        """With `mask`, only what is inside is painted; what is outside is painted by the engine
-        `outside`, or left as it is. Unless the look says at which size, neither sees more pixels
-        than its card allows.
+        """Set up painting; with `mask`, the engine paints only the inside.
+
+        The engine `outside` paints the rest; without it, the rest keeps the original. If the look
+        sets no size, both engines see at most the pixels that their cards allow.
         """
         if not look.is_sized:
             engine = limited(engine)
@@ -40,20 +41,23 @@ class Painter:
             both = regional_styles(engine, outside)
             if both is None:
                 self._outside = [Layer(outside, NO_STYLE)]
-            else:  # one engine for both
+            else:  # one engine paints both regions
                 self._inside, self._outside = ([Layer(engine, each)] for each in both)
         self._keeps_state = mask is not None or bool(look.steady)
         self._compositor = Compositor(mask, Stabilizer() if look.steady else None)
         self._for_stills = Compositor(mask)
 
     def prepare(self, width: int, height: int) -> None:
-        """Do ahead what the first frame of this size would have to wait for."""
+        """Prepare the engines for frames of this size, so that the first need not wait."""
         width, height = self._look.working_size(width, height)
         for layer in (*self._inside, *self._outside):
             layer.engine.prepare(height, width, style=layer.style)
 
     def set_concurrency(self, threads: int) -> int:
-        """As `Engine.set_concurrency`; 1 if frames depend on the ones before."""
+        """Allow up to `threads` to paint at a time, and return how many may.
+
+        It is 1 if frames depend on earlier ones; otherwise see `Engine.set_concurrency`.
+        """
         return 1 if self._keeps_state else self._engine.set_concurrency(threads)
 
     def __call__(self, frame: Frame) -> Frame:
@@ -70,7 +74,7 @@ class Painter:
 
 
 def _twice(still: Still | None) -> Still | None:
-    """What goes with a picture that is put beside itself."""
+    """Return `still` for a picture placed beside its original: the alpha is repeated."""
     if still is None or still.alpha is None:
         return still
     return replace(still, alpha=np.hstack([still.alpha, still.alpha]))

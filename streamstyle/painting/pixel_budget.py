@@ -1,4 +1,4 @@
-"""Engines for frames that are larger than is good for them."""
+"""Engines that paint large frames at a reduced size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,15 @@ from streamstyle.image_ops import resized
 
 
 def limited(engine: Engine) -> Engine:
-    """The engine itself, if any frame is good for it."""
+    """Return a `LimitedEngine` if the card limits the pixels, else the engine itself."""
     return engine if engine.card.most_pixels is None else LimitedEngine(engine)
 
 
 class LimitedEngine(WrappedEngine):
-    """An engine that works at no more pixels than its card says; see `Engine`."""
+    """An engine that shrinks frames to the pixels that its card allows; see `Engine`.
+
+    Its paintings have the size of the frames.
+    """
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
         width, height = self.card.within(width, height)

@@ -1,4 +1,4 @@
-"""Steadies painted video: what stands still in the input stands still in the painting."""
+"""Stabilize painted video: what stands still in the input stands still in the painting."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,34 +10,41 @@ from streamstyle.frame import Image
 from streamstyle.image_ops import load_opencv
 
 FLOW_SIDE = 160
-"""Pixels of the longer side at which motion is looked for: enough for a hand, and cheap."""
+"""Longer side, in pixels, at which motion is estimated: enough for a hand, and cheap."""
 
 MOST = 0.85
-"""The part of the last picture that is kept at full steadiness: more would smear for seconds."""
+"""Share of the previous painting kept at full steadiness; more would smear for seconds."""
 
 TRUSTED = 8.0
-"""Levels of 255 by which the moved last input may miss the present one, noise and rounding
-included, and the flow still counts as explaining it; at twice as many nothing is kept."""
+"""Maximum error, in levels of 255, at which the flow is fully trusted.
+
+The error is the difference between the previous input, moved along the flow, and the present one,
+including noise and rounding. At twice this error, nothing is kept.
+"""
 
 CUT = 0.6
-"""The part of the picture that has to be unexplained for a scene cut."""
+"""Fraction of the picture that the flow must fail to explain for a scene cut."""
 
 SLOW = 1.0
-"""Pixels, at FLOW_SIDE, below which motion may be noise of the camera."""
+"""Motion, in pixels at FLOW_SIDE, below which it may be camera noise."""
 
 MOST_CONTRAST = 1.2
-"""By which contrast is raised at most in a frame. Two unrelated pictures blended as MOST says lose
-no more (1 / sqrt(0.85^2 + 0.15^2) = 1.16); higher would let a seam feed itself."""
+"""Maximum factor by which the contrast of a frame is raised.
+
+Two unrelated pictures, blended by the share MOST, lose no more than 1 / sqrt(0.85^2 + 0.15^2) =
+1.16. A higher limit would let a seam amplify itself from frame to frame.
+"""
 
 Field = NDArray[np.float32]
 
 
 class Stabilizer:
-    """Blends each painted frame with the one before it, moved along with the input, wherever that
-    motion explains the input. Used by one thread.
+    """Blends each painted frame with the previous one, moved along with the input.
+
+    It blends only where the motion explains the input. Only one thread may use it.
 
     Motion is the optical flow of Kroeger et al. (Fast Optical Flow using Dense Inverse Search,
-    2016). Where it may not be trusted follows Ruder et al. (Artistic Style Transfer for Videos,
+    2016). The tests of where to trust it follow Ruder et al. (Artistic Style Transfer for Videos,
     2016, section 4.1).
     """
 
@@ -46,15 +53,18 @@ class Stabilizer:
         self._flow: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         # The preset stops at a quarter of the size: too coarse to move brush strokes by.
         self._flow.setFinestScale(1)
-        self._flow.setGradientDescentIterations(6)  # of 12; more took time and changed nothing
-        self._before: Image | None = None  # the input, small
-        # In full precision while it is blended, or old paint would never quite go.
+        self._flow.setGradientDescentIterations(6)  # the preset's 12 take longer and change nothing
+        self._before: Image | None = None  # the previous input, reduced
+        # Float32 while frames are blended: rounding would keep some of the old paint forever.
         self._painted: Field | Image | None = None
 
     def __call__(self, source: Image, painted: Image, amount: float, kept: float = 0.0) -> Image:
-        """`painted` (H, W, 3) is what `source` became, either of any size, which may change from
-        frame to frame; `amount` is 0, nothing kept, to 1. Of the last result `kept`, 0 to 1, stays
-        at least, everywhere but at a cut. The result is of `painted`'s size.
+        """Blend `painted`, (H, W, 3), with the previous result; return it at the same size.
+
+        `source` is the input that was painted. Its size may differ from that of `painted`, and both
+        may change from frame to frame. `amount`, from 0 to 1, is the steadiness; 0 keeps nothing.
+        At least the share `kept`, from 0 to 1, of the previous result stays everywhere, except at a
+        scene cut.
         """
         cv2 = load_opencv()
         now = _small(source)
@@ -67,18 +77,20 @@ class Stabilizer:
             return painted
         height, width = painted.shape[:2]
         new = painted.astype(np.float32)
-        # Cubic: a linear one, frame after frame, would blur the strokes away.
+        # Cubic: linear interpolation, frame after frame, would blur the strokes away.
         moved = _moved(_fitted(last.astype(np.float32), new), flow, cv2.INTER_CUBIC)
         share = np.maximum(trust * np.float32(MOST * amount), np.float32(kept))
         share = cv2.resize(share, (width, height))
         steady = _with_contrast(cv2.blendLinear(moved, new, share, 1 - share), new)
         self._painted = steady
-        result: Image = cv2.add(steady, 0, dtype=cv2.CV_8U)  # rounds, and stays within 0..255
+        result: Image = cv2.add(steady, 0, dtype=cv2.CV_8U)  # rounds and clips to 0..255
         return result
 
     def _motion(self, now: Image, before: Image) -> tuple[Field, Field]:
-        """Where each pixel of `now` was in `before`, (h, w, 2) relative to where it is, and how
-        well that explains it, (h, w), 0..1.
+        """Return the flow from `now` to `before`, and how far to trust it.
+
+        The flow, (h, w, 2), points from each pixel of `now` to where it was in `before`. The trust,
+        (h, w), is from 0 to 1.
         """
         cv2 = load_opencv()
         grey, grey_before = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before))
@@ -91,22 +103,22 @@ class Stabilizer:
         still &= _squared_length(flow) < SLOW**2
         flow[still] = 0
         miss[still] = miss_unmoved[still]
-        # Over a neighborhood, or single pixels that happen to be alike would keep old paint.
+        # Over a neighborhood: else single pixels that happen to match would keep old paint.
         miss = cv2.dilate(cv2.blur(miss, (5, 5)), np.ones((5, 5), np.uint8))
         trust = np.clip(2 - miss / np.float32(TRUSTED), 0, 1)
-        # Equation 5 of Ruder et al.: there and back does not end where it began. Asked of what is
-        # now taken for still too: next to what moves, that is where a trail would be.
+        # Equation 5 of Ruder et al.: do not trust a flow that, there and back, does not end where
+        # it began. Still pixels are tested too: next to a moving object, they would keep a trail.
         apart = _squared_length(flow + forth)
         trust[apart > 0.01 * (_squared_length(flow) + _squared_length(forth)) + 0.5] = 0
         height, width = trust.shape
         x, y = cv2.split(_origins(flow, width, height))
         trust[(x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)] = 0
-        # What moves is painted with a halo, of which nothing may stay behind either.
+        # Moving objects are painted with a halo, which must not stay behind either.
         return flow, cv2.blur(cv2.erode(trust, np.ones((5, 5), np.uint8)), (5, 5))
 
 
 def _small(source: Image) -> Image:
-    """At the size for flow, with less noise."""
+    """Return `source` at the size for flow, with less noise."""
     cv2 = load_opencv()
     height, width = source.shape[:2]
     scale = min(1.0, FLOW_SIDE / max(height, width))
@@ -117,14 +129,14 @@ def _small(source: Image) -> Image:
 
 
 def _fitted(picture: Any, other: Any) -> Any:
-    """`picture` at the size of `other`."""
+    """Return `picture` at the size of `other`."""
     if picture.shape == other.shape:
         return picture
     return load_opencv().resize(picture, (other.shape[1], other.shape[0]))
 
 
 def _difference(image: Image, other: Image) -> Field:
-    """Levels at each pixel, of the channel that differs most."""
+    """Return the difference at each pixel, in levels, of the channel that differs most."""
     cv2 = load_opencv()
     red, green, blue = cv2.split(cv2.absdiff(image, other))
     difference: Field = cv2.max(cv2.max(red, green), blue).astype(np.float32)
@@ -138,7 +150,7 @@ def _squared_length(flow: Field) -> Field:
 
 
 def _moved(picture: Any, flow: Field, interpolation: int) -> Any:
-    """Each pixel from where `flow`, given at any size, says that it was."""
+    """Return `picture` with each pixel taken from where `flow`, of any size, says that it was."""
     cv2 = load_opencv()
     height, width = picture.shape[:2]
     at = _origins(flow, width, height)
@@ -146,7 +158,7 @@ def _moved(picture: Any, flow: Field, interpolation: int) -> Any:
 
 
 def _origins(flow: Field, width: int, height: int) -> Field:
-    """(height, width, 2): the x and y where each pixel was."""
+    """Return the x and y where each pixel was, (height, width, 2)."""
     cv2 = load_opencv()
     flow_height, flow_width = flow.shape[:2]
     if (flow_width, flow_height) != (width, height):
@@ -163,10 +175,10 @@ def _grid(width: int, height: int) -> Field:
 
 
 def _with_contrast(steady: Field, new: Field) -> Field:
-    """`steady` with strokes as strong as those of `new`.
+    """Return `steady` with strokes as strong as in `new`.
 
-    An average of different strokes is paler than each. Heitz and Neyret (High-Performance
-    By-Example Noise, 2018) divide by what unrelated pictures lose; here the loss is measured.
+    The average of different strokes is paler than each of them. Heitz and Neyret (High-Performance
+    By-Example Noise, 2018) divide by the loss for unrelated pictures; here the loss is measured.
     """
     cv2 = load_opencv()
     height, width = new.shape[:2]
@@ -178,7 +190,7 @@ def _with_contrast(steady: Field, new: Field) -> Field:
 
 
 def _local_variance(picture: Field) -> Field:
-    """Variance of the strokes around each place, by every second pixel's green, which is enough."""
+    """Return the local variance of strokes, from the green of every second pixel: it suffices."""
     cv2 = load_opencv()
     green = np.ascontiguousarray(picture[::2, ::2, 1])
     mean = cv2.blur(green, (5, 5))

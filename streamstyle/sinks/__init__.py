@@ -1,4 +1,4 @@
-"""Where painted frames go."""
+"""Sinks for painted frames: videos, images, streams and a virtual camera."""
 
 from streamstyle.media.encoders import Encoding
 from streamstyle.sinks.base import Sink

@@ -1,4 +1,4 @@
-"""Names of files that are being written, and of files that must not be."""
+"""Check the names of output files, and rename files when they are complete."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ from streamstyle.errors import UserError
 
 
 def check_target(target: Path, overwrite: bool, parent_exists: bool = True) -> None:
-    """Raise UserError if nothing may or can be written under this name; without `parent_exists`
-    its folder is yet to be made.
+    """Raise UserError if no file may or can be written under this name.
+
+    With `parent_exists` False, the folder is made later and is not checked.
     """
     if target.is_dir():
         raise UserError(f"{target} is a folder; give the name of a file to write")
@@ -18,15 +19,15 @@ def check_target(target: Path, overwrite: bool, parent_exists: bool = True) -> N
 
 
 def check_not_input(target: Path, *inputs: str) -> None:
-    """Raise UserError if `target` is one of the files that are read, each a path or an address."""
+    """Raise UserError if `target` is one of the inputs, each a path or an address."""
     for location in inputs:
         path = Path(location.removeprefix("file:") if "://" in location else location)
         if target.exists() and path.exists() and target.samefile(path):
-            raise UserError(f"{target} is the input itself; give another name for the painted one")
+            raise UserError(f"{target} is the input itself; give another name for the painted file")
 
 
 def partial_name(target: Path) -> Path:
-    """An unused name beside `target`, with its suffix, for while it is incomplete."""
+    """Return an unused name beside `target`, with its suffix, for the incomplete file."""
     count = 1
     while True:
         number = "" if count == 1 else f"-{count}"
@@ -37,7 +38,9 @@ def partial_name(target: Path) -> Path:
 
 
 def appear(partial: Path, target: Path, overwrite: bool) -> None:
-    """Give a complete file its final name, unless another program took that meanwhile."""
+    """Give a complete file its final name. Raises UserError if that name is taken meanwhile."""
     if target.exists() and not overwrite:
-        raise UserError(f"{target} has appeared meanwhile; the painted file is {partial}")
+        raise UserError(
+            f"{target} was written by another program meanwhile; the painted file is {partial}"
+        )
     partial.replace(target)

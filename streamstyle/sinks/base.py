@@ -1,4 +1,4 @@
-"""What every sink of frames is."""
+"""The interface of every sink of frames."""
 
 from types import TracebackType
 from typing import Protocol, Self
@@ -7,24 +7,25 @@ from streamstyle.frame import Frame
 
 
 class Sink(Protocol):
-    """Takes frames in their order. Opening it is all or nothing.
+    """Takes frames in order. A sink that fails to open leaves nothing behind.
 
-    What is written appears under its final name in `finish`, or, for a folder of images, one
-    complete file at a time.
+    The output appears under its final name in `finish`. In a folder of images, each file appears
+    when it is complete.
     """
 
     notes: list[str]
-    """What the user should know in the end; one sentence each."""
+    """Notes for the user, complete at the end; one sentence each."""
 
     def write(self, frame: Frame) -> None:
-        """Take one frame; its image is only read. Raises UserError where it can't be kept."""
+        """Write one frame without changing its image. Raises UserError if it can't be written."""
 
     def finish(self) -> None:
-        """All frames have come: complete what is being written."""
+        """Complete the output after the last frame."""
 
     def close(self) -> None:
-        """Let go. Before `finish`, what was written so far stays usable, and `notes` says where.
-        Harmless when repeated.
+        """Close the output. A second call does nothing.
+
+        Before `finish`, the part written so far stays usable, and `notes` says where it is.
         """
 
     def __enter__(self) -> Self: ...

@@ -1,4 +1,4 @@
-"""Still images: one file, or one for each frame in a folder."""
+"""Write still images: one file, or a folder with one file for each frame."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +20,13 @@ WRITTEN_AS = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
-"""Pillow's name of the format by suffix."""
+"""Pillow's format name by file suffix."""
 
 _TRANSPARENT = ("PNG", "TIFF", "WEBP")
-"""Formats that are written with transparency."""
+"""Formats written with transparency."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    # Strokes are small and colorful: full color sampling, and little compression.
+    # Strokes are small and colorful: sample color fully and compress little.
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "PNG": {"compress_level": 4},
@@ -34,13 +34,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 class ImageSink(Closing):
-    """See `sinks.base.Sink`. Each image is complete when it appears under its name."""
+    """Writes images, each complete when it appears under its name; see `sinks.base.Sink`."""
 
     def __init__(
         self, target: Path, folder: bool, overwrite: bool = False, inputs: Sequence[str] = ()
     ) -> None:
-        """`target` is a folder, made if need be, or else the file for the only frame. None of the
-        `inputs` is replaced, whatever `overwrite` says.
+        """Check the target, and make it if it is a folder.
+
+        With `folder`, `target` is a folder for all frames; otherwise it is the file for the only
+        frame. None of the `inputs` is replaced, whatever `overwrite` says. Raises UserError if
+        nothing may or can be written there.
         """
         self.notes: list[str] = []
         self._target = target
@@ -66,7 +69,7 @@ class ImageSink(Closing):
             target /= still_name(frame.still.name) if frame.still is not None else numbered
             if target.name in self._written:
                 name = "" if frame.still is None else frame.still.name
-                self.notes.append(f"{name} is left out, as another image is in {target} now")
+                self.notes.append(f"{name} was left out: {target} already holds another image")
                 return
             self._written.add(target.name)
             check_not_input(target, *self._inputs)
@@ -76,7 +79,7 @@ class ImageSink(Closing):
         write_image(picture, target, self._overwrite, **options)
         alpha = None if frame.still is None else frame.still.alpha
         if alpha is not None and alpha.min() < 255 and kind not in _TRANSPARENT:
-            self.notes.append(f"{target} is opaque, as {kind} holds no transparency")
+            self.notes.append(f"{target} is opaque: {kind} holds no transparency")
 
     def finish(self) -> None:
         pass
@@ -86,6 +89,7 @@ class ImageSink(Closing):
 
 
 def check_suffix(target: Path) -> None:
+    """Raise UserError unless the suffix of `target` is in WRITTEN_AS."""
     if target.suffix.lower() not in WRITTEN_AS:
         raise UserError(
             f"cannot write {target.name}: the name of an image ends in {', '.join(WRITTEN_AS)}"
@@ -93,12 +97,15 @@ def check_suffix(target: Path) -> None:
 
 
 def still_name(name: str) -> str:
-    """The painted image's name in a folder: .png is put behind a kind that can't be written."""
+    """Return the painted image's name in a folder: .png is added if its type can't be written."""
     return name if Path(name).suffix.lower() in WRITTEN_AS else f"{name}.png"
 
 
 def write_image(picture: Image.Image, target: Path, overwrite: bool, **options: Any) -> None:
-    """Write a picture, by Pillow's `options`; it is complete when it appears under its name."""
+    """Write a picture with Pillow's `options`; the file is complete when it appears.
+
+    Raises UserError if the file can't be written or its name is taken meanwhile.
+    """
     try:
         partial = partial_name(target)
         try:
@@ -112,7 +119,7 @@ def write_image(picture: Image.Image, target: Path, overwrite: bool, **options: 
 
 
 def _picture(frame: Frame, kind: str) -> tuple[Image.Image, dict[str, Any]]:
-    """What is written of a frame in one of the kinds of WRITTEN_AS, and Pillow's options."""
+    """Return a frame's picture for the format `kind` of WRITTEN_AS, and Pillow's options."""
     picture = Image.fromarray(frame.image)
     options = dict(_OPTIONS.get(kind, {}))
     if frame.still is not None:

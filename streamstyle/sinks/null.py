@@ -1,11 +1,11 @@
-"""Frames to nowhere, for measuring."""
+"""Discard frames, for measurements."""
 
 from streamstyle.closeable import Closing
 from streamstyle.frame import Frame
 
 
 class NullSink(Closing):
-    """See `sinks.base.Sink`."""
+    """Counts frames and discards them; see `sinks.base.Sink`."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Streaming out: RTMP, SRT, UDP, TCP or HLS."""
+"""Stream frames over RTMP, SRT, UDP or TCP, or as HLS."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -21,7 +21,7 @@ FORMATS = {
     "udp": "mpegts",
     "tcp": "mpegts",
 }
-"""The container that goes over each protocol."""
+"""Container format by protocol."""
 
 PLAYLIST = ".m3u8"
 
@@ -30,17 +30,25 @@ CONNECT_S = 10.0
 TICK = Fraction(1, 90_000)
 
 KEY_FRAME_S = 2
-"""Who tunes in waits at most this long for a picture; services ask for it."""
+"""Seconds between key frames, as streaming services ask for.
+
+A new viewer waits at most this long for a picture.
+"""
 
 _OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "21"}
 
 
 class StreamSink(Closing):
-    """See `sinks.base.Sink`. It connects with the first frame, on the thread that writes."""
+    """Streams frames as H.264; see `sinks.base.Sink`.
+
+    It connects when the first frame is written, on the writing thread.
+    """
 
     def __init__(self, address: str, fps: float) -> None:
-        """`address` is a URL of one of FORMATS, or the path of an HLS playlist, .m3u8; `fps` is
-        about what will come.
+        """Check the address; nothing is sent yet.
+
+        `address` is a URL with a protocol in FORMATS, or the path of an HLS playlist (.m3u8). `fps`
+        is the approximate number of frames per second. Raises UserError for any other address.
         """
         scheme = address.partition("://")[0] if "://" in address else ""
         if scheme not in FORMATS and not (not scheme and address.endswith(PLAYLIST)):
@@ -80,7 +88,7 @@ class StreamSink(Closing):
         output, self._output = self._output, None
         if output is None or self._stream is None:
             return
-        with suppress(av.FFmpegError, OSError):  # the other side may have gone
+        with suppress(av.FFmpegError, OSError):  # the other side may be gone
             output.mux(self._stream.encode(None))
         with suppress(av.FFmpegError, OSError):
             output.close()

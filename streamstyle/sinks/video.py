@@ -1,4 +1,4 @@
-"""A video file with the timing, color and tracks of its source."""
+"""Write a video file with the timing, color and tracks of its source."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,12 +35,18 @@ _CRASH_SAFE = {
     ".mkv": _IN_CLUSTERS,
     ".webm": _IN_CLUSTERS,
 }
-"""What makes a container write every second what plays by itself, so that a power cut leaves a
-video. An MP4 becomes an ordinary file in the end, but not always with other tracks bit by bit."""
+"""Container options by suffix that write a playable part every second.
+
+A power cut then leaves a video that plays. An MP4 becomes an ordinary file when it is finished, but
+its other tracks are not always bit-exact copies.
+"""
 
 
 class VideoSink(Closing):
-    """See `sinks.base.Sink`. Incomplete, the file has another name beside the final one."""
+    """Writes a video file; see `sinks.base.Sink`.
+
+    While it is incomplete, the file has another name in the same folder.
+    """
 
     def __init__(
         self,
@@ -50,7 +56,10 @@ class VideoSink(Closing):
         encoding: Encoding = Encoding(),
         overwrite: bool = False,
     ) -> None:
-        """The picture's size is the first frame's."""
+        """Check the target and the encoder's options; the first frame decides the picture's size.
+
+        Raises UserError if the target can't be written or the encoder lacks an option.
+        """
         suffix = target.suffix.lower()
         if suffix not in DEFAULT_CODECS:
             raise UserError(
@@ -79,7 +88,7 @@ class VideoSink(Closing):
 
     def finish(self) -> None:
         if self._file is None:
-            raise UserError(f"nothing to write to {self._target}: the input has no frame")
+            raise UserError(f"nothing to write to {self._target}: the input has no frames")
         file = self._take_file()
         with self._as_user_error():
             try:
@@ -94,27 +103,27 @@ class VideoSink(Closing):
             return
         file = self._take_file()
         self._name_partial()
-        with suppress(av.FFmpegError, OSError):  # a disk that is full says so once more
+        with suppress(av.FFmpegError, OSError):  # a full disk raises again
             file.break_off()
 
     def _name_partial(self) -> None:
-        self.notes.append(f"what was painted so far is in {self._partial}")
+        self.notes.append(f"the part painted so far is in {self._partial}")
 
     def _take_file(self) -> "_File":
-        """The open file, to be ended."""
+        """Return the open file, which the caller must end, and note the frames it left out."""
         assert self._file is not None
         file, self._file = self._file, None
         if file.left_out:
             self.notes.append(
-                f"{file.left_out} frames were left out, as the ticks of {self._target.suffix} are "
-                "too long for them"
+                f"{file.left_out} frames were left out: timestamps in {self._target.suffix} are "
+                "too coarse for them"
             )
         return file
 
     def _open(self, first: Frame) -> "_File":
         self._fall_back_if_needed(first)
         try:
-            self._partial.touch()  # so that what is wrong with it does not come from an encoder
+            self._partial.touch()  # else its errors look like the encoder's
             file = _File(
                 self._partial, self._encoder, self._options, self._video, first, self._tracks
             )
@@ -126,7 +135,7 @@ class VideoSink(Closing):
         return file
 
     def _fall_back_if_needed(self, first: Frame) -> None:
-        """Where the encoder of a graphics card does not start, take the processor's."""
+        """Switch to the CPU encoder if a graphics card encoder does not start."""
         software = software_of(self._encoder)
         if software is None:
             return
@@ -150,7 +159,7 @@ class VideoSink(Closing):
 
 
 class _File:
-    """A file that is open, from its first frame on."""
+    """A video file that is open for writing; it is opened with the first frame."""
 
     def __init__(
         self,
@@ -162,14 +171,14 @@ class _File:
         tracks: Tracks | None,
     ) -> None:
         self.left_out = 0
-        """Frames that came within one tick after another."""
+        """Number of frames left out because they came within a tick of the frame before."""
         self._last_pts: int | None = None
         color = video.color.written_at(first.width, first.height)
         kind = pixel_format(encoder, video.chroma, first.width, first.height)
         self._tracks = tracks
-        # Without tracks it comes from a camera, and can't be painted again after a crash.
+        # A video without tracks comes from a camera and can't be painted again after a crash.
         safe = _CRASH_SAFE.get(path.suffix.lower(), {}) | {"flush_packets": "1"}
-        url = f"file:{path}"  # in whose name a colon would else end that of a protocol
+        url = f"file:{path}"  # else FFmpeg takes the text before a colon for a protocol
         self._output = av.open(url, "w", container_options=safe if tracks is None else {})
         try:
             self._stream = _add_stream(self._output, encoder, options, video, first, color, kind)
@@ -207,7 +216,7 @@ class _File:
             self._tracks.mux_pending()
 
     def finish(self) -> None:
-        """End the file with all that the tracks have."""
+        """End the file after writing all packets of the tracks."""
         try:
             self._output.mux(self._stream.encode(None))
             if self._tracks is not None:
@@ -249,7 +258,7 @@ def _add_stream(
     context.pix_fmt = kind
     context.time_base = stream.time_base = _GIF_TICK if encoder == "gif" else video.time_base
     if first.duration_seconds is not None:
-        context.flags |= Flags.frame_duration  # so that the last frame stays as long as it did
+        context.flags |= Flags.frame_duration  # keeps the duration of the last frame
     if video.sample_aspect_ratio is not None:
         context.sample_aspect_ratio = video.sample_aspect_ratio
     if kind != "pal8":

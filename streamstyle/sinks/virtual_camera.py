@@ -1,4 +1,4 @@
-"""A camera that other programs see: OBS, Zoom, Meet."""
+"""Show frames on a virtual camera for other programs, such as OBS, Zoom and Meet."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from streamstyle.frame import Frame
 
 
 class VirtualCameraSink(Closing):
-    """See `sinks.base.Sink`. The first frame decides the size."""
+    """Feeds a virtual camera of the first frame's size; see `sinks.base.Sink`."""
 
     def __init__(self, fps: float) -> None:
         try:

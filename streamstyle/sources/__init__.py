@@ -1,4 +1,4 @@
-"""Where frames come from."""
+"""Sources of frames: videos, images, cameras, the screen and patterns."""
 
 from streamstyle.sources.base import Source, SourceInfo, VideoFormat
 from streamstyle.sources.images import StillSource

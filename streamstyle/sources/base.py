@@ -1,4 +1,4 @@
-"""What every source of frames is."""
+"""The interface of every source of frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,44 +12,47 @@ from streamstyle.media.color import Color
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """What a file sink needs to know to write a video as it came."""
+    """Properties of a video that a file sink needs to keep its timing and color."""
 
     time_base: Fraction
     """The tick of the timestamps, in seconds."""
     frame_rate: Fraction | None
-    """Average; None where nobody knows. Never to be used for timestamps."""
+    """Average frames per second; None if unknown. Never use it for timestamps."""
     sample_aspect_ratio: Fraction | None
-    """Width to height of one pixel, as the frames stand (upright); None where nobody says."""
+    """Width divided by height of one pixel of the upright frames; None if unknown."""
     color: Color
     chroma: str
-    """"420", "422" or "444": how densely the file samples color."""
+    """Color sampling of the file: "420", "422" or "444"."""
 
 
 @dataclass(frozen=True)
 class SourceInfo:
+    """Properties of a source that are known before its frames are read."""
+
     name: str
-    """For people: a file's name, an address, a pattern."""
+    """Display name: a file name, an address or a pattern."""
     frames: int | None
-    """How many are to come; an estimate for most files, None where nobody knows."""
+    """Number of frames to come; an estimate for most files, None if unknown."""
     width: int | None
-    """Width of the upright frames; None where they differ, as in a folder of photos."""
+    """Width of the upright frames in pixels; None if it varies, as in a folder of photos."""
     height: int | None
+    """Height of the upright frames in pixels; None if it varies."""
     video: VideoFormat | None
-    """None for still images."""
+    """Format of the video; None for images, cameras and the screen."""
 
 
 class Source(Protocol):
-    """Frames in their order. Opening it is all or nothing."""
+    """Frames of one input, in order. A source that fails to open leaves nothing open."""
 
     info: SourceInfo
     notes: list[str]
-    """What the user should know when it has ended; one sentence each."""
+    """Notes for the user, complete when the source has ended; one sentence each."""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Ends at the end of the input. Each frame's image belongs to who receives it."""
+        """Yield the frames up to the end of the input. The receiver owns each frame's image."""
 
     def close(self) -> None:
-        """Let go of the input. Harmless when repeated."""
+        """Close the input. A second call does nothing."""
 
     def __enter__(self) -> Self: ...
 

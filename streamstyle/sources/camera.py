@@ -13,18 +13,21 @@ from streamstyle.sources.base import SourceInfo
 from streamstyle.timing import now_s
 
 GONE_S = 2.0
-"""Without a frame for so long, a camera counts as gone."""
+"""Seconds without a frame after which a camera counts as gone."""
 
 RETRY_S = 0.05
-"""After a frame that could not be read."""
+"""Seconds to wait after a frame that could not be read."""
 
-# DirectShow opens a camera in a second where Media Foundation can take ten.
+# DirectShow opens a camera in a second; Media Foundation can take ten.
 BACKEND = {"win32": "CAP_DSHOW", "darwin": "CAP_AVFOUNDATION"}.get(sys.platform, "CAP_V4L2")
-"""OpenCV's backend. Each counts the cameras in its own way, so one for listing and opening."""
+"""OpenCV's backend, the same for listing and for opening cameras.
+
+Each backend numbers the cameras in its own way.
+"""
 
 
 def cameras() -> dict[int, str]:
-    """The names of the webcams that the system knows, by their index."""
+    """Return the names of the system's webcams by index."""
     from cv2_enumerate_cameras import enumerate_cameras
 
     found = enumerate_cameras(getattr(load_opencv(), BACKEND))
@@ -32,7 +35,10 @@ def cameras() -> dict[int, str]:
 
 
 def find_camera(wanted: str) -> int:
-    """The index of a camera given by index or by a part of its name."""
+    """Return the index of a camera given by its index or by a part of its name.
+
+    Raises UserError if no camera matches the name.
+    """
     if wanted.isdecimal():
         return int(wanted)
     known = cameras()
@@ -40,34 +46,38 @@ def find_camera(wanted: str) -> int:
         if wanted.lower() in name.lower():
             return index
     there_is = ", ".join(f"{index} {name}" for index, name in known.items()) or "none"
-    raise UserError(f"no camera {wanted}; there is {there_is}")
+    raise UserError(f"no camera {wanted}; available: {there_is}")
 
 
 class CameraSource(Closing):
-    """See `sources.base.Source`. It has no end of its own: iteration ends when the camera goes."""
+    """Frames of a webcam, until the camera is gone; see `sources.base.Source`."""
 
     def __init__(self, index: int, width: int, height: int, fps: float) -> None:
-        """Size and rate are wishes; `info` and the frames say what the camera made of them."""
+        """Open a camera and ask it for a size in pixels and a rate in frames per second.
+
+        The camera may choose others: `info` and the frames tell its choice. Raises UserError if the
+        camera cannot be opened.
+        """
         cv2 = load_opencv()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # see below
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # see UserError below
         self.notes: list[str] = []
         self._cv2 = cv2
         self._camera = cv2.VideoCapture(index, getattr(cv2, BACKEND))
         if not self._camera.isOpened():
             self._camera.release()
             raise UserError(
-                f"camera {index} cannot be opened: is it plugged in, and does no other program "
-                "use it? streamstyle cameras lists what there is"
+                f"camera {index} cannot be opened; check that it is plugged in and that no other "
+                "program uses it (streamstyle cameras lists the cameras)"
             )
-        # DirectShow forgets the format when the rate is set, and takes it with the size. A camera
-        # that lacks what is asked keeps what it has.
+        # The order matters: DirectShow forgets the format when the rate is set, and applies it when
+        # the size is set. A camera ignores values that it does not support.
         for name, value in (
             ("FPS", fps),
-            # Uncompressed, USB 2 carries 640x480 at 30 frames per second and no more.
+            # Uncompressed, USB 2 carries at most 640x480 at 30 frames per second.
             ("FOURCC", cv2.VideoWriter.fourcc(*"MJPG")),
             ("FRAME_WIDTH", width),
             ("FRAME_HEIGHT", height),
-            ("BUFFERSIZE", 2),  # with one, the driver has to leave out every second frame
+            ("BUFFERSIZE", 2),  # with 1, the driver has to drop every second frame
         ):
             self._camera.set(getattr(cv2, f"CAP_PROP_{name}"), value)
         self.info = SourceInfo(

@@ -1,4 +1,4 @@
-"""Photos and other still images, one or a folder of them."""
+"""Photos and other still images: one file or a folder."""
 
 import re
 from collections.abc import Iterator
@@ -16,23 +16,29 @@ from streamstyle.frame import Frame, Still
 from streamstyle.sources.base import SourceInfo
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-"""What is taken from a folder."""
+"""Suffixes of the files that are read from a folder."""
 
 WHITES = (1, 255, 65535)
-"""What white may be in 32 bits: of fractions, and of numbers that were 8 or 16 bits wide."""
+"""Values that may be white in a 32-bit image, the smallest first.
+
+They are white for fractions, for former 8-bit numbers and for former 16-bit numbers.
+"""
 
 
 class StillSource(Closing):
-    """One frame for each image, upright; see `sources.base.Source`.
+    """One upright frame for each image; see `sources.base.Source`.
 
-    An unreadable image of a folder is passed over and noted; a single one raises UserError.
+    An unreadable image in a folder is skipped and noted. An unreadable single image raises
+    UserError, as does a folder without images.
     """
 
     def __init__(self, path: Path) -> None:
         if path.is_dir():
             self.paths = list_stills(path)
             if not self.paths:
-                raise UserError(f"no images in {path}; it takes {', '.join(sorted(SUFFIXES))}")
+                raise UserError(
+                    f"no images in {path}; supported types: {', '.join(sorted(SUFFIXES))}"
+                )
             self.info = SourceInfo(path.name, len(self.paths), None, None, None)
         elif path.exists():
             self.paths = [path]
@@ -58,7 +64,7 @@ class StillSource(Closing):
 
 
 def list_stills(folder: Path) -> list[Path]:
-    """The images in a folder, 2.jpg before 10.jpg."""
+    """Return the paths of the images in a folder in natural order: 2.jpg before 10.jpg."""
 
     def natural(path: Path) -> list[str | int]:
         return [int(p) if p.isdecimal() else p.lower() for p in re.split(r"(\d+)", path.name)]
@@ -70,7 +76,7 @@ def list_stills(folder: Path) -> list[Path]:
 
 
 def read_still(path: Path, index: int = 0) -> Frame:
-    """The image at `path`, upright. Raises UserError if it can't be read."""
+    """Read the image at `path` and turn it upright. Raises UserError if it can't be read."""
     lost = []
     try:
         with Image.open(path) as file:
@@ -81,14 +87,14 @@ def read_still(path: Path, index: int = 0) -> Frame:
             except Exception:
                 for name in ("exif", "Raw profile type exif"):
                     file.info.pop(name, None)
-                # Upright all the same, by what was read of it.
+                # Still turn it upright, by the EXIF data that could be read.
                 picture, exif = ImageOps.exif_transpose(file), None
-                lost.append(f"the EXIF data of {path} is damaged and left out")
+                lost.append(f"the EXIF data of {path} is damaged and was left out")
             icc_profile = picture.info.get("icc_profile")
             if icc_profile and icc_profile[16:20] != b"RGB ":
-                # It speaks of inks or of greys, which are gone in RGB.
+                # It describes inks or grays, which are gone in RGB.
                 icc_profile = None
-                lost.append(f"the color profile of {path} is not of RGB and left out")
+                lost.append(f"the color profile of {path} is not for RGB and was left out")
             image, alpha = _to_rgb(picture)
             if _has_more(file):
                 lost.append(f"only the first picture in {path} is painted")
@@ -96,22 +102,22 @@ def read_still(path: Path, index: int = 0) -> Frame:
         raise UserError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not an image that can be read") from error
-    except Exception as error:  # of many types, as Pillow does not look for all damage
+    except Exception as error:  # any type: Pillow does not check for all damage
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     still = Still(path.name, alpha, icc_profile, exif, tuple(lost))
     return Frame(image, index, pts_seconds=Fraction(index), still=still)
 
 
 def _has_more(file: Image.Image) -> bool:
-    """Whether pictures follow the first: frames, or pages as of a TIFF."""
+    """Return whether pictures follow the first: animation frames, or pages as in a TIFF."""
     try:
         return bool(getattr(file, "is_animated", False))
     except Exception:
-        return True  # a GIF's, damaged
+        return True  # raised by a damaged GIF
 
 
 def _to_rgb(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """(H, W, 3) and the opacity (H, W), None where all is opaque."""
+    """Return RGB (H, W, 3) and the opacity (H, W), None for an opaque picture."""
     if picture.mode.startswith("I;16"):
         # Pillow would clip 16 bits to white instead of scaling them.
         grey = (np.asarray(picture) >> 8).astype(np.uint8)
@@ -126,12 +132,16 @@ def _to_rgb(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] 
 
 
 def _to_bytes(grey: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey of 32 bits, which does not say what is white: the least of WHITES that holds it all."""
+    """Scale 32-bit gray values (H, W) to 8 bits.
+
+    The file does not say which value is white, so the smallest of WHITES that holds all values is
+    taken. Raises ValueError if none does.
+    """
     darkest, brightest = grey.min(), grey.max()
     for white in WHITES:
         if darkest >= 0 and brightest <= white:
             return np.round(grey * (255 / white)).astype(np.uint8)
     raise ValueError(
-        f"its values go from {darkest:g} to {brightest:g}, and what is white is not known; save it "
-        "with 8 or 16 bits"
+        f"its values go from {darkest:g} to {brightest:g}, and the value of white is not known; "
+        "save it with 8 or 16 bits"
     )

@@ -1,4 +1,4 @@
-"""What a location is, and opening the video there."""
+"""Open the source that a location names."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,31 +21,33 @@ from streamstyle.sources.video import VideoSource
 
 @dataclass(frozen=True)
 class Clip:
-    """Which part of a video to take, and how."""
+    """The part of a video to take, and how to decode it."""
 
     start_seconds: Fraction | None = None
-    """From here, after the video's beginning; None from its first frame."""
+    """Start, counted from the beginning of the video; None for its first frame."""
     duration_seconds: Fraction | None = None
-    """For so long; None to the end."""
+    """Length of the part; None for all up to the end."""
     tonemap: bool = False
-    """Take HDR and bring it into standard range; otherwise it is refused."""
+    """Accept HDR and map it to standard range; otherwise HDR is refused."""
     hwaccel: str = OFF
-    """What decodes: OFF for the processor, one of `hwaccel.DEVICES`, or AUTO for one that works;
-    where none does, the processor, and the source's notes say so."""
+    """Where to decode: OFF for the CPU, one of `hwaccel.DEVICES`, or AUTO for one that works.
+
+    If none works, the CPU decodes, and the source's notes say so.
+    """
 
     def __post_init__(self) -> None:
         if self.start_seconds is not None and self.start_seconds < 0:
-            raise UserError(f"a start is 0 s or later, got {float(self.start_seconds)}")
+            raise UserError(f"a start must be 0 s or later, got {float(self.start_seconds)}")
         if self.duration_seconds is not None and self.duration_seconds <= 0:
-            raise UserError(f"a duration is more than 0 s, got {float(self.duration_seconds)}")
+            raise UserError(f"a duration must be more than 0 s, got {float(self.duration_seconds)}")
         check_hwaccel(self.hwaccel)
 
 
 def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> VideoSource:
     """Open a path, an address (anything with ://) or pattern:NAME.
 
-    `low_delay` is for an address that is watched as it happens: it opens sooner, frames come out
-    sooner, and silence counts as its end sooner.
+    `low_delay` is for an address that is watched live: it opens sooner, frames come out sooner, and
+    silence counts as its end sooner. Raises UserError if the video cannot be opened.
     """
     if location.startswith(PATTERN):
         name = location.removeprefix(PATTERN)
@@ -71,8 +73,22 @@ def open_live(
     realtime: bool,
     hwaccel: str = OFF,
 ) -> tuple[Callable[[], Source], bool]:
-    """What opens the source that `location` names, and whether it is without an end, so that it
-    is to be opened again when it goes. An address is opened here, to see which.
+    """Return a function that opens the source at `location`, and whether the source is endless.
+
+    An endless source is to be opened again when it is gone. An address is opened right here, to
+    find out whether it is endless.
+
+    Args:
+        location: A path, an address, pattern:NAME, screen, screen:LEFT,TOP,WIDTHxHEIGHT, or the
+            index or a part of the name of a camera.
+        size: Width and height in pixels to ask a camera for.
+        fps: Frames per second to ask a camera or the screen for.
+        loop: Whether a file starts again at its end.
+        realtime: Whether the frames of a stream are shown at the times of their timestamps.
+        hwaccel: As in `Clip`.
+
+    Raises:
+        UserError: If the location does not exist or an address cannot be opened.
     """
     clip = Clip(hwaccel=hwaccel)
     if location == SCREEN or location.startswith(f"{SCREEN}:"):
@@ -85,18 +101,20 @@ def open_live(
         return partial(PacedSource, partial(open_video, location, clip), loop), False
     if Path(location).suffix:
         try:
-            find_camera(location)  # whose name may have a dot in it
+            find_camera(location)  # its name may have a dot in it
         except UserError:
             raise UserError(f"{location} does not exist") from None
-    # Found anew each time: plugged in again, a camera may have another index.
+    # Look it up each time: a camera that is plugged in again may have another index.
     return lambda: CameraSource(find_camera(location), *size, fps), True
 
 
 def _address_opener(
     location: str, clip: Clip, loop: bool, realtime: bool
 ) -> tuple[Callable[[], Source], bool]:
-    """As `open_live`. Of a stream every frame is taken as it comes, whatever its timestamps
-    say: two clocks are never quite the same, and the delay would grow.
+    """Return what `open_live` returns, for an address.
+
+    Each frame of a stream is taken when it comes, whatever its timestamp says: two clocks never run
+    at exactly the same speed, so the delay would grow.
     """
     opened = [open_video(location, clip, low_delay=True)]
     is_file = opened[0].stated_seconds is not None

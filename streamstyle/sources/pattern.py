@@ -1,4 +1,4 @@
-"""Moving pictures that FFmpeg computes, with a chord: a source that needs no file."""
+"""Moving pictures computed by FFmpeg, with a chord: a source that needs no file."""
 
 from fractions import Fraction
 
@@ -6,10 +6,10 @@ from streamstyle.errors import UserError
 from streamstyle.sources.video import VideoSource
 
 PREFIX = "pattern:"
-"""Before a pattern's name where a file's could stand."""
+"""Prefix of a pattern's name in a location."""
 
 DURATION_S = Fraction(10)
-"""Length of a pattern when none is asked for."""
+"""Length of a pattern in seconds if none is asked for."""
 
 _RATE = 25
 _SIZE = "640x360"
@@ -21,9 +21,9 @@ PATTERNS = {
     ),
     "testsrc": f"testsrc2=size={_SIZE}:rate={_RATE}",
 }
-"""FFmpeg's description of each, by name."""
+"""FFmpeg filter graph of each pattern, by name."""
 
-# It swells and fades every four seconds, so that sound out of step would be noticed.
+# It swells and fades every four seconds, so that audio out of sync would be noticed.
 _CHORD = (
     "aevalsrc=s=48000:c=mono:exprs="
     "'0.06*(sin(440*PI*t)+sin(554.4*PI*t)+sin(659.2*PI*t))*(1-cos(PI*t/2))'"
@@ -31,7 +31,7 @@ _CHORD = (
 
 
 class PatternSource(VideoSource):
-    """See `sources.base.Source`."""
+    """One of PATTERNS with a chord; see `sources.base.Source`."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class PatternSource(VideoSource):
         duration_seconds: Fraction | None = None,
     ) -> None:
         if name not in PATTERNS:
-            raise UserError(f"no pattern {name}; there is {', '.join(PATTERNS)}")
+            raise UserError(f"no pattern {name}; choose from {', '.join(PATTERNS)}")
         super().__init__(
             f"{PATTERNS[name]}[out0];{_CHORD}[out1]",
             start_seconds,

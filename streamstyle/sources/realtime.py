@@ -1,4 +1,4 @@
-"""A file played at its own pace, as if it were a camera."""
+"""Play a file at its own pace, as if it were a camera."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,18 +10,20 @@ from streamstyle.sources.base import Source
 from streamstyle.timing import now_s
 
 LATE_S = 0.5
-"""Behind by more than this, as after the machine has slept, the clock is set anew."""
+"""Seconds of delay above which the clock is reset, as after the machine has slept."""
 
 GAP_S = 5.0
-"""So long a frame is waited for after the end of the one before it; then the clock is set anew, as
-timestamps may jump."""
+"""Maximum seconds to wait for a frame after the end of the frame before it.
+
+If the frame is due later, the clock is reset, because timestamps may jump.
+"""
 
 
 class PacedSource(Closing):
-    """Gives each frame when its time has come; see `sources.base.Source`."""
+    """A source that yields each frame when it is due; see `sources.base.Source`."""
 
     def __init__(self, opener: Callable[[], Source], loop: bool) -> None:
-        """`loop` begins again at the end, with `opener`."""
+        """Open the source with `opener`; with `loop`, open it again whenever it ends."""
         self._opener = opener
         self._loop = loop
         self._source = opener()

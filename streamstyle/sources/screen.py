@@ -1,4 +1,4 @@
-"""The screen, or a part of it."""
+"""Capture the screen or a part of it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from streamstyle.sources.base import SourceInfo
 from streamstyle.timing import now_s
 
 PREFIX = "screen"
-"""Where a file's name could stand: screen, or screen:LEFT,TOP,WIDTHxHEIGHT."""
+"""Prefix of the screen's location: screen, or screen:LEFT,TOP,WIDTHxHEIGHT."""
 
 
 class ScreenSource(Closing):
-    """See `sources.base.Source`. It has no end."""
+    """Endless frames of the screen; see `sources.base.Source`."""
 
     def __init__(self, region: str, fps: float) -> None:
-        """`region` is LEFT,TOP,WIDTHxHEIGHT in pixels, or empty for the first screen."""
+        """Capture `region`, LEFT,TOP,WIDTHxHEIGHT in pixels, or the first screen if it is empty.
+
+        Raises UserError if the region is malformed or the screen cannot be read.
+        """
         import mss
 
         self.notes: list[str] = []
@@ -32,7 +35,7 @@ class ScreenSource(Closing):
         try:
             self._grabber = mss.MSS()
             self._area = area or dict(self._grabber.monitors[1])
-            self._grabber.grab(self._area)  # of a part that is not there, it can't
+            self._grabber.grab(self._area)  # raises for a part outside the screens
         except mss.ScreenShotError as error:
             raise UserError(f"the screen cannot be read: {error}") from error
         self.info = SourceInfo(
@@ -66,6 +69,6 @@ class ScreenSource(Closing):
 def _area(region: str) -> dict[str, int]:
     match = re.fullmatch(r"(-?\d+),(-?\d+),(\d+)x(\d+)", region)
     if match is None:
-        raise UserError(f"a part of the screen is LEFT,TOP,WIDTHxHEIGHT, got {region}")
+        raise UserError(f"give a part of the screen as LEFT,TOP,WIDTHxHEIGHT, got {region}")
     left, top, width, height = map(int, match.groups())
     return {"left": left, "top": top, "width": width, "height": height}

@@ -1,4 +1,4 @@
-"""Frames of a video file, an address or an FFmpeg source, with their exact timestamps."""
+"""Frames of a video file, an address or an FFmpeg filter graph, with exact timestamps."""
 
 from __future__ import annotations  # PyAV's generic types have no subscript at run time
 
@@ -23,13 +23,13 @@ from streamstyle.media.tracks import Tracks
 from streamstyle.sources.base import SourceInfo, VideoFormat
 
 FALLBACK_RATE = Fraction(25)
-"""For raw streams that say neither timestamps nor a rate."""
+"""Frames per second of raw streams that state neither timestamps nor a rate."""
 
 MAX_RATE = 240
-"""Frames per second above which a stated rate is the clock's and not the picture's."""
+"""Frames per second above which a stated rate belongs to the clock and not to the picture."""
 
 EARLY_END_S = 1.0
-"""A file that stops this much before its stated length was cut off; less is rounding."""
+"""Seconds missing from the stated length above which a file was cut off; less is rounding."""
 
 
 class VideoSource(Closing):
@@ -46,10 +46,22 @@ class VideoSource(Closing):
         low_delay: bool = False,
         hwaccel: str = OFF,
     ) -> None:
-        """`location` is what FFmpeg opens: a path, an address, or a description of a filter graph
-        with `container_format` "lavfi". HDR needs `tonemap`, which turns it into BT.709. `name` is
-        for people; None takes the end of the location. `low_delay`: see `open_video`; `hwaccel`:
-        see `Clip`.
+        """Open a video and decode its first frame.
+
+        Args:
+            location: What FFmpeg opens: a path, an address, or a filter graph if `container_format`
+                is "lavfi".
+            start_seconds: As in `Clip`.
+            duration_seconds: As in `Clip`.
+            tonemap: Map HDR to BT.709; without it, HDR is refused.
+            container_format: FFmpeg's name of the input format; None to detect it.
+            name: Display name; None for the last part of the location.
+            low_delay: As in `open_video`.
+            hwaccel: As in `Clip`.
+
+        Raises:
+            UserError: If the video cannot be opened, has no frame in the span, or is HDR without
+                `tonemap`.
         """
         self.notes: list[str] = []
         self._name = name or location.rpartition("/")[2] or location
@@ -72,7 +84,7 @@ class VideoSource(Closing):
                 raise UserError(self._no_picture(location))
             if hwaccel != OFF and not is_on_device(self._stream.codec_context):
                 codec = self._stream.codec_context.codec.canonical_name
-                why_not = why_not or f"the device does not take this {codec}"
+                why_not = why_not or f"the device cannot decode this {codec}"
                 self.notes.append(f"{self._name} was decoded by the processor: {why_not}")
             color = Color.of(first)
             self._tonemap = None
@@ -89,7 +101,7 @@ class VideoSource(Closing):
             self.info = self._describe(first, color)
             bits = max(component.bits for component in first.format.components)
             if bits > 8 and self._tonemap is None:
-                self.notes.append(f"{self._name} has {bits} bits a color and is painted in 8")
+                self.notes.append(f"{self._name} has {bits} bits per color and is painted in 8")
         except BaseException:
             self._container.close()
             raise
@@ -120,19 +132,23 @@ class VideoSource(Closing):
                 duration_seconds=frame.duration * self._base if frame.duration else None,
             )
         if changed:
-            self.notes.append(f"{changed} frames of another size were scaled to the first one's")
+            self.notes.append(
+                f"{changed} frames of another size were scaled to the size of the first frame"
+            )
         if transparent:
             self.notes.append(f"the transparency of {self._name} is not kept")
         if self._damaged:
-            self.notes.append(f"{self._name} is damaged: {self._damaged} places decoded in part")
+            self.notes.append(
+                f"{self._name} is damaged: {self._damaged} places were only decoded in part"
+            )
         if self._continuity.jumps:
             self.notes.append(
-                f"{self._name} jumps back in time at {self._continuity.jumps} places; what comes "
-                "there follows on what was before"
+                f"{self._name} jumps back in time at {self._continuity.jumps} places; its parts "
+                "were joined into one continuous video"
             )
         if self._continuity.lost:
             self.notes.append(
-                f"{self._continuity.lost} packets of sound or subtitles in {self._name} came too "
+                f"{self._continuity.lost} packets of audio or subtitles in {self._name} came too "
                 "late and were left out"
             )
 
@@ -141,12 +157,12 @@ class VideoSource(Closing):
 
     @property
     def stated_seconds(self) -> Fraction | None:
-        """How long all of it is, by its own word; None for a stream, which has no length."""
+        """Length that the whole input states; None for a stream, which has no length."""
         duration = self._container.duration
         return Fraction(duration, av.time_base) if duration and duration > 0 else None
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """The frames of the span, each with a later `pts` than the one before."""
+        """Yield the frames of the span, each with a later `pts` than the frame before it."""
         step = max(1, round(self._step / self._base))
         end = self._span.end_seconds
         pts = None
@@ -154,7 +170,7 @@ class VideoSource(Closing):
             if frame.pts is None:
                 frame.pts = 0 if pts is None else pts + step
             if pts is not None and frame.pts <= pts:
-                frame.pts = pts + 1  # two frames of one time: no file could hold them
+                frame.pts = pts + 1  # no file could hold two frames with the same time
             pts = frame.pts
             seconds = pts * self._base
             if end is not None and seconds >= end:
@@ -165,7 +181,7 @@ class VideoSource(Closing):
         self._note_early_end()
 
     def _decode_all(self) -> Iterator[av.VideoFrame]:
-        """What the decoder makes of the file; other tracks' packets go their way meanwhile."""
+        """Yield all decoded frames, and hand over the packets of other tracks on the way."""
         for packet in self._packets:
             if packet.stream.index == self._stream.index:
                 yield from self._decoded(packet)
@@ -174,12 +190,12 @@ class VideoSource(Closing):
         yield from self._decoded(None)
 
     def _decoded(self, packet: av.Packet[Stream] | None) -> Iterator[av.VideoFrame]:
-        """The frames that the decoder has after `packet`, or has left after None."""
+        """Yield the frames that the decoder has after `packet`; None flushes the decoder."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.EOFError:
             return
-        except av.FFmpegError:  # which of them, each decoder decides for itself
+        except av.FFmpegError:  # decoders differ in the type that they raise
             self._damaged += 1
             return
         for frame in frames:
@@ -187,7 +203,10 @@ class VideoSource(Closing):
             yield frame
 
     def _read_on(self, end: Fraction) -> None:
-        """Hand over the other tracks' packets up to `end` that come behind the frame there."""
+        """Hand over the rest of the other tracks' packets up to `end`.
+
+        Some of them are stored after the frame at `end`.
+        """
         for packet in self._packets:
             if packet.stream.index != self._stream.index:
                 self.tracks.offer(packet)
@@ -196,7 +215,7 @@ class VideoSource(Closing):
                 return
 
     def _demux(self) -> Iterator[av.Packet[Stream]]:
-        """All packets, on one clock."""
+        """Yield all packets, on one continuous clock."""
         for packet in self._continuity.joined(self._readable()):
             if packet.pts is not None and packet.time_base is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
@@ -204,7 +223,7 @@ class VideoSource(Closing):
             yield packet
 
     def _readable(self) -> Iterator[av.Packet[Stream]]:
-        """The packets up to where the file can be read."""
+        """Yield the packets up to the place where reading ends or fails."""
         packets = self._container.demux()
         while True:
             try:
@@ -215,25 +234,25 @@ class VideoSource(Closing):
                 self._unread = reason(error)
                 self.notes.append(f"{self._name} could not be read to its end: {self._unread}")
                 return
-            if packet.size:  # none is PyAV's sign to a decoder that the end is near
+            if packet.size:  # PyAV's empty packets only tell a decoder of the end
                 yield packet
 
     def _no_picture(self, location: str) -> str:
-        """Why there is none, and what to do."""
+        """Return a sentence that says why there is no picture and what to do."""
         if self._unread is not None:
             advice = ""
             if location.startswith("http"):
-                advice = "; if its server can't begin in the middle of a file, download it first"
+                advice = "; if its server can't send parts of a file, download it first"
             return f"{self._name} cannot be read: {self._unread}{advice}"
         problem = f"no picture in {self._name} can be decoded"
         if self._span.start_seconds is self._span.end_seconds is None:
             return problem
         stated = self.stated_seconds
-        length = "" if stated is None else f"; all of it is {float(stated):.1f} s long"
+        length = "" if stated is None else f"; the video is {float(stated):.1f} s long"
         return f"{problem} in the time asked for{length}"
 
     def _note_early_end(self) -> None:
-        """Say so if all tracks stop before the length that the file states."""
+        """Add a note if all tracks stop before the length that the file states."""
         stated = self.stated_seconds
         if stated is None:
             return
@@ -266,13 +285,13 @@ class VideoSource(Closing):
 
     @property
     def _rate(self) -> Fraction | None:
-        """Frames per second, None where nobody knows."""
+        """Frames per second; None if unknown."""
         rate = self._stream.average_rate or self._stream.guessed_rate
         return rate if rate and rate <= MAX_RATE else None
 
     @property
     def _step(self) -> Fraction:
-        """How long a frame stays that does not say."""
+        """Duration of a frame that does not state one."""
         return 1 / (self._rate or FALLBACK_RATE)
 
     def _estimated_frames(self) -> int | None:
@@ -289,14 +308,17 @@ class VideoSource(Closing):
 
 
 def _is_transparent(frame: av.VideoFrame) -> bool:
-    """Whether anything would show through; most videos that could hold it have none."""
+    """Return whether any pixel is transparent.
+
+    Most videos with an alpha channel have no such pixel.
+    """
     if not any(component.is_alpha for component in frame.format.components):
         return False
     return bool((frame.reformat(format="rgba").to_ndarray()[..., 3] < 255).any())
 
 
 def _chroma(frame: av.VideoFrame) -> str:
-    """How densely the pixel format samples color; video stored as RGB counts as 4:2:0."""
+    """Return the color sampling of the pixel format; video stored as RGB counts as 4:2:0."""
     if frame.format.is_rgb or len(frame.format.components) < 3:
         return "420"
     chroma = frame.format.components[1]

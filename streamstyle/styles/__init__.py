@@ -1,4 +1,4 @@
-"""Styles: which there are, what a text names, and what a model takes to paint in them."""
+"""Styles: the models that ship, the parsing of style texts, and the inputs that models take."""
 
 from streamstyle.styles.catalog import (
     CLASSIC_STYLE,
@@ -8,7 +8,13 @@ from streamstyle.styles.catalog import (
     card_of,
     shipped_models,
 )
-from streamstyle.styles.engine import StyledEngine, has_regions, open_engine, regional_styles
+from streamstyle.styles.engine import (
+    StyledEngine,
+    engine_label,
+    has_regions,
+    open_engine,
+    regional_styles,
+)
 from streamstyle.styles.inputs import (
     at_stroke,
     find_style,
@@ -41,6 +47,7 @@ __all__ = [
     "asked_for",
     "at_stroke",
     "card_of",
+    "engine_label",
     "find_style",
     "has_regions",
     "is_picture",

@@ -1,4 +1,4 @@
-"""The models that ship."""
+"""The models that ship with streamstyle, and the default model and style."""
 
 from functools import cache
 from pathlib import Path
@@ -11,26 +11,27 @@ DEFAULT_MODEL = "medium"
 DEFAULT_STYLE = "starry-night"
 
 PICTURE_MODEL = "wct"
-"""What paints in the style of a picture, unless told another."""
+"""Model that paints in the style of a picture unless another model is named."""
 
 CLASSIC_STYLE = "classic"
-"""Johnson's net of the published width: what speeds are compared by."""
+"""Johnson's network at its published width: the reference for speed comparisons."""
 
 
 @cache
 def shipped_models() -> dict[str, Path]:
-    """The models that ship, by name."""
+    """Return the file of each model that ships, by model name."""
     return {path.stem: path for path in sorted(ZOO.glob("*.onnx"))}
 
 
 def card_of(model: str) -> ModelCard:
-    """The card of a model that ships, by its name, or of a .onnx file. Raises UserError or
-    EngineError if there is none.
+    """Return the card of a model that ships, given by its name, or of a .onnx file.
+
+    Raises UserError if no model has this name, and EngineError if the file can't be read.
     """
     if model.endswith(".onnx"):
         return read_card(Path(model))
     if model in shipped_models():
         return read_card(shipped_models()[model])
     raise UserError(
-        f"no model {model}; there is {', '.join(shipped_models())}, or the path of a .onnx file"
+        f"no model {model}; choose {', '.join(shipped_models())} or the path of a .onnx file"
     )

@@ -1,4 +1,4 @@
-"""Engines that paint in one style unless told another."""
+"""Engines with a default style."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from streamstyle.styles.spec import StyleSpec, as_spec
 
 
 class StyledEngine(WrappedEngine):
-    """A model of many styles that paints in one unless told another; see `Engine`."""
+    """An engine that paints in its own style when a call gives none; see `Engine`."""
 
     def __init__(self, engine: Engine, style: Style) -> None:
         super().__init__(engine)
@@ -28,8 +28,9 @@ class StyledEngine(WrappedEngine):
 
 
 def regional_styles(inside: Engine, outside: Engine) -> tuple[Style, Style] | None:
-    """The styles of two engines, if one of them can paint both in one pass; see
-    `engines.in_regions`.
+    """Return both engines' styles if one engine can paint them in one pass, else None.
+
+    The styles are in the order (inside, outside), as `engines.in_regions` takes them.
     """
     if not isinstance(inside, StyledEngine) or not isinstance(outside, StyledEngine):
         return None
@@ -41,8 +42,10 @@ def regional_styles(inside: Engine, outside: Engine) -> tuple[Style, Style] | No
 
 
 def has_regions(card: ModelCard, style: Style) -> bool:
-    """Whether a model can paint such styles, each in a region, in one pass: at one level. The
-    seam that a deeper level has made soft would be a halo at the next.
+    """Return whether a model can paint styles like `style`, each in a region, in one pass.
+
+    The model must have parts, and the style a single level: the seam that a deeper level softens
+    would become a halo at the next level.
     """
     return bool(card.parts) and len({name.partition("/")[0] for name in style}) == 1
 
@@ -53,9 +56,16 @@ def open_engine(
     device: str = "auto",
     precision: str = "auto",
 ) -> Engine:
-    """Open the engine that paints in `style`, which is a `StyleSpec` or what `parse_style` takes;
-    see `engines.open_engine` for the rest. Raises UserError or EngineError if it can't be had.
+    """Open an engine that paints in `style`, a `StyleSpec` or a text for `parse_style`.
+
+    For the other arguments see `engines.open_engine`. Raises UserError or EngineError if the style
+    can't be read or the engine can't be opened.
     """
     card, inputs = read_style(as_spec(style))
     engine = open_model(card.path, backend, device, precision)
     return StyledEngine(engine, inputs) if inputs else engine
+
+
+def engine_label(engine: Engine) -> str:
+    """Return what an engine runs on, such as "openvino on cpu in int8"."""
+    return f"{engine.backend} on {engine.device.lower()} in {engine.precision}"

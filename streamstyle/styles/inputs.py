@@ -1,4 +1,4 @@
-"""What a model takes to paint in a style: named arrays, of names and of pictures."""
+"""Turn a style, given by names or pictures, into the named arrays that its model takes."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -27,28 +27,29 @@ from streamstyle.styles.catalog import PICTURE_MODEL, card_of
 from streamstyle.styles.spec import StylePart, StyleSpec, is_picture
 
 PICTURE_SIDE = 384
-"""Pixels of the short side at which the style of a picture is taken."""
+"""Short side, in pixels, to which a picture is resized before its style is read."""
 
 PATCHES_SIDE = 256
-"""The same, for a model that compares each patch of the frame with each of the picture."""
+"""Short side for models that compare each patch of the frame with each patch of the picture."""
 
 PATCHES_AXIS = 3
-"""Axis of the patches in the tensors that such a model takes, (1, attentions, heads, patches,
-width of a head)."""
+"""Axis of the patches in style tensors, (1, attentions, heads, patches, width of a head)."""
 
 STROKES = (0.0, 0.5, 1.0)
-"""Strokes that a picture is taken for where they are then mixed."""
+"""Stroke sizes for which a picture's style is read if the sizes between them are mixed."""
 
 LARGEST_STROKE = 1.6
-"""Times its usual size at which a picture is taken for the largest strokes."""
+"""Factor by which a picture is enlarged for the largest strokes, and reduced for the finest."""
 
 LONGEST = 1024
-"""Pixels of the long side, at most: a frieze is squeezed."""
+"""Maximum long side of a resized picture, in pixels; longer ones, such as friezes, are squeezed."""
 
 
 def find_style(part: StylePart) -> tuple[ModelCard, int]:
-    """The model of a style with a name, and the style's number in it. Raises UserError if it has no
-    such style.
+    """Return the card of a named style's model, and the index of the style in the card.
+
+    Without a name, the index is 0. Raises UserError if the model has no style of this name, and
+    the errors of `card_of`.
     """
     card = card_of(part.model)
     names = [known.name for known in card.styles]
@@ -62,8 +63,10 @@ def find_style(part: StylePart) -> tuple[ModelCard, int]:
 
 
 def styles_beside(style: StyleSpec) -> tuple[list[StyleSpec], int]:
-    """All styles of the model that paints in `style`, to go through, and which of them that is, or
-    -1; of a picture, the pictures in its folder; of a mix, what is beside its first part.
+    """Return the styles to step through from `style`, and its index among them.
+
+    For a named style they are all styles of its model, for a picture all pictures in its folder;
+    for a mix, the first part decides. The index is -1 if `style` is not among them.
     """
     part = style.parts[0]
     if part.picture:
@@ -76,8 +79,10 @@ def styles_beside(style: StyleSpec) -> tuple[list[StyleSpec], int]:
 
 
 def style_of_dropped(file: str, style: StyleSpec) -> StyleSpec:
-    """The style of a file that is dropped on a painting in `style`: a picture is taken by the model
-    that paints, if that takes pictures.
+    """Return the style for a file that was dropped on a painting in `style`.
+
+    A picture goes to the model of `style` if that takes pictures, else to PICTURE_MODEL. Any other
+    file is taken for a model.
     """
     if not is_picture(file):
         return style.with_parts(StylePart(file))
@@ -87,16 +92,17 @@ def style_of_dropped(file: str, style: StyleSpec) -> StyleSpec:
 
 
 def read_style(style: StyleSpec) -> tuple[ModelCard, Style]:
-    """The model that paints in `style`, and its inputs for it; see `read_strokes`."""
+    """Return the card of the model that paints in `style`, and its inputs; see `read_strokes`."""
     card, styles = read_strokes(style)
     return card, at_stroke(styles, style.stroke)
 
 
 def read_strokes(style: StyleSpec) -> tuple[ModelCard, tuple[Style, ...]]:
-    """The model that paints in `style`, and its inputs for it from its smallest strokes to its
-    largest; only one where strokes are chosen when a picture is read.
+    """Return the card of the model that paints in `style`, and its inputs for each stroke size.
 
-    Raises UserError or EngineError where it can't be painted.
+    The inputs go from the smallest strokes to the largest. There is only one if the stroke size
+    has to be chosen when a picture is read. Raises UserError or EngineError if no model can paint
+    the style.
     """
     model: ModelCard | None = None
     read: list[tuple[Style, ...]] = []
@@ -106,8 +112,8 @@ def read_strokes(style: StyleSpec) -> tuple[ModelCard, tuple[Style, ...]]:
             model.path != card.path or not (mixes(card) or card.takes_patches)
         ):
             raise UserError(
-                f"{part} is painted by {card.path.name}, which can't be mixed into one style with "
-                f"those of {model.path.name}"
+                f"{part} is painted by {card.path.name}, so it can't be mixed with styles of "
+                f"{model.path.name}; mix only different styles of one model"
             )
         model = card
         read.append(inputs)
@@ -128,12 +134,12 @@ def _read_part(part: StylePart, style: StyleSpec) -> tuple[ModelCard, tuple[Styl
     card = card_of(part.model)
     if not takes_pictures(card):
         raise UserError(
-            f"{card.path.name} paints in styles of its own, not in that of a picture; "
-            f"{PICTURE_MODEL} does"
+            f"{card.path.name} has its own styles and takes no picture; for a picture's style use "
+            f"{PICTURE_MODEL}"
         )
     picture = Path(part.picture)
     changed = picture.stat().st_mtime_ns if picture.exists() else 0
-    # A row is predicted in a moment, so that strokes can change while it is painted.
+    # A style row is predicted in a moment: do it for all sizes, so that strokes can change live.
     strokes = STROKES if card.row_length else (style.stroke,)
     return card, tuple(
         _style_of_picture(
@@ -143,7 +149,7 @@ def _read_part(part: StylePart, style: StyleSpec) -> tuple[ModelCard, tuple[Styl
     )
 
 
-@lru_cache(maxsize=12)  # some of them are 11 MB
+@lru_cache(maxsize=12)  # some styles are 11 MB
 def _style_of_picture(
     model: Path,
     _sha256: str,
@@ -160,14 +166,15 @@ def _style_of_picture(
 
 
 def takes_levels(style: StyleSpec) -> bool:
-    """Whether levels and alpha change a style: that of a picture, by a model of the family wct."""
+    """Return whether levels and alpha affect `style`: a picture, for a model of the family wct."""
     part = style.parts[0]
     return bool(part.picture) and not card_of(part.model).style_tensors
 
 
 def style_inputs(card: ModelCard, number: int) -> tuple[Style, ...]:
-    """What has the model of `card` paint in that one of its styles alone, from its smallest strokes
-    to its largest.
+    """Return the inputs for one named style, from the smallest strokes to the largest.
+
+    `number` is the index of the style in `card.styles`.
     """
     strokes = len(card.strokes)
     rows = len(card.styles) * strokes
@@ -179,7 +186,7 @@ def style_inputs(card: ModelCard, number: int) -> tuple[Style, ...]:
 
 
 def at_stroke(styles: Sequence[Style], stroke: float) -> Style:
-    """The style with strokes of a size from 0, the first of `styles`, to 1, the last."""
+    """Interpolate between `styles`, from the first at `stroke` 0 to the last at 1."""
     place = stroke * (len(styles) - 1)
     smaller = min(int(place), len(styles) - 1)
     larger = min(smaller + 1, len(styles) - 1)
@@ -193,7 +200,7 @@ def at_stroke(styles: Sequence[Style], stroke: float) -> Style:
 
 
 def _mixed(styles: Sequence[Style], shares: NDArray[np.float32]) -> Style:
-    """The weighted sum of styles."""
+    """Return the weighted sum of styles."""
     return {
         name: np.asarray(sum(w * s[name] for w, s in zip(shares, styles, strict=True)))
         for name in styles[0]
@@ -201,8 +208,10 @@ def _mixed(styles: Sequence[Style], shares: NDArray[np.float32]) -> Style:
 
 
 def _patches_of_each(styles: Sequence[Style], shares: NDArray[np.float32]) -> Style:
-    """A style of patches of several: where each patch of the frame looks for what is like it, a
-    picture counts by how many it has there, so each gives as many as its share, evenly spread.
+    """Mix styles that consist of patches: each gives as many patches as its share.
+
+    Each patch of the frame looks for similar patches, so a picture has the influence that its
+    number of patches gives it. The patches of each picture are picked at even distances.
     """
     counts = [next(iter(style.values())).shape[PATCHES_AXIS] for style in styles]
     total = min(count / share for count, share in zip(counts, shares, strict=True))
@@ -220,23 +229,29 @@ def _patches_of_each(styles: Sequence[Style], shares: NDArray[np.float32]) -> St
 
 
 def mixes(card: ModelCard) -> bool:
-    """Whether styles of a model are mixed by adding up their inputs: not where there is but one,
-    nor where a style is the patches of a picture, of which a mix has some of each.
+    """Return whether a model's styles are mixed by adding up their inputs.
+
+    They are not if the model has a single style, or if its styles consist of patches: then a mix
+    holds some patches of each picture.
     """
     return not card.takes_patches and (len(card.styles) > 1 or takes_pictures(card))
 
 
 def read_picture(path: Path, short_side: int = PICTURE_SIDE) -> Frames:
-    """A picture to paint in the style of, (1, H, W, 3)."""
+    """Read a style picture, resized to `short_side` pixels, as uint8 (1, H, W, 3).
+
+    Transparent parts become white. Raises UserError if the picture can't be read, or if a side has
+    fewer than MIN_SIDE pixels.
+    """
     still = read_still(path)
     height, width = still.image.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise UserError(
-            f"{path} has {width}x{height} pixels; a style takes at least {MIN_SIDE}x{MIN_SIDE}"
+            f"{path} has {width}x{height} pixels; a style needs at least {MIN_SIDE}x{MIN_SIDE}"
         )
     image = still.image
     assert still.still is not None
-    if still.still.alpha is not None:  # as a page shows it
+    if still.still.alpha is not None:  # on white, as a web page shows it
         opacity = still.still.alpha[..., np.newaxis] / 255
         image = (opacity * image + (1 - opacity) * 255).astype(np.uint8)
     scale = short_side / min(height, width)

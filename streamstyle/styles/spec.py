@@ -1,4 +1,4 @@
-"""Which style to paint in: text is taken apart here, once, and travels as data from then on."""
+"""Describe which style to paint in: text is parsed here once, and passed on as data."""
 
 import math
 import re
@@ -14,16 +14,16 @@ from streamstyle.styles.catalog import DEFAULT_MODEL, DEFAULT_STYLE, PICTURE_MOD
 
 @dataclass(frozen=True)
 class StylePart:
-    """One style of a model: one that it knows by name, or that of a picture."""
+    """One style of a model: a style that it knows by name, or the style of a picture."""
 
     model: str
-    """The name of a model that ships, or the path of a .onnx file."""
+    """Name of a model that ships, or path of a .onnx file."""
     name: str = ""
-    """The name of one of the model's styles; empty for its first one, or with a picture."""
+    """Name of one of the model's styles; empty for its first style, or with a picture."""
     picture: str = ""
-    """The path of the picture; empty for a style with a name."""
+    """Path of the picture; empty for a named style."""
     weight: float = 1.0
-    """Beside the other parts' weights."""
+    """Weight in a mix, relative to the weights of the other parts; above 0."""
 
     def __str__(self) -> str:
         if self.picture:
@@ -35,16 +35,21 @@ class StylePart:
 
 @dataclass(frozen=True)
 class StyleSpec:
-    """A style, or a mix of several of one model."""
+    """A style, or a mix of several styles of one model.
+
+    Raises UserError if the stroke, alpha or a weight is out of range.
+    """
 
     parts: tuple[StylePart, ...]
     stroke: float = 0.5
-    """Size of the strokes, from 0, fine, to 1, large."""
+    """Size of the strokes, from 0 (fine) to 1 (large)."""
     levels: tuple[str, ...] = DEFAULT_LEVELS
-    """For a picture by a model of the family wct: which features are made like the picture's,
-    relu1_1 to relu5_1. The deeper, the larger its shapes; each costs a pass."""
+    """Features made like the picture's, relu1_1 to relu5_1; only for models of the family wct.
+
+    Deeper features change larger shapes. Each level costs a pass.
+    """
     alpha: float = 1.0
-    """For such a picture: 0 leaves the features as they are, 1 makes them wholly the picture's."""
+    """Strength of the picture's features, from 0 (none) to 1 (full); only for the family wct."""
 
     def __post_init__(self) -> None:
         check_share("stroke", self.stroke)
@@ -60,7 +65,7 @@ class StyleSpec:
         return [part.picture for part in self.parts if part.picture]
 
     def with_parts(self, *parts: StylePart) -> "StyleSpec":
-        """The same, of other parts."""
+        """Return a copy of this style with other parts."""
         return replace(self, parts=parts)
 
     def __str__(self) -> str:
@@ -70,13 +75,15 @@ class StyleSpec:
 
 
 def parse_style(text: str | Path) -> StyleSpec:
-    """The style that a text names.
+    """Parse the text that names a style.
 
-    It is NAME, of the default model; MODEL:NAME, of another one that ships; FILE.onnx:NAME, of a
-    file of your own; or MODEL or FILE.onnx alone for its first style. It is also a PICTURE,
-    MODEL:PICTURE or FILE.onnx:PICTURE. Several of one model are mixed, with weights if you like:
-    A+B, A=2+B. Raises UserError where a weight is none; whether there is such a style is seen when
-    it is read.
+    The text is NAME for a style of the default model, MODEL:NAME for another model that ships, or
+    FILE.onnx:NAME for a model file of your own; MODEL or FILE.onnx alone means its first style. For
+    the style of a picture it is PICTURE, MODEL:PICTURE or FILE.onnx:PICTURE. A+B mixes several
+    styles of one model, and A=2+B gives them weights.
+
+    Raises UserError if a weight is not above 0. Whether the style exists is only checked when it is
+    read.
 
     >>> parse_style("great-wave").parts
     (StylePart(model='medium', name='great-wave', picture='', weight=1.0),)
@@ -85,27 +92,30 @@ def parse_style(text: str | Path) -> StyleSpec:
     """
     text = str(text)
     if _is_file(text) or _is_file(_part(text).picture or _part(text).name):
-        return StyleSpec((_part(text),))  # whatever is in its name
+        return StyleSpec((_part(text),))  # even if its name contains + or =
     weights: dict[str, float] = {}
     for each in text.split("+"):
         name, equals, weight = each.rpartition("=")
         try:
             weights[name if equals else each] = float(weight) if equals else 1.0
-        except ValueError:  # it was a part of the name
+        except ValueError:  # the = is part of the name
             weights[each] = 1.0
     return StyleSpec(tuple(replace(_part(name), weight=w) for name, w in weights.items()))
 
 
 def as_spec(style: str | Path | StyleSpec) -> StyleSpec:
-    """A style given in either way."""
+    """Return `style` as a `StyleSpec`; text and paths are parsed."""
     return style if isinstance(style, StyleSpec) else parse_style(style)
 
 
 def asked_for(
     style: str | None, pictures: Sequence[str], default: str = DEFAULT_STYLE
 ) -> StyleSpec:
-    """The style that --style and --style-image ask for. With pictures, PICTURE or PICTURE=WEIGHT,
-    --style names a model; of a folder it is the first picture, with the others beside it.
+    """Return the style that --style and --style-image ask for.
+
+    `pictures` are texts of the form PICTURE or PICTURE=WEIGHT; a folder stands for its first
+    picture. With pictures, `style` names the model that paints. Raises UserError if a text does not
+    name a picture, or if a folder has none.
     """
     if not pictures:
         return parse_style(style or default)
@@ -113,7 +123,7 @@ def asked_for(
 
 
 def is_picture(name: str) -> bool:
-    """Whether a style is a picture, by its name."""
+    """Return whether a style's name is that of a picture, by its suffix."""
     return Path(name).suffix.lower() in SUFFIXES
 
 
@@ -123,36 +133,36 @@ def _picture_part(text: str, model: str) -> StylePart:
         path, weight = text, "1"
     try:
         part = StylePart(model, picture=path, weight=float(weight))
-    except ValueError:  # it was a part of the name
+    except ValueError:  # the = is part of the name
         part = StylePart(model, picture=text)
     if Path(part.picture).is_dir():
         stills = list_stills(Path(part.picture))
         if not stills:
             raise UserError(
-                f"no pictures in {part.picture}; it takes {', '.join(sorted(SUFFIXES))}"
+                f"no pictures in {part.picture}; their names end in {', '.join(sorted(SUFFIXES))}"
             )
         return replace(part, picture=str(stills[0]))
     if not is_picture(part.picture):
         raise UserError(
-            f"{text} is not a picture by its name, which ends in {', '.join(sorted(SUFFIXES))}"
+            f"{text} is not a picture; the name of one ends in {', '.join(sorted(SUFFIXES))}"
         )
     return part
 
 
 def _part(text: str) -> StylePart:
-    """One style, without a weight."""
+    """Parse one style without a weight."""
     model, name = _split(text)
     return StylePart(model, picture=name) if is_picture(name) else StylePart(model, name)
 
 
 def _split(text: str) -> tuple[str, str]:
-    """The model, and the name or picture behind it if one is given."""
+    """Split a text into the model, and the name or picture after it, which may be empty."""
     if match := re.fullmatch(r"(.+?\.onnx)(?::(.+))?", text):
         return match[1], match[2] or ""
     if text in shipped_models():
         return text, ""
     model, _, name = text.rpartition(":")
-    if is_picture(text) and model not in shipped_models():  # C: is no model
+    if is_picture(text) and model not in shipped_models():  # C: is a drive
         return PICTURE_MODEL, text
     return model or DEFAULT_MODEL, name
 
@@ -160,5 +170,5 @@ def _split(text: str) -> tuple[str, str]:
 def _is_file(name: str) -> bool:
     try:
         return bool(name) and Path(name).is_file()
-    except OSError:  # a mix of many is longer than a name can be
+    except OSError:  # a mix of many styles is longer than a file name can be
         return False

@@ -1,1 +1,1 @@
-"""Tests of measurements."""
+"""Tests of the benchmarks."""

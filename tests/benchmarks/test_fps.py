@@ -1,4 +1,4 @@
-"""The benchmark of frames per second: that it measures what it says. How fast is not tested."""
+"""The benchmark `fps` measures what it says; speed itself is not tested."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def test_table_and_json(inverter_path: Path, tmp_path: Path, clip: Path) -> None
     rows = table["rows"]
     ours = ["openvino on cpu in fp32", "onnxruntime on cpu in fp32"]
     with open_engine(inverter_path, "openvino", "cpu") as engine:
-        if engine.precision != "fp32":  # where the processor has instructions for it
+        if engine.precision != "fp32":  # if the processor has instructions for it
             ours.insert(1, f"openvino on cpu in {engine.precision}")
     names = [*ours, "onnxruntime as it comes"]
     assert [name for name in table["ways"] if "fp16" not in name and "cuda" not in name] == names
@@ -113,7 +113,7 @@ def test_interrupted_it_keeps_what_it_has_and_goes_on(
         start_new_session=True,
     )
     children: list[psutil.Process] = []
-    while not kept.exists() or not children:  # then it is at the second size
+    while not kept.exists() or not children:  # ends when the second size has started
         assert running.poll() is None
         time.sleep(0.02)
         children = psutil.Process(running.pid).children(recursive=True) if kept.exists() else []
@@ -132,7 +132,7 @@ def test_interrupted_it_keeps_what_it_has_and_goes_on(
     assert [row.size for row in rows] == [s for s in ("32x32", "48x32", "64x48") for _ in first]
     other = run(*words, 0.07)
     assert other.returncode == 2
-    assert f"{kept} is a table with another seconds; remove it" in other.stderr
+    assert f"{kept} has a table with another seconds; remove it" in other.stderr
     assert read_table(kept).rows == rows
 
 
@@ -186,7 +186,7 @@ def test_beside_an_earlier_table(tmp_path: Path) -> None:
     said = (tmp_path / "now.md").read_text()
     assert said.index("| 32x32 | one |") < said.index("| 64x48 | one |")
     assert "| 64x48 | one | 250.0 | 4.0 | 8.0 | 12.0 | 1302.1 | 100 |  |\n" in said
-    assert "new: cost per pixel" not in said  # of one size nothing is known
+    assert "new: cost per pixel" not in said  # it needs at least two sizes
     assert "| a pattern, an engine | 29.7 | 40 | 50 | 60 | 1.2% | 320 to 640 |\n" in said
     assert "Earlier, packages: older ones; now: its packages\n" in said
     _, _, beside = said.partition("| times earlier |\n")
@@ -227,7 +227,7 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_machine_with_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver's program is replaced, for there is no GPU here."""
+    """A script stands in for nvidia-smi, because the test machines have no GPU."""
     assert system.hardware().startswith(system.cpu())
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559 MiB, 580.65.06'\n")
@@ -245,7 +245,7 @@ def test_peers_paint_the_same_picture(style: str) -> None:
     with open_engine(style, "openvino", "cpu", "fp32") as engine:
         wanted = engine.paint(frames)
     makers = peers(parse_style(style))
-    assert "torch.compile on cpu" in makers  # which would take a minute here
+    assert "torch.compile on cpu" in makers  # not run: compiling would take a minute
     for name in (
         "onnxruntime as it comes",
         "OpenCV's dnn",

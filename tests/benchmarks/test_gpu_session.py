@@ -1,4 +1,4 @@
-"""The script for a machine with a GPU, run where there may be none: short and small."""
+"""The script `gpu_session.sh`, run with short and small steps, with or without a GPU."""
 
 import json
 import os
@@ -24,10 +24,10 @@ MORE = {
     "cuda-two-fp16",
     "tensorrt-two-fp16",
 }
-"""Which a machine with CUDA may lack: a second GPU, and TensorRT."""
+"""Steps that may fail even with CUDA, because they need TensorRT or a second GPU."""
 
 TWO_GPUS = '#!/bin/sh\n[ "$1" = --list-gpus ] || { echo no GPU; exit 9; }\nprintf "0\\n1\\n"\n'
-"""Said in place of nvidia-smi, so that the steps for several GPUs are run."""
+"""A stand-in for nvidia-smi that lists two GPUs, so that the steps for several GPUs run."""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
 

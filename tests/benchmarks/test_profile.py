@@ -1,4 +1,4 @@
-"""The profile of a frame: that its operations are those of the net."""
+"""The benchmark `profile`: its operations match those of the network, and it prints its tables."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ SIZE = (96, 64)
 
 
 class CountedConvolutions(TorchFunctionMode):
-    """The operations of each convolution, of a module or not, that is computed meanwhile."""
+    """Record the number of operations of every convolution that runs in this context."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def test_operations_are_those_of_the_net(backend: str, precision: str, kind: str
     convolutions = [layer for layer in found if layer.kind == kind]
     assert len(convolutions) == len(counted)
     assert sum(layer.operations for layer in convolutions) == pytest.approx(sum(counted))
-    # onnxruntime counts in microseconds.
+    # onnxruntime measures in whole microseconds, so a layer may take 0.
     least_s = 0 if backend == "onnxruntime" else 1e-9
     assert all(layer.bytes > 0 and layer.seconds >= least_s for layer in found)
     assert all(layer.seconds > 0 for layer in convolutions)
@@ -83,7 +83,7 @@ def test_tables(
         shares = [int(re.findall(r"(\d+)%", row)[0]) for row in table]
         assert sum(shares[parts]) == pytest.approx(100, abs=len(table))
         assert shares[-1] == 100
-    # Of so small a frame, on a busy machine, another kind may take longer.
+    # With so small a frame on a busy machine, another kind of layer may take longer.
     assert any(re.match(r"\| all \d+ of Conv(olution)? \|", row) for row in rows[2:-1])
     assert re.search(r"The network does \d+ GFLOP/s, \d+% of what large convolutions do", output)
 

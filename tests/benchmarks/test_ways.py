@@ -1,4 +1,4 @@
-"""Processes that paint for the benchmark: each by itself, started and ended without harm."""
+"""Worker processes of the benchmark: they are isolated, and start and end cleanly."""
 
 import multiprocessing
 import os
@@ -49,7 +49,7 @@ def test_closing_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_memory_is_that_of_a_process_of_its_own(inverter_path: Path) -> None:
-    here = np.ones((200, 1024, 1024), np.uint8)  # 200 MB, which are none of the engine's
+    here = np.ones((200, 1024, 1024), np.uint8)  # 200 MB that the worker must not count
     way = next(w for w in ways(parse_style(inverter_path), SIZE, False) if "onnx" in w.name)
 
     def peak_mb(size: Size) -> float:

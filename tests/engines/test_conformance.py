@@ -1,4 +1,4 @@
-"""One conformance suite for every backend."""
+"""The conformance suite that every backend has to pass."""
 
 import subprocess
 import sys
@@ -24,25 +24,29 @@ from tests.helpers.frames import MODELS, grainy, inputs_for, picture, psnr
 from tests.helpers.models import write_tinter
 
 SIZES = [(359, 641), (16, 16), (1080, 1920), (640, 360), (17, 31)]
-"""(height, width): odd, the smallest, large, portrait, small and odd."""
+"""Pairs (height, width): odd, the smallest, large, portrait, small and odd."""
 
 MIN_PSNR_DB = {"fp32": 55.0, "fp16": 48.0, "bf16": 48.0, "int8": 38.0}
-"""Between any two backends on a frame, by the coarser of their precisions."""
+"""Minimum PSNR between two backends on one frame, by the coarser of their precisions."""
 
 BF16_WHITENED_DB = 30.0
-"""The same for WCT: whitening makes much of small differences. On photographs it has 40 dB, on
-these waves 31 to 35."""
+"""Minimum PSNR of WCT in bf16, whose whitening amplifies small differences.
+
+It reaches 40 dB on photographs, and 31 to 35 on the waves of this suite.
+"""
 
 BF16_TINY_DB = 20.0
-"""And of 16x16 pixels, which are four places of its relu4_1."""
+"""Minimum PSNR of WCT in bf16 at 16x16 pixels, where relu4_1 has only four places."""
 
 FP16_FEW_DB = 36.0
-"""Least PSNR of WCT in fp16, where its relu4_1 has fewer places than features, and the floor
-decides: 16x16 has 39 and 17x31 45, larger frames 52 and more."""
+"""Minimum PSNR of WCT in fp16 if relu4_1 has fewer places than features, so that the floor decides.
+
+A frame of 16x16 reaches 39 dB, 17x31 reaches 45, larger frames 52 and more.
+"""
 
 
 def _usable(backend: str) -> list[str]:
-    """The precisions of a backend on this machine's CPU."""
+    """Return the precisions that a backend supports on this machine's CPU."""
     usable = []
     for precision in ("fp32", "bf16", "fp16", "int8"):
         try:
@@ -58,7 +62,7 @@ CPU_BACKENDS = ["openvino", "onnxruntime"]
 CUDA = ("onnxruntime", "cuda")
 
 PLACES = [*((backend, "cpu") for backend in CPU_BACKENDS), CUDA]
-"""Backends, each on a device."""
+"""Pairs of backend and device."""
 
 
 @pytest.fixture(params=CPU_BACKENDS)
@@ -115,7 +119,7 @@ def test_backends_paint_the_same_picture(path: Path, height: int, width: int) ->
 
 
 def test_attention_between_few_patches_is_the_same_each_time() -> None:
-    """In bfloat16, OpenVINO's differed between four of them."""
+    """With only four patches, OpenVINO's attention in bfloat16 once differed from run to run."""
     if "bf16" not in _usable("openvino"):
         pytest.skip("this processor does not compute in bfloat16")
     path = ZOO / "stytr2.onnx"
@@ -141,7 +145,7 @@ def test_cuda_paints_the_same_picture(
     with open_engine(path, *CUDA, precision) as engine:
         engine.prepare(*frames.shape[1:3], style=inputs_for(path))
         painted = engine.paint(frames, inputs_for(path))
-    # In bfloat16, as what fp32 is on a GPU, TF32, has no more bits than half precision.
+    # The limit for bf16 applies: fp32 on a GPU means TF32, which has no more bits than fp16.
     assert psnr(painted, expected) > _least_db(path, "bf16", height)
 
 
@@ -152,9 +156,9 @@ def test_what_ships_paints(path: Path) -> None:
     with open_engine(path) as engine:
         for style in range(len(read_card(path).styles) or 2):
             painted = engine.paint(frames, inputs_for(path, style)).astype(float)
-            assert np.abs(painted - frames).mean() > 20  # not the photo
-            assert painted.std(axis=(0, 1, 2)).max() > 20  # nor a single color
-            assert all(np.abs(painted - other).mean() > 8 for other in seen)  # nor another style
+            assert np.abs(painted - frames).mean() > 20  # the photo is changed
+            assert painted.std(axis=(0, 1, 2)).max() > 20  # more than one color
+            assert all(np.abs(painted - other).mean() > 8 for other in seen)  # styles differ
             seen.append(painted)
 
 
@@ -170,7 +174,7 @@ def test_result_is_the_callers(engine: Engine) -> None:
         kept = painted.copy()
         engine.paint(second)
         assert np.array_equal(painted, kept)
-        painted[:] = 0  # may be written to
+        painted[:] = 0  # the result is writable
         assert np.array_equal(engine.paint(first), kept)
 
 
@@ -220,7 +224,7 @@ signal.raise_signal(signal.SIGTERM)
 
 
 def test_several_threads_paint_at_once(engine: Engine) -> None:
-    """As many as the engine says, each its own frames; one again after that."""
+    """As many threads as the engine allows paint their own frames; after that one paints again."""
     threads = engine.set_concurrency(3)
     assert threads == (3 if engine.backend == "openvino" else 2 if engine.device == "cuda" else 1)
     frames = [picture(32 + 8 * (n % 2), 48, seed=n) for n in range(24)]
@@ -233,7 +237,7 @@ def test_several_threads_paint_at_once(engine: Engine) -> None:
 
 
 def test_signals_arrive_after_another_thread_has_closed(backend: str, inverter_path: Path) -> None:
-    """In a process of its own: Ctrl-C once killed it here, without a word."""
+    """Runs in its own process, because Ctrl-C once killed the process here without a message."""
     command = [sys.executable, "-c", CLOSED_ON_ANOTHER_THREAD, str(inverter_path), backend]
     run = subprocess.run(command, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "handled\n")
@@ -280,7 +284,7 @@ def test_unknown_device_is_an_error_that_lists_the_known(backend: str, inverter_
 
 
 def test_precision_that_cannot_be_had_is_an_error(backend: str, inverter_path: Path) -> None:
-    """OpenVINO itself would take another one in silence."""
+    """OpenVINO by itself would silently use another precision."""
     if "fp16" in _usable(backend):
         pytest.skip("this processor computes in every precision")
     with pytest.raises(EngineError, match=r"fp16.*fp32|fp32.*fp16"):
@@ -288,7 +292,7 @@ def test_precision_that_cannot_be_had_is_an_error(backend: str, inverter_path: P
 
 
 def test_device_that_cannot_start_is_never_replaced(inverter_path: Path) -> None:
-    """No machine of ours has an NVIDIA GPU; with one, there is nothing to see here."""
+    """None of our machines has an NVIDIA GPU; where CUDA works, there is nothing to test."""
     from engines.availability import cuda_problem
 
     if cuda_problem() is None:

@@ -1,4 +1,4 @@
-"""Convolutions in 8 bits."""
+"""Convolutions in 8 bits with OpenVINO."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ from tests.helpers.models import write_inverter
 WIDTH, STYLES = 8, 2
 
 UNTRAINED_DB = 15.0
-"""The least of such a net, which makes noise of noise."""
+"""Minimum PSNR of an untrained network, which turns noise into noise."""
 
 
 EACH = [{STYLE_WEIGHTS: weights} for weights in np.eye(STYLES, dtype=np.float32)]
@@ -56,10 +56,10 @@ def test_bounds_hold_what_is_convolved(
 ) -> None:
     monkeypatch.setattr(calibration, "MIN_PSNR_DB", UNTRAINED_DB)
     ranges, worst_db = calibrated(graph, EACH, photos)
-    assert len(ranges) == 5  # encoder, two of the block, decoder, pixels
+    assert len(ranges) == 5  # encoder, two in the block, decoder, pixels
     first, second, *_ = ranges.values()
     assert -1 <= first[0] < first[1] <= 1  # pixels
-    assert second[0] == 0  # behind a rectifier
+    assert second[0] == 0  # after a ReLU
     assert second[1] > 1
     assert calibration.MIN_PSNR_DB < worst_db < calibration.BEST_DB
 
@@ -79,7 +79,7 @@ def test_what_costs_the_most_is_left_out_where_that_is_enough(
 def test_net_that_needs_more_bits_gets_no_bounds(
     graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "INSIDE", 60.0)  # so much is cut off
+    monkeypatch.setattr(calibration, "INSIDE", 60.0)  # cuts off most of the values
     ranges, worst_db = calibrated(graph, EACH, photos)
     assert ranges == {}
     assert worst_db < calibration.MIN_PSNR_DB
@@ -90,7 +90,7 @@ def test_what_is_rounded(graph: bytes) -> None:
     names = list(convolved(model))
     quantise(model, {names[1]: (0.0, 4.0), names[2]: (-1.0, 2.0)})
     rounded = [node for node in model.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
-    assert len(rounded) == 2  # and nothing that no bounds are known of
+    assert len(rounded) == 2  # only the two with bounds
     bounds = [tuple(_value(node.input_value(port)) for port in (1, 2)) for node in rounded]
     assert bounds[0] == (0.0, 4.0)
     assert bounds[1] == pytest.approx((-2.0 * 128 / 127, 2.0))
@@ -156,7 +156,7 @@ np.save(sys.argv[3], core().compile_model(model, "CPU", in_float32)([frame])["st
 
 @pytest.mark.skipif("AVX2" not in system.hardware(), reason="this processor has no AVX2")
 def test_nothing_is_cut_off_where_pairs_of_bytes_are_added_in_16_bits(tmp_path: Path) -> None:
-    """By the code that OpenVINO has for AVX2, in a process that is told to use it."""
+    """Paints with OpenVINO's code for AVX2, in a process that is restricted to it."""
     path = ZOO / "classic.onnx"
     frames = grainy(path, 360, 640)
     np.save(tmp_path / "frame.npy", frames)
@@ -174,7 +174,7 @@ def test_nothing_is_cut_off_where_pairs_of_bytes_are_added_in_16_bits(tmp_path: 
 def test_model_without_bounds_is_refused_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "inverter.onnx"
     write_inverter(path)
-    with pytest.raises(EngineError, match=r"inverter\.onnx can't be painted in int8"):
+    with pytest.raises(EngineError, match=r"inverter\.onnx can't paint in int8"):
         open_engine(path, "openvino", "cpu", "int8")
     with pytest.raises(EngineError, match="onnxruntime computes in fp32 here, not in int8"):
         open_engine(path, "onnxruntime", "cpu", "int8")

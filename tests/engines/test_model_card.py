@@ -1,4 +1,4 @@
-"""The card of a model: what ships has one, and what has none is refused in a sentence."""
+"""Model cards: every model that ships has one, and a file without one is refused."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ def test_card_of_what_ships() -> None:
         assert card.training["commands"]
         for command in card.training["commands"]:
             assert command.startswith("streamstyle-export train ")
-            assert "/" not in command  # nobody's folders
+            assert "/" not in command  # no paths of the machine that trained it
         assert card.verification["worst_psnr_db"] >= 40
-        # Linear layers of a transformer, in half precision, are more than convolutions.
+        # The linear layers of a transformer, in half precision, are larger than convolutions.
         assert path.stat().st_size < (10_000_000 if card.style_tensors else 5_000_000)
 
 

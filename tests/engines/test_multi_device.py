@@ -1,4 +1,4 @@
-"""Several devices, an engine on each. They are one CPU here: several GPUs await their first run."""
+"""Several devices with one engine each; all are the same CPU, as we have no machine with GPUs."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ import pytest
 
 from engines import ZOO, EngineError, open_engine
 from engines.multi_device import MultiDeviceEngine
-from streamstyle.api import paint_video
+from streamstyle.api import VideoSettings, paint_video
 from streamstyle.sinks import Encoding
 from tests.helpers.clips import make_clip, read_clip
 from tests.helpers.frames import picture
@@ -60,7 +60,9 @@ def test_a_video_comes_out_in_order(tmp_path: Path, inverter_path: Path) -> None
     for device in ("cpu", "cpu,cpu"):
         painted = tmp_path / f"{device}.mkv"
         with open_engine(inverter_path, "openvino", device, "fp32") as engine:
-            report = paint_video(clip, painted, engine=engine, encoding=lossless)
+            report = paint_video(
+                clip, painted, engine=engine, settings=VideoSettings(encoding=lossless)
+            )
     assert report.engine == "openvino on cpu,cpu in fp32"
     alone, both = (read_clip(tmp_path / f"{device}.mkv").frames for device in ("cpu", "cpu,cpu"))
     assert len(alone) == len(both) == 25
@@ -74,7 +76,7 @@ def test_one_that_cannot_be_had_is_an_error(inverter_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu:1", "cuda:", "cuda:one"])
 def test_numbers_are_of_what_there_may_be_several_of(inverter_path: Path, device: str) -> None:
-    with pytest.raises(EngineError, match=f"no device {device}; numbers go with cuda, directml"):
+    with pytest.raises(EngineError, match=f"no device {device}; only cuda, directml"):
         open_engine(inverter_path, "onnxruntime", device)
 
 
@@ -88,5 +90,5 @@ def test_precisions_do_not_take_turns(inverter_path: Path) -> None:
 
 
 def test_frames_that_depend_on_each_other_go_to_one(inverter_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"wct.onnx paints each frame by .* give one --device"):
+    with pytest.raises(EngineError, match=r"wct.onnx paints each frame with .* give one --device"):
         open_engine(ZOO / "wct.onnx", "openvino", "cpu,cpu")

@@ -1,5 +1,7 @@
-"""Buffers that stay on a device, which is the CPU here: several frames at once and several devices
-of a kind await their first run on GPUs."""
+"""onnxruntime's device buffers, tested on the CPU.
+
+Several frames at a time and several devices of one kind have not been run on GPUs yet.
+"""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +48,7 @@ def test_more_shapes_than_are_kept_while_others_run(buffers: Buffers) -> None:
     ("device", "threads"), [("cpu", 1), ("cuda", 2), ("cuda:1", 2), ("tensorrt", 1)]
 )
 def test_frames_at_once(inverter_path: Path, device: str, threads: int) -> None:
-    """Devices that are not here: it is told that it has them."""
+    """The engine is told that it runs on devices that this machine does not have."""
     with open_engine(inverter_path, "onnxruntime", "cpu") as engine:
         engine.device = device  # type: ignore[misc]
         assert engine.set_concurrency(4) == threads

@@ -1,6 +1,8 @@
-"""TensorRT's backend. No machine of ours has a GPU or TensorRT's libraries: what calls them runs on
-doubles (tests/helpers/tensorrt_doubles.py), and paints on the CPU where it would on CUDA. What it
-does without them, graphs and files, is real."""
+"""TensorRT's backend, on doubles of TensorRT and CUDA (tests/helpers/tensorrt_doubles.py).
+
+None of our machines has a GPU or TensorRT's libraries, so the CPU paints what CUDA would paint.
+Graphs and files are real.
+"""
 
 import subprocess
 import sys
@@ -31,7 +33,7 @@ def lean_surface() -> Surface:
     return surface_of("tensorrt_lean")
 
 
-# Where CUDA does not work
+# Without CUDA
 
 OPENED = """
 import sys
@@ -53,7 +55,7 @@ for opens in (
 
 @pytest.mark.skipif(driver_problem() is None, reason="CUDA works here")
 def test_cuda_is_asked_for_before_tensorrt(inverter_path: Path) -> None:
-    """In a process of its own, which TensorRT's real lean runtime would kill."""
+    """Runs in its own process, because TensorRT's real lean runtime would kill it."""
     command = [sys.executable, "-c", OPENED, str(inverter_path)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
@@ -62,11 +64,14 @@ def test_cuda_is_asked_for_before_tensorrt(inverter_path: Path) -> None:
     assert by_cuda.startswith("CUDA does not work: ")
 
 
-# The engine
+# The engine on doubles
 
 
 class Machine:
-    """One with a GPU, on which CUDA is the CPU, and TensorRT or its lean runtime is installed."""
+    """A simulated machine with a GPU, on which the CPU stands in for CUDA.
+
+    TensorRT or its lean runtime is installed, as `module` says.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, surface: Surface, path: Path) -> None:
         self.gpu = Gpu()
@@ -130,7 +135,7 @@ def what_paints(engine: Engine) -> tuple[str, str, str]:
 def test_cuda_paints_until_there_is_a_plan(machine: Machine, plans_folder: Path) -> None:
     with machine.open(precision="fp16") as engine:
         around = LimitedEngine(engine)
-        engine.prepare(48, 64)  # does not wait
+        engine.prepare(48, 64)  # returns at once
         for _ in range(3):
             assert np.array_equal(engine.paint(FRAMES), 255 - FRAMES)
             assert what_paints(around) == ("onnxruntime", "cpu", "fp32")
@@ -138,10 +143,10 @@ def test_cuda_paints_until_there_is_a_plan(machine: Machine, plans_folder: Path)
         machine.may_build.set()
         wait_for_building(engine)
         assert np.array_equal(engine.paint(FRAMES), 255 - FRAMES)
-        assert machine.gpu.addresses  # by the plan
+        assert machine.gpu.addresses  # the plan painted
         assert what_paints(around) == ("tensorrt", "cuda", "fp16")
         machine.may_build.clear()
-        tall = picture(1000, 20)  # has a plan of its own
+        tall = picture(1000, 20)  # needs another plan
         assert np.array_equal(engine.paint(tall), 255 - tall)
         assert what_paints(around) == ("onnxruntime", "cpu", "fp32")
         machine.may_build.set()
@@ -186,7 +191,7 @@ def test_what_can_not_be_built_is_said_once_and_cuda_goes_on(
 
 
 def test_closing_ends_the_building(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
-    """And that of another engine, which waits for its turn; what was timed is kept."""
+    """Closing also ends the build of an engine that still waits; timings so far are kept."""
     first, second = machine.open(), machine.open()
     first.prepare(48, 64)
     machine.builds.wait()
@@ -229,7 +234,7 @@ def test_lean_runtime_runs_what_was_built_elsewhere(machine: Machine) -> None:
 
 
 def test_each_gpu_has_an_engine_of_its_own(machine: Machine) -> None:
-    """All that it makes is made there; a plan is of the kind of GPU, not of its number."""
+    """Each engine uses only its own GPU; a plan depends on the GPU model, not on its number."""
     machine.may_build.set()
     for device, number in (("cuda", 0), ("cuda:1", 1)):
         machine.gpu.devices.clear()
@@ -268,7 +273,7 @@ def test_style_inputs_are_those_of_the_model(
     ("device", "precision", "words"),
     [
         ("toaster", "auto", "no device toaster; it has cuda, lean"),
-        ("cuda:one", "auto", "no device cuda:one; numbers go with cuda, lean"),
+        ("cuda:one", "auto", "no device cuda:one; only cuda, lean"),
         ("cuda", "int8", "fp32.*int8"),
     ],
 )

@@ -1,5 +1,8 @@
-"""All that is asked of TensorRT's and CUDA's packages, on doubles that take what the real ones take
-(tests/helpers/tensorrt_doubles.py): no machine of ours has a GPU or TensorRT's libraries."""
+"""Every call to TensorRT's and CUDA's packages, on doubles (tests/helpers/tensorrt_doubles.py).
+
+The doubles accept what the real packages accept; none of our machines has a GPU or TensorRT's
+libraries.
+"""
 
 import inspect
 import shutil
@@ -39,7 +42,7 @@ def lean_surface() -> Surface:
 
 @pytest.fixture(scope="session")
 def full_surface(tmp_path_factory: pytest.TempPathFactory) -> Surface:
-    """The surface of what builds: TensorRT's own Python package, on libraries that are empty."""
+    """The API of TensorRT's own Python package, which builds plans, read with stub libraries."""
     if shutil.which("cc") is None:
         pytest.skip("needs a C compiler")
     folder = tmp_path_factory.mktemp("stubs")
@@ -76,7 +79,7 @@ def test_plan_paints(gpu: Gpu, lean_surface: Surface) -> None:
 def test_frames_of_a_size_are_launched_as_one_graph(
     gpu: Gpu, lean_surface: Surface, can_capture: bool
 ) -> None:
-    """From the second on; where that can't be captured, each is asked for as the first is."""
+    """A graph is launched from the second frame on; without capture, each frame is enqueued."""
     gpu.can_capture = can_capture
     package = Package(lean_surface, gpu.answers)
     plan = Plan(package, b"a plan", 0)
@@ -103,7 +106,7 @@ def test_plan_that_is_not_taken(gpu: Gpu, lean_surface: Surface) -> None:
 
 
 class Builds:
-    """What building gives."""
+    """Answers of the package while a plan is built, and what it was told."""
 
     def __init__(self, plan: Any = ...) -> None:
         self.monitors: list[Any] = []
@@ -147,7 +150,7 @@ def test_building_ends_when_it_is_no_longer_wanted(
     (monitor,) = builds.monitors
     assert isinstance(monitor, Monitored)
     for name, overloads in full_surface["IProgressMonitor"].items():
-        if name != "__init__":  # TensorRT calls these
+        if name != "__init__":  # TensorRT calls the others
             assert overloads is not None
             parameters = [part.partition(":")[0] for part in overloads[0][0].split(", ")]
             assert list(inspect.signature(getattr(monitor, name)).parameters) == parameters

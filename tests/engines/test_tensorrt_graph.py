@@ -1,4 +1,4 @@
-"""The graphs that TensorRT is given, computed by ONNX's reference evaluator or onnxruntime."""
+"""The graphs for TensorRT, computed with ONNX's reference evaluator or onnxruntime."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from engines.tensorrt_.graph import HALVES, PRECISIONS, for_tensorrt
 from tests.helpers.frames import MODELS, picture, psnr
 
 HALF_DB = {"fp16": 58.0, "bf16": 48.0}
-"""Least PSNR of a frame painted in half precision, beside float32."""
+"""Minimum PSNR of a frame painted in half precision, compared with float32."""
 
 GRAPHS = [(path, part) for path in MODELS for part in read_card(path).parts or (None,)]
 
 
 def styled(graph: onnx.GraphProto) -> dict[str, Any]:
-    """A frame, and what stands for a style."""
+    """Return a frame and random style inputs for the graph."""
     random = np.random.default_rng(2)
     inputs: dict[str, Any] = {"frame": picture(33, 50)}
     for port in graph.input[1:]:
@@ -43,7 +43,7 @@ def painted_on_cpu(graph: Path | bytes, inputs: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize(("path", "part"), GRAPHS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_graph_is_one_that_tensorrt_knows(path: Path, part: str | None, precision: str) -> None:
-    """Bytes only at the ends; in half precision only convolutions and linear layers."""
+    """Only the ends are bytes, and only convolutions and linear layers use half precision."""
     model = onnx.load_from_string(for_tensorrt(graph_of(read_card(path), part), precision))
     onnx.checker.check_model(model, full_check=True)
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
@@ -82,7 +82,7 @@ def test_graph_paints_the_same_picture(path: Path, part: str | None) -> None:
 def test_half_precision_paints_nearly_the_same(
     path: Path, part: str | None, precision: str
 ) -> None:
-    """By ONNX's reference, which computes as the types of the graph say."""
+    """Computed with ONNX's reference evaluator, which follows the types of the graph."""
     graph = graph_of(read_card(path), part)
     inputs = styled(onnx.load_from_string(for_tensorrt(graph, "fp32")).graph)
     taken = onnx.load_from_string(for_tensorrt(graph, precision))

@@ -1,4 +1,4 @@
-"""The plans of TensorRT: which sizes each is for, and the files that keep them."""
+"""TensorRT's plans: the sizes that each plan covers, and the files that store them."""
 
 import subprocess
 import sys
@@ -82,7 +82,7 @@ for _ in range(30):
 
 
 def test_two_processes_may_keep_the_same_plan(plans_folder: Path) -> None:
-    """Whoever reads meanwhile gets the whole of one of them."""
+    """A reader always gets one complete plan, whichever process wrote it."""
     with ExitStack() as stack:
         writers = [
             stack.enter_context(

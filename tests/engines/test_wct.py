@@ -1,4 +1,4 @@
-"""Whitening and coloring: the transforms, the graph, and what is kept from frame to frame."""
+"""Whitening and coloring: the transforms, the graph, and the state kept between frames."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def engine(wct_path: Path) -> Iterator[Engine]:
 
 
 def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """Large spots of a few colors, (1, H, W, 3)."""
+    """Return a frame (1, H, W, 3) of large spots in random colors."""
     random = np.random.default_rng(seed)
     spots = random.integers(0, 256, (1, height // 8, width // 8, 3), np.uint8)
     return spots.repeat(8, axis=1).repeat(8, axis=2)
@@ -64,7 +64,7 @@ def test_features_without_variance_are_not_blown_up(rank: int) -> None:
     covariance = factors @ factors.T
     white = whitening(covariance) @ covariance @ whitening(covariance)
     assert np.isfinite(white).all()
-    assert np.linalg.eigvalsh(white).max() <= 1 + 1e-9  # never more than was asked for
+    assert np.linalg.eigvalsh(white).max() <= 1 + 1e-9  # whitening never amplifies beyond 1
     assert np.linalg.matrix_rank(white, tol=0.5) == rank
 
 
@@ -72,7 +72,7 @@ def test_transforms_leave_the_other_cores_alone(monkeypatch: pytest.MonkeyPatch)
     real, seen = np.linalg.eigh, []
 
     def threads() -> set[int]:
-        """Threads of numpy's own library: others may have been loaded since."""
+        """Return the thread counts of numpy's BLAS, without those of other libraries."""
         blas = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
         return {pool["num_threads"] for pool in blas if "numpy" in pool["filepath"]}
 
@@ -142,7 +142,7 @@ def test_painting_changes_with_the_picture_and_with_alpha(
     assert painted(2, 1.0).shape == frames.shape
     assert np.abs(painted(2, 1.0) - painted(3, 1.0)).mean() > 1
     assert np.abs(painted(2, 1.0) - painted(2, 0.0)).mean() > 1
-    assert np.abs(painted(2, 0.0) - painted(3, 0.0)).max() <= 1  # the picture is not asked
+    assert np.abs(painted(2, 0.0) - painted(3, 0.0)).max() <= 1  # alpha is 0
 
 
 def test_painted_in_its_own_style_a_frame_is_what_the_decoder_makes_of_it(engine: Engine) -> None:
@@ -152,7 +152,7 @@ def test_painted_in_its_own_style_a_frame_is_what_the_decoder_makes_of_it(engine
     untouched = engine.paint(frames, style_of(engine.card, frames, LEVELS[:1], 0.0)).astype(int)
     engine.reset_state()
     other = engine.paint(frames, style_of(engine.card, picture(2), LEVELS[:1], 1.0)).astype(int)
-    # But for what the floor under the variances takes.
+    # They are not equal, because the floor added to the variances has an effect.
     assert np.abs(own - untouched).mean() < 0.4 * np.abs(other - untouched).mean()
 
 
@@ -194,7 +194,7 @@ def test_a_new_scene_is_painted_as_if_nothing_had_been_before(engine: Engine) ->
 
 
 def test_a_small_change_is_followed_slowly(engine: Engine) -> None:
-    """What flickers in the input's statistics hardly changes the transform."""
+    """Flicker in the input's statistics hardly changes the transform."""
     style = style_of(engine.card, picture(2), LEVELS[:1])
     frame = picture(1)
     brighter = np.clip(frame.astype(int) + 12, 0, 255).astype(np.uint8)
@@ -202,7 +202,7 @@ def test_a_small_change_is_followed_slowly(engine: Engine) -> None:
     second = engine.paint(brighter, style).astype(int)
     engine.reset_state()
     alone = engine.paint(brighter, style).astype(int)
-    # Alone, its statistics are whitened away; after the other, it stays brighter than that was.
+    # Alone, the frame's brightness is whitened away; after another frame it partly remains.
     assert np.abs(second - first).mean() > np.abs(alone - first).mean()
 
 
@@ -223,7 +223,7 @@ def test_regions_are_painted_each_in_its_style(engine: Engine) -> None:
     left = np.zeros((1, 8, 12), np.float32)
     left[..., :6] = 1
     together = engine.paint(frames, in_regions(styles, np.concatenate([left, 1 - left])))
-    # Each half is near what it is alone: not the same, as it is whitened by itself here.
+    # Each half is close to its painting alone, but differs, because the whitening differs.
     for half, style in ((np.s_[:, :, :32], styles[0]), (np.s_[:, :, 64:], styles[1])):
         engine.reset_state()
         alone = engine.paint(frames[half].copy(), style)[:, 8:-8, 8:-8].astype(int)
@@ -235,7 +235,7 @@ def test_regions_are_painted_each_in_its_style(engine: Engine) -> None:
 
 
 def test_two_regions_of_one_style_are_one(engine: Engine) -> None:
-    """Where a region is alone, it is as if there were no regions."""
+    """A mask that covers everything paints like no regions at all."""
     frames = picture(1)
     style = style_of(engine.card, picture(2), LEVELS)
     masks = np.stack([np.ones((3, 4)), np.zeros((3, 4))]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""One net for the style of any picture: training, the file, and painting by it."""
+"""One network for the style of any picture: its training, its engine file and its painting."""
 
 import csv
 from dataclasses import replace
@@ -190,7 +190,7 @@ def test_paintings_are_drawn_by_artist(tmp_path: Path) -> None:
 
 @pytest.fixture
 def engine_file(config: AnyPictureTrainConfig, tmp_path: Path) -> Path:
-    """Written by the command, with one style added by name."""
+    """An engine file written by the train command, with one named style added."""
     out = tmp_path / "any.onnx"
     small = f"--photos {config.photos} --network {config.loss.network[0]} --content-layers relu2_1"
     small += f" --style-layers {','.join(LAYERS)} --batch-size 2 --crop 32 --device cpu"

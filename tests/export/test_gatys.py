@@ -42,7 +42,7 @@ def test_the_command_paints_a_photograph(tmp_path: Path) -> None:
     original = np.asarray(Image.open(photo).resize(painted.shape[1::-1])).astype(float)
     assert painted.shape == (48, 62, 3)
     assert np.abs(painted - original).mean() > 5
-    assert main([*arguments, *LAYERS]) == 2  # it exists
+    assert main([*arguments, *LAYERS]) == 2  # the output exists
 
 
 @pytest.mark.parametrize(

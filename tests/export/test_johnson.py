@@ -1,4 +1,4 @@
-"""The image transformation network against the paper's table."""
+"""Johnson's image transformation network, compared with the paper's table of layers."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_every_weight_learns(name: str) -> None:
     net(torch.rand(2, 3, 32, 32)).square().mean().backward()
     for parameter, values in net.named_parameters():
         assert values.grad is not None, parameter
-        # A bias before a normalization is taken out again, so its gradient is nothing but noise.
+        # A normalization removes the bias before it, so the gradient of that bias is only noise.
         assert torch.isfinite(values.grad).all(), parameter
         if parameter.endswith("weight"):
             assert values.grad.abs().sum() > 0, parameter

@@ -1,4 +1,4 @@
-"""The perceptual losses against their equations, written out in NumPy."""
+"""The perceptual losses, compared with their equations written out in NumPy."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -64,7 +64,7 @@ def test_style_reconstruction_is_equation_4() -> None:
 
 
 def test_total_variation() -> None:
-    ramp = torch.arange(5.0).expand(1, 3, 4, 5)  # one up at each step across, none down
+    ramp = torch.arange(5.0).expand(1, 3, 4, 5)  # rises by 1 along the width
     assert total_variation(ramp).item() == 1.0
 
 
@@ -95,7 +95,7 @@ def test_a_lattice_is_told_from_texture() -> None:
     smooth = torch.linspace(0, 1, 192).expand(1, 3, 192, 192)
     assert lattice(texture) < 0.02
     assert lattice(smooth) < 0.02
-    assert lattice(0.5 + 0.02 * repeated) > 0.5  # faint in a flat place
+    assert lattice(0.5 + 0.02 * repeated) > 0.5  # a faint lattice in a flat area
     assert lattice(repeated[..., :-1, :-2]) > 0.5
 
 
@@ -167,7 +167,7 @@ def test_each_picture_is_held_against_its_own_style_by_its_weight() -> None:
 def _loss(
     config: LossConfig, style: Tensor, weights: dict[str, Tensor] | None = None
 ) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """For one style."""
+    """Return the loss for one style, as a function of the painting and the content."""
     config = replace(config, content_layers=("relu2_1",), style_layers=LAYERS)
     network = LossNetwork(weights or small_vgg(), LAYERS, padding="reflect")
     loss = PerceptualLoss(config, network)
@@ -231,7 +231,7 @@ def test_unknown_loss_network_says_what_there_is() -> None:
 def test_torchvisions_layers_get_the_papers_names(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With random weights: torchvision's download can't be made here."""
+    """Uses random weights, because tests do not download torchvision's."""
     import torchvision.models
 
     net = torchvision.models.get_model(name, weights=None)

@@ -1,4 +1,4 @@
-"""How `streamstyle-export` starts, in processes of its own."""
+"""The start of `streamstyle-export`, each time in a new process."""
 
 import ctypes
 import subprocess

@@ -1,4 +1,4 @@
-"""One net for many styles: the net, its training, and the engine that comes of it."""
+"""One network for many styles: the network, its training, and the engine file."""
 
 import csv
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_each_picture_of_a_batch_has_its_own_style() -> None:
 
 
 def test_normalization_is_equation_5() -> None:
-    """The first one, against its definition."""
+    """The network's first normalization is compared with its definition."""
     made = net()
     seen = {}
     made.encoder.register_forward_hook(lambda _m, _i, output: seen.update(x=output))
@@ -99,13 +99,13 @@ def test_motion_is_what_it_says() -> None:
     motion = SyntheticMotion(2, 64, torch.Generator().manual_seed(0))
     ramp = torch.linspace(0, 1, 64).expand(2, 3, 64, 64)
     moved = motion(ramp)
-    assert 0.001 < (moved - ramp)[..., 16:48, 16:48].abs().mean() < 0.1  # some, and small
+    assert 0.001 < (moved - ramp)[..., 16:48, 16:48].abs().mean() < 0.1  # it moves, a little
     assert 0.7 < motion.inside.mean() < 1
     again = SyntheticMotion(2, 64, torch.Generator().manual_seed(0))
     assert torch.equal(again(ramp), moved)
     assert temporal_loss(ramp, moved, motion).item() == pytest.approx(0, abs=1e-12)
     assert temporal_loss(ramp, ramp, motion).item() > 1e-5
-    assert not torch.equal(motion.filmed(ramp), moved)  # noise and light come on top
+    assert not torch.equal(motion.filmed(ramp), moved)  # it adds noise and light
 
 
 def save_noise(path: Path, tint: tuple[float, float, float]) -> None:
@@ -182,7 +182,10 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
 
 
 def write_moving(path: Path, step: int) -> None:
-    """Noise, smooth enough for optical flow, that moves `step` pixels to the right each frame."""
+    """Write a clip of noise that moves `step` pixels to the right in each frame.
+
+    The noise is smooth enough for optical flow.
+    """
     noise = np.random.default_rng(0).integers(0, 256, (12, 60, 3), np.uint8)
     texture = np.asarray(Image.fromarray(noise).resize((480, 96), Image.Resampling.BICUBIC))
     with av.open(str(path), "w") as container:
@@ -292,9 +295,9 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
     [
         ("picture,name\na.png,a\n", "lacks title, artist, year, licence"),
         ("", "lacks picture"),
-        ("picture,name,title,artist,year,licence\na,n,t,a,y,l\nb,n,t,a,y,l\n", "have one name"),
-        ("picture,name,title,artist,year,licence,size\na,n,t,a,y,l,big\n", "is no number"),
-        ("picture,name,title,artist,year,licence,share\na,n,t,a,y,l,-1\n", "is above 0"),
+        ("picture,name,title,artist,year,licence\na,n,t,a,y,l\nb,n,t,a,y,l\n", "the same name"),
+        ("picture,name,title,artist,year,licence,size\na,n,t,a,y,l,big\n", "is not a number"),
+        ("picture,name,title,artist,year,licence,share\na,n,t,a,y,l,-1\n", "must be above 0"),
     ],
 )
 def test_tables_that_are_none(tmp_path: Path, table: str, words: str) -> None:
@@ -333,7 +336,7 @@ def test_a_style_is_added_and_the_others_stay(
     card = read_card(out)
     assert not card.ranges
     int8_db = card.verification["int8_worst_psnr_db"]
-    assert f"not painted in 8 bits, where it has {int8_db} dB at worst" in capsys.readouterr().out
+    assert f"not run in 8 bits, where its worst PSNR is {int8_db} dB" in capsys.readouterr().out
     assert [style.name for style in card.styles] == ["noise", "red", "blue"]
     command = card.training["commands"][-1]
     assert command.startswith("streamstyle-export add-style blue.png --to many.onnx --photos")
@@ -346,12 +349,12 @@ def test_a_style_is_added_and_the_others_stay(
     wanted = np.asarray(Image.open(blue)).mean(axis=(0, 1))
     was, became = (np.abs(x.mean(axis=(0, 1, 2)) - wanted).sum() for x in (began_as, painted))
     assert became < 0.8 * was
-    assert main(adding.split()) == 2  # it is there already
+    assert main(adding.split()) == 2  # the style exists already
 
 
 def test_a_picture_of_one_color_is_no_style(config: TrainConfig, tmp_path: Path) -> None:
     flat = tmp_path / "flat.png"
     Image.new("RGB", (60, 60), (200, 40, 20)).save(flat)
     style = replace(config.styles[0], picture=str(flat))
-    with pytest.raises(ExportError, match=r"flat.png is of one color"):
+    with pytest.raises(ExportError, match=r"flat.png has only one color"):
         train(replace(config, styles=(style,)), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Convolutions between cells: the same sums as between pixels."""
+"""Convolutions between cells give the same sums as convolutions between pixels."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_depth_to_space_and_a_blur() -> None:
     assert kernel.shape == (48, 20, 3, 3)
     made = pixels(convolved(x, kernel, bias), 4)
     assert made.shape == expected.shape
-    inside = (..., slice(3, -3), slice(3, -3))  # padded otherwise
+    inside = (..., slice(3, -3), slice(3, -3))  # the borders are padded differently
     torch.testing.assert_close(made[inside], expected[inside], rtol=1e-4, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""StyTr2: the net and its losses."""
+"""StyTr2: the network and its losses."""
 
 from dataclasses import replace
 
@@ -71,7 +71,7 @@ def test_pooling_and_interpolation_are_pytorchs(height: int, width: int) -> None
 
 
 def test_the_content_decides_where_it_is_whatever_its_resolution() -> None:
-    """Equation 3 at two resolutions of one picture, beside the sines of its patches."""
+    """Equation 3 gives equal encodings at two resolutions; a sinusoidal encoding does not."""
     made = net()
     small = noise(1, 32, 18, 18)
     large = functional.interpolate(small, scale_factor=3.0, mode="nearest")
@@ -95,7 +95,7 @@ def test_sinusoidal_encoding_tells_every_place() -> None:
 
 @pytest.mark.parametrize("number", range(4))
 def test_each_attention_of_the_decoder_is_equation_5(number: int) -> None:
-    """Against its definition."""
+    """Each attention is compared with its definition."""
     made = net()
     layer = made.decoder[number // 2]
     attention = (layer.first, layer.second)[number % 2]
@@ -183,7 +183,7 @@ def test_covariances_see_which_channels_go_together() -> None:
     style, painted = noise(2, 3, 24, 24), noise(2, 3, 24, 24, seed=1)
     features = {LAYERS[0]: noise(2, 4, 9, 9)}
     swapped = features[LAYERS[0]].clone()
-    swapped[:, 0] = swapped[:, 0].flip(1)  # of the same mean and deviation, elsewhere
+    swapped[:, 0] = swapped[:, 0].flip(1)  # same mean and deviation, other places
 
     def network(rgb: torch.Tensor) -> dict[str, torch.Tensor]:
         return {LAYERS[0]: swapped} if rgb is painted else features

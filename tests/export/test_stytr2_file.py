@@ -1,4 +1,4 @@
-"""The engine file of StyTr2, and painting in the styles of pictures with it."""
+"""The engine file of StyTr2, and painting with it in the style of pictures."""
 
 from pathlib import Path
 
@@ -26,12 +26,12 @@ from streamstyle.styles import parse_style, read_style
 from tests.helpers.stytr2 import OPTIONS, write_material
 
 SIZES = (((37, 51), (64, 48)), ((16, 16), (19, 130)), ((64, 96), (40, 40)))
-"""(height, width) of frames and pictures."""
+"""Sizes (height, width) of frames and pictures."""
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file `any.onnx` that the train command wrote, in the folder of its material."""
+    """The file `any.onnx`, written by the train command next to its training material."""
     folder = tmp_path_factory.mktemp("stytr2")
     write_material(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -95,7 +95,7 @@ def test_file_that_deviates_is_not_written(
 
 
 def skip_tracing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the graph of a file where one would be traced, which takes half a minute."""
+    """Use the graph of a file instead of tracing one, which takes half a minute."""
     model = onnx.load(path)
     monkeypatch.setattr(onnx_file, "export_picture_graph", lambda _graph: model)
 
@@ -117,7 +117,7 @@ def test_halves_of_the_file_paint_as_pytorch_does(trained: Path, backend: str) -
 
 
 def test_halves_make_the_whole(trained: Path) -> None:
-    """The file as it is, of two inputs, for programs that know nothing of ours."""
+    """Other programs can run the whole file with two inputs, the frame and the picture."""
     random = np.random.default_rng(0)
     frames = random.integers(0, 256, (1, 40, 72, 3), np.uint8)
     picture = random.integers(0, 256, (1, 50, 30, 3), np.uint8)
@@ -164,7 +164,7 @@ def test_pictures_are_styles_of_the_file(trained: Path, tmp_path: Path) -> None:
     for style in (a, b):
         assert distance(style, f"{a}+{b}") > 0
     assert distance(a, f"{a}=500+{b}") < 0.2 * distance(a, b)
-    assert choose(parse_style(a)).model != choose(parse_style(b)).model  # not glided between
+    assert choose(parse_style(a)).model != choose(parse_style(b)).model  # no gliding between
 
 
 def test_each_picture_of_a_mix_gives_its_share_of_patches(trained: Path, tmp_path: Path) -> None:

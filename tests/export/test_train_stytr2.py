@@ -1,4 +1,4 @@
-"""Training StyTr2."""
+"""The training of StyTr2."""
 
 import csv
 from dataclasses import replace
@@ -101,7 +101,7 @@ def test_start_from_an_engine(config: StyTr2TrainConfig, tmp_path: Path) -> None
     onward = replace(config, start_from=str(engine), learning_rate=0.0, steps=1)
     second = train_stytr2(onward, tmp_path / "second")
     for name, values in first.state_dict().items():
-        # Large ones are stored in half precision.
+        # The file stores large tensors in half precision.
         torch.testing.assert_close(second.state_dict()[name], values, rtol=1e-3, atol=1e-4)
     other = replace(onward, net=replace(TINY, width=16))
     with pytest.raises(ExportError, match="another architecture"):
@@ -117,10 +117,10 @@ def test_sample_pictures_are_written(config: StyTr2TrainConfig, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--out any.pt", "ends in .onnx"),
+        ("--out any.pt", "must end in .onnx"),
         ("--out any.onnx --pictures empty", "no photographs"),
         ("--out any.onnx --crop 36", "a multiple of 8 pixels, got 36"),
-        ("--out any.onnx --heads 3", "a width of 16 is not for 3 heads"),
+        ("--out any.onnx --heads 3", "--width 16 must be a multiple of --heads 3"),
         ("--out any.onnx --start-from network.safetensors", "is not an ONNX file"),
         ("--out any.onnx --style-layers relu9_1", "has no layer relu9_1"),
     ],

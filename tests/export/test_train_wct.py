@@ -1,4 +1,4 @@
-"""Training WCT's nets."""
+"""The training of WCT's networks."""
 
 import csv
 import shutil
@@ -48,7 +48,7 @@ def styled(config: WctConfig, tmp_path: Path) -> WctConfig:
 
 
 def learning(run: Path) -> dict[str, list[float]]:
-    """The losses of each phase, in the order of phases."""
+    """Return the losses of each phase, in the order of the phases."""
     losses: dict[str, list[float]] = {}
     with (run / "log.csv").open() as file:
         for row in csv.DictReader(file):
@@ -108,7 +108,7 @@ def test_only_what_has_its_turn_changes(
         }
         assert changed
         assert all(name.startswith((f"nets.{level}.", f"projections.{level}.")) for name in changed)
-        if step >= 6:  # styled, of which encoders learn nothing
+        if step >= 6:  # in styled phases, encoders do not learn
             assert not any(".encoder." in name or "projections." in name for name in changed)
 
 
@@ -164,7 +164,7 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
 
 
 def test_decoders_for_an_encoder_that_is_there(config: WctConfig, tmp_path: Path) -> None:
-    """The encoder is a VGG, which does not change."""
+    """With a VGG as the encoder, only the decoders change."""
     (network,) = config.teachers
     before = training.load_loss_network(network, LEVELS).state_dict()
     nets = train_wct(replace(config, encoder=network, learning_rate=1e-3), tmp_path / "run")
@@ -200,7 +200,7 @@ def test_the_command_writes_an_engine(styled: WctConfig, tmp_path: Path) -> None
 
 
 def test_training_goes_on_from_an_engine(config: WctConfig, wct_path: Path, tmp_path: Path) -> None:
-    """One level learns; the other is kept as it is, and in the file."""
+    """Only one level is trained; the file keeps the other unchanged."""
     out = tmp_path / "out.onnx"
     given = [
         *["train", "wct", "--photos", config.photos, "--teachers", config.teachers[0]],
@@ -222,7 +222,7 @@ def test_training_goes_on_from_an_engine(config: WctConfig, wct_path: Path, tmp_
 
 
 def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None:
-    """By torchrun, on the CPU; several GPUs are not at hand."""
+    """Runs torchrun on the CPU, because no test machine has several GPUs."""
     torchrun = shutil.which("torchrun")
     program = shutil.which("streamstyle-export")
     assert torchrun is not None
@@ -241,7 +241,7 @@ def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None
     alone = train_wct(replace(config, levels=LEVELS[:1]), tmp_path / "alone")
     together, _, step = load_trained_wct(tmp_path / "shared.run" / "checkpoint.pt")
     assert step == config.steps
-    # The mean of two gradients of one picture each is that of both, but for the relative losses.
+    # Two processes average their gradients; only the relative losses make a difference.
     for name, value in alone.nets.state_dict().items():
         torch.testing.assert_close(together.nets.state_dict()[name], value, atol=0.01, rtol=0.1)
 
@@ -249,11 +249,11 @@ def test_two_processes_share_the_work(config: WctConfig, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"levels": ("relu7_1",)}, "levels are some of"),
+        ({"levels": ("relu7_1",)}, "--levels must be some of"),
         ({"photos": "nowhere"}, "no photographs"),
         ({"encoder": "missing.safetensors"}, "no loss network"),
         ({"style_steps": 5}, "a folder of --pictures"),
-        ({"learned": ("relu3_1",)}, "learned are some of"),
+        ({"learned": ("relu3_1",)}, "--learned must be some of"),
         ({"start_from": "wct.onnx", "encoder": "vgg19"}, "which have no --encoder"),
     ],
 )

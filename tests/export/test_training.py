@@ -1,4 +1,4 @@
-"""Training, resuming, and the engine that comes of it."""
+"""Training, resuming, and the engine file that a training writes."""
 
 import csv
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_training_lowers_the_loss(config: TrainConfig, tmp_path: Path, monkeypat
     def loss(part: list[dict[str, str]]) -> float:
         return float(np.mean([float(row["content"]) + float(row["style"]) for row in part]))
 
-    assert loss(rows[-10:]) < 0.8 * loss(rows[2:12])  # once the style counts in full
+    assert loss(rows[-10:]) < 0.8 * loss(rows[2:12])  # after the style warm-up
 
 
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
@@ -122,7 +122,7 @@ def test_weights_of_an_engine_are_a_beginning(
     used = []
     monkeypatch.setattr(training_loop, "load_weights", lambda _net, path: used.append(path))
     train(replace(config, start_from=str(engine)), tmp_path / "second")
-    train(replace(config, start_from=str(engine)), tmp_path / "second")  # only at the beginning
+    train(replace(config, start_from=str(engine)), tmp_path / "second")  # does not load again
     assert used == [engine]
 
 
@@ -137,7 +137,7 @@ def test_weights_of_an_engine_are_a_beginning(
 def test_bfloat16_only_where_the_processor_has_it(
     capabilities: dict[str, bool], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine has one processor, so what torch says of it is replaced."""
+    """Replaces what torch reports about the processor, since a machine has only one."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert training.fast_dtype(torch.device("cpu")) == dtype
     assert training.fast_dtype(torch.device("cuda")) == torch.bfloat16
@@ -154,7 +154,7 @@ def test_weights_of_a_narrower_net_paint_alike(config: TrainConfig, tmp_path: Pa
         difference = (wide(photo) - narrow(photo)).square().mean() / narrow(photo).var()
     assert difference < 0.01
     first, twin = wide.encoder[1].weight[0], wide.encoder[1].weight[4]
-    assert not torch.equal(first, twin)  # or they would learn the same
+    assert not torch.equal(first, twin)  # else they would learn the same
 
 
 def test_weights_of_another_architecture(config: TrainConfig, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_weights_beyond_half_precision_stay_as_they_are(tmp_path: Path) -> None:
     _, photos, _ = write_training_material(tmp_path)
     large = net(JohnsonConfig(base_width=16))
     with torch.no_grad():
-        large.encoder[1].weight *= 1e6  # which the normalization behind it takes out again
+        large.encoder[1].weight *= 1e6  # the next normalization undoes it
     out = tmp_path / "engine.onnx"
     assert write_engine(large, out, "johnson", [STYLE], {}, photos)["worst_psnr_db"] > 45
 
@@ -261,7 +261,7 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     options = "--steps 3 --batch-size 2 --crop 32 --style-size 32 --base-width 4 --device cpu"
     options += " --content-layers relu2_1 --style-layers relu1_1,relu2_1 --artist Me"
     assert main([*command, *options.split(), "--network", str(network), "--out", str(out)]) == 0
-    assert "mine.onnx: 0.1 MB, at least" in capsys.readouterr().out
+    assert "mine.onnx: 0.1 MB, PSNR against PyTorch at least" in capsys.readouterr().out
     card = read_card(out)
     assert card.styles[0].name == "mine"
     assert card.styles[0].artist == "Me"
@@ -289,7 +289,7 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--out mine.pt", "ends in .onnx"),
+        ("--out mine.pt", "must end in .onnx"),
         ("--out missing/mine.onnx", "does not exist"),
         ("--out mine.onnx --photos empty", "no photographs"),
         ("--out mine.onnx --style missing.png", "cannot read the picture"),

@@ -1,4 +1,4 @@
-"""What every training does, whatever it trains."""
+"""The training loop that all families share, with checkpoints, scores and sheets."""
 
 import csv
 from pathlib import Path
@@ -25,7 +25,7 @@ from tests.helpers.nets import vgg_to_relu5_1
 
 
 class Line:
-    """A family that learns one number, 3, from batches that are their numbers."""
+    """A family that learns the number 3; each batch is just its own number."""
 
     def __init__(self) -> None:
         self.state: dict = {}
@@ -85,7 +85,7 @@ def test_the_folder_of_a_training_and_going_on(
     assert steps_in(run / "log.csv") == [*range(1, 21)]
     assert steps_in(run / "evaluation.csv") == [5, 10, 15, 20]
     assert [int(p.stem) for p in sorted((run / "samples").iterdir())] == [*range(2, 21, 2)]
-    # The average lags behind the net, which is on its way to 3.
+    # The averaged weight lags behind the network's weight, which approaches 3.
     assert 0 < trained.weight.item() < second.net.weight.item()
     whole = Line()
     assert torch.equal(
@@ -117,7 +117,7 @@ def test_a_step_takes_the_mean_of_its_batches_and_leaves_out_overflows() -> None
     assert weight.item() == pytest.approx(1 - 0.1 * 3)
     before = weight.item()
     optimizer_step([{"a": (weight - before).abs().sqrt()}], 1, optimizer, schedule, 100.0)
-    assert weight.item() == before  # the slope of a root at 0 has no number
+    assert weight.item() == before  # the gradient of a root at 0 is not finite
 
 
 def test_hard_styles_get_more_photographs_within_bounds_and_after_a_pause() -> None:
@@ -131,7 +131,7 @@ def test_hard_styles_get_more_photographs_within_bounds_and_after_a_pause() -> N
         each.draw(4000, torch.Generator().manual_seed(0)).float().mean()
         for each in (shares, resumed)
     )
-    assert float(drawn) == pytest.approx(2 / 2.5, abs=0.05)  # twice as often, and half as often
+    assert float(drawn) == pytest.approx(2 / 2.5, abs=0.05)  # shares of 2 and 1/2
     assert drawn == again
 
 

@@ -1,4 +1,4 @@
-"""Real encoded files for the tests to paint, and reading back what came of them."""
+"""Write real encoded files for the tests to paint, and read the results back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GREEN, RED, BLUE, GREY = (0, 255, 0), (255, 0, 0), (0, 0, 255), (128, 128, 128)
 
 @dataclass
 class Recipe:
-    """What to put into a clip; the defaults are a second of plain 25 frames a second."""
+    """The contents of a clip; by default one second at 25 frames per second."""
 
     size: tuple[int, int] = (64, 48)
     pts: Sequence[int] = tuple(range(25))
@@ -28,21 +28,21 @@ class Recipe:
     codec: str = "libx264"
     pixel_format: str = "yuv420p"
     color: tuple[int, int] | None = None
-    """Matrix and range to tag and to encode by; None for untagged, as is usual for the size."""
+    """Matrix and range for tags and encoding; None for no tags and the usual matrix of the size."""
     transfer: int | None = None
     pixel_aspect: Fraction | None = None
     rotation: int = 0
     """Degrees counterclockwise that a player has to turn the picture."""
     mirrored: bool = False
     bars: Sequence[tuple[int, int, int]] = ()
-    """Vertical bars of these colors; none for a moving gradient."""
+    """Colors of vertical bars; empty for a moving gradient."""
     audio_seconds: Sequence[float] = ()
-    """One tone of this length for each sound track."""
+    """Length of the tone in each sound track."""
     audio_codec: str = "aac"
     audio_rate: int = 48000
     audio_layout: str = "stereo"
     subtitles: Sequence[str] = ()
-    """One cue of this text at 0.2 s for each subtitle track."""
+    """Text of the one cue, at 0.2 s, in each subtitle track."""
     subtitle_codec: str = "mov_text"
     chapters: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
@@ -109,17 +109,17 @@ def make_clip(path: Path, recipe: Recipe = PLAIN) -> Path:
 
 @dataclass
 class Contents:
-    """What is in a file."""
+    """The contents of a video file."""
 
     times: list[Fraction]
-    """When each frame is shown, in seconds."""
+    """Time at which each frame is shown, in seconds."""
     frames: list[NDArray[np.uint8]]
-    """(H, W, 3) each, RGB as a player that honours the tags shows it, not turned upright."""
+    """RGB frames (H, W, 3) as a player that honors the color tags shows them, not rotated."""
     durations: list[Fraction]
-    """How long each frame stays, in seconds."""
+    """Duration of each frame, in seconds."""
     tick: Fraction
     packets: dict[int, list[tuple[Fraction, str]]]
-    """Times in seconds and digests of the packets of each other track."""
+    """Times in seconds and digests of the packets of each track other than the video."""
     kinds: list[tuple[str, str, str | None]]
     """Type, codec and language of each track."""
     matrix: int
@@ -164,7 +164,7 @@ def read_clip(path: Path) -> Contents:
             kinds=[
                 (s.type, s.codec_context.codec.canonical_name, s.language)
                 for s in file.streams
-                if s.type != "data"  # MP4 keeps its chapters in a track of their own
+                if s.type != "data"  # MP4 stores chapters in a data track
             ],
             matrix=int(last.colorspace),
             color_range=int(last.color_range),
@@ -178,7 +178,7 @@ def read_clip(path: Path) -> Contents:
 
 
 def _usual_matrix(width: int, height: int) -> int:
-    """What players take an untagged video for."""
+    """Return the color matrix that players assume for an untagged video of this size."""
     return BT709 if width >= 1280 or height > 576 else BT601
 
 

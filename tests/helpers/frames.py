@@ -1,4 +1,4 @@
-"""Frames to paint, and how far two paintings are apart."""
+"""Frames to paint, style inputs, and the PSNR of two paintings."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from engines import (
 )
 
 MODELS = sorted(ZOO.glob("*.onnx"))
-"""All that ship."""
+"""All models that ship."""
 
 
 def picture(height: int, width: int, batch: int = 1, seed: int = 0) -> Frames:
-    """Smooth colors and edges, as in a photo."""
+    """Return frames with smooth colors and edges, as in a photo."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     waves = [np.sin(random.uniform(3, 25) * x + random.uniform(3, 25) * y) for _ in range(3)]
@@ -30,11 +30,11 @@ def picture(height: int, width: int, batch: int = 1, seed: int = 0) -> Frames:
 
 
 def inputs_for(path: Path, style: int = 0) -> Style:
-    """That have the model paint in one of its styles alone, or in that of a picture."""
+    """Return inputs for one of the model's own styles, or for a picture if it takes pictures."""
     card = read_card(path)
     if takes_pictures(card):
         image = picture(64, 80, seed=10 + style)
-        # One that is young takes over tones, in which these are alike, but hardly shapes.
+        # A model early in its training takes over tones but hardly shapes, so the tones differ.
         return style_of(card, image // (1 + style) if card.style_tensors else image)
     styles = len(card.styles)
     return {STYLE_WEIGHTS: np.eye(styles, dtype=np.float32)[style]} if styles > 1 else NO_STYLE
@@ -46,8 +46,11 @@ def psnr(a: Frames, b: Frames) -> float:
 
 
 def grainy(path: Path, height: int, width: int) -> Frames:
-    """A frame for the model `path`, with grain as a camera's: whitening and normalization make much
-    of what little there is in smooth waves, and of half precision's rounding with it."""
+    """Return a frame for the model `path`, with grain like a camera's.
+
+    Without grain, whitening and normalization would amplify the little detail of smooth waves, and
+    the rounding of half precision with it.
+    """
     width, height = read_card(path).within(width, height)
     grain = np.random.default_rng(1).integers(-24, 25, (1, height, width, 3))
     return (picture(height, width) + grain).clip(0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Frames as a source gives them, for sinks."""
+"""Frames for sinks, as a source gives them."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,6 +19,6 @@ FORMAT = VideoFormat(
 
 
 def recording() -> Iterator[Frame]:
-    """Ten seconds."""
+    """Yield ten seconds of video at 25 frames per second."""
     for n in range(250):
         yield Frame(np.full((48, 64, 3), n, np.uint8), n, Fraction(n, 25))

@@ -1,4 +1,4 @@
-"""What tests of live painting share: a camera, and looking at what a session shows."""
+"""Helpers for tests of live painting: a camera, and checks of what a session shows."""
 
 import itertools
 import socket
@@ -22,7 +22,7 @@ ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
 
 
 class Camera(Closing):
-    """Stands in for a webcam, which no test machine has: an orange picture 50 times a second."""
+    """Stand in for a webcam, which no test machine has: an orange picture 50 times a second."""
 
     def __init__(self, frames: int | None = None) -> None:
         self.info = SourceInfo("camera 0", None, 96, 64, None)
@@ -38,7 +38,7 @@ class Camera(Closing):
     @staticmethod
     def frame(index: int) -> Frame:
         image = np.full((64, 96, 3), ORANGE, np.uint8)
-        image[:, :8] = 0  # black on the left, so that a mirror can be told
+        image[:, :8] = 0  # black on the left, so that a mirrored frame can be recognized
         return Frame(image, index, Fraction(index, 50))
 
     def close(self) -> None:
@@ -46,24 +46,24 @@ class Camera(Closing):
 
 
 def named(name: str) -> StyleSpec:
-    """A style for `alone`."""
+    """Return a style for `alone`."""
     return StyleSpec((StylePart("test.onnx", name),))
 
 
 def alone(opener: Callable[[str], Engine]) -> Callable[[StyleSpec], Choice]:
-    """Each style has a model of its own, which `opener` opens by the style's name."""
+    """Give each style its own model, which `opener` opens by the style's name."""
     return lambda style: Choice(str(style), (NO_STYLE,), lambda: opener(style.parts[0].name))
 
 
 def color_at(frame: Frame, x: float) -> tuple[int, ...]:
-    """In the middle row, at this part of the width."""
+    """Return the color in the middle row, at the fraction `x` of the width."""
     return tuple(int(v) for v in frame.image[frame.height // 2, int(x * frame.width)])
 
 
 def show_until(
     session: LiveSession, wanted: Callable[[Frame], bool], seconds: float = 20.0
 ) -> Frame:
-    """Show frames until one is as wanted."""
+    """Show frames until `wanted` accepts one, and return it."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         frame = session.wait(0.1)
@@ -86,7 +86,7 @@ def free_port() -> int:
 
 
 class Plain(Closing):
-    """An engine that paints one color, to be told from others."""
+    """An engine that paints one gray level, so that tests can tell engines apart."""
 
     backend, device, precision = "test", "cpu", "fp32"
     card = ModelCard(Path(), "", "plain", (), {}, {}, {})
@@ -102,7 +102,7 @@ class Plain(Closing):
 
     def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
         assert not self.closed
-        assert frames.shape[1:3] in self.prepared  # else the picture would stand still meanwhile
+        assert frames.shape[1:3] in self.prepared  # else the picture would freeze
         return np.full_like(frames, self.level)
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ def opener_of(
 
 
 class Recorder(Closing):
-    """A sink that does as it is told."""
+    """A sink that calls `write` with the number of frames written so far."""
 
     def __init__(self, write: Callable[[int], None]) -> None:
         self.notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Ways to paint that do what they should not, and one that does not; see `benchmarks.ways.Way`."""
+"""Factories for `benchmarks.ways.Way`: some paint as expected, most misbehave."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Models small enough to be made by a test, which keep the engine contract."""
+"""Models that are small enough to be made by a test and follow the engine contract."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ CARD = {
 
 
 def write_inverter(path: Path, more: dict[str, str] | None = None) -> None:
-    """stylized = 255 - frame."""
+    """Write a model that paints the negative: stylized = 255 - frame."""
     nodes = [
         helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["white", "x"], ["y"]),
@@ -32,7 +32,7 @@ def write_inverter(path: Path, more: dict[str, str] | None = None) -> None:
 
 
 def write_tinter(path: Path) -> None:
-    """stylized = the frame's mean color times `tint` (3,): a model with a style input."""
+    """Write a model with a style input: stylized = frame times `tint` (3,), at most 255."""
     nodes = [
         helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["x", "tint"], ["y"]),
@@ -44,12 +44,12 @@ def write_tinter(path: Path) -> None:
 
 
 def write_two_strokes(path: Path) -> None:
-    """A model of one style, whose fine strokes give the frame back, and large ones 255 - frame."""
+    """Write a model of one style: fine strokes return the frame, large strokes 255 - frame."""
     write_two_styles(path, {**CARD, "strokes": json.dumps([0.6, 1.6])})
 
 
 def write_two_styles(path: Path, card: dict[str, str] | None = None) -> None:
-    """A model of two styles: "same" gives the frame back, "negative" paints 255 - frame."""
+    """Write a model of two styles: "same" returns the frame, "negative" paints 255 - frame."""
     nodes = [
         helper.make_node("Cast", ["frame"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Split", [STYLE_WEIGHTS], ["same", "negative"], num_outputs=2),
@@ -87,7 +87,7 @@ def _write(
 
 
 def write_segmentation(path: Path, channels_last: bool, classes: int, fixed: bool) -> None:
-    """What is brighter than the mean color of ImageNet is the subject."""
+    """Write a segmentation network; the subject is what is brighter than ImageNet's mean color."""
     height, width = (32, 48) if fixed else ("height", "width")
     shape = [1, height, width, 3] if channels_last else [1, 3, height, width]
     axis = 3 if channels_last else 1

@@ -1,4 +1,4 @@
-"""Small stand-ins for what the training needs: a loss network and photographs."""
+"""Small stand-ins for what training needs: a loss network and photographs."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from export.common.vgg import LossNetwork
 
 
 def small_vgg() -> dict[str, Tensor]:
-    """Random weights of a VGG that ends at conv2_1."""
+    """Return random weights of a VGG that ends at conv2_1."""
     generator = torch.Generator().manual_seed(1)
     shapes = {"conv0": (3, 3, 1), "conv1_1": (4, 3, 3), "conv1_2": (4, 4, 3), "conv2_1": (8, 4, 3)}
     weights = {}
@@ -24,7 +24,7 @@ def small_vgg() -> dict[str, Tensor]:
 
 
 def vgg_to_relu5_1() -> LossNetwork:
-    """A VGG-19 of few channels and random weights."""
+    """Return a VGG-19 up to relu5_1 with few channels and random weights."""
     return LossNetwork(_vgg19_weights(), None, padding="reflect")
 
 
@@ -49,7 +49,7 @@ def _vgg19_weights() -> dict[str, Tensor]:
 
 
 def write_training_material(folder: Path) -> tuple[Path, Path, Path]:
-    """A style picture, a folder of photographs, and a loss network in a file."""
+    """Write a style picture, a folder of photographs and a loss network; return their paths."""
     random = np.random.default_rng(0)
     photos = folder / "photos"
     photos.mkdir()

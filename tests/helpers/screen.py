@@ -1,4 +1,4 @@
-"""A virtual screen with a window manager, and something that presses keys."""
+"""A virtual screen with a window manager, and xdotool to press keys."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ OPENBOX = """<openbox_config xmlns="http://openbox.org/3.4/rc">
 <applications><application class="*"><decor>no</decor></application></applications>
 <keyboard><keybind key="A-F4"><action name="Close"/></keybind></keyboard>
 </openbox_config>"""
-"""Without frames around the windows: xdotool counts them twice when it says where a window is."""
+"""Windows have no decorations: xdotool counts these twice when it reports a window's position."""
 
 
 class Screen:
@@ -26,7 +26,7 @@ class Screen:
 
     def __init__(self, folder: Path) -> None:
         read_end, write_end = os.pipe()
-        # Without -noreset it begins anew, in the middle of things, whenever xdotool is done.
+        # Without -noreset the server resets itself whenever xdotool disconnects.
         command = ["Xvfb", "-noreset", "-displayfd", str(write_end), "-screen", "0", "800x600x24"]
         self._server = subprocess.Popen(
             command, pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -42,7 +42,7 @@ class Screen:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        while not self.do("get_num_desktops"):  # until it has taken over
+        while not self.do("get_num_desktops"):  # until the window manager is running
             time.sleep(0.05)
 
     def look(self) -> Image:
@@ -51,7 +51,7 @@ class Screen:
             return np.frombuffer(shot.rgb, np.uint8).reshape(shot.height, shot.width, 3)
 
     def do(self, *words: str) -> str:
-        """Let xdotool do something."""
+        """Run xdotool with these arguments and return its output."""
         run = subprocess.run(
             ["xdotool", *words],
             env={**os.environ, "DISPLAY": self.name},

@@ -1,9 +1,9 @@
-"""A sender of live video, as a process of its own that tests can stop and kill.
+"""A sender of live video that runs in its own process, so that tests can stop and kill it.
 
-python -m tests.sender ADDRESS WIDTHxHEIGHT FPS RED,GREEN,BLUE
+python -m tests.helpers.sender ADDRESS WIDTHxHEIGHT FPS RED,GREEN,BLUE
 
-With http://127.0.0.1:PORT it is a server, prints its port (PORT may be 0), and gives each who asks
-a stream of its own; with rtmp:// it publishes to a server.
+With http://127.0.0.1:PORT it is a server: it prints its port (PORT may be 0) and sends each client
+a stream of its own. With rtmp:// it publishes to a server.
 """
 
 import sys
@@ -20,7 +20,7 @@ from av.container import OutputContainer
 from tests.helpers.serving import answering
 
 AT_ONCE = {"flush_packets": "1"}
-"""For the container: nothing waits in a buffer."""
+"""Container options: send every packet at once, without buffering."""
 
 
 def main(address: str, size: str, fps: str, color: str) -> None:
@@ -44,7 +44,7 @@ def _serve(port: int, image: np.ndarray, fps: int) -> None:
 
 
 def _send(output: OutputContainer, image: np.ndarray, fps: int) -> None:
-    """For at most ten minutes."""
+    """Send the image for at most ten minutes."""
     stream = output.add_stream("libx264", rate=fps, options={"tune": "zerolatency", "g": str(fps)})
     stream.height, stream.width = image.shape[:2]
     stream.pix_fmt = "yuv420p"

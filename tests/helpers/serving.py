@@ -1,4 +1,4 @@
-"""A web server for the time of a test."""
+"""A web server that runs during a test."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import av
 
 @contextmanager
 def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Its address."""
+    """Run a web server on a free port and yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -28,15 +28,15 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 def answering(respond: Callable[[BinaryIO], None]) -> type[BaseHTTPRequestHandler]:
-    """Gives everybody what `respond` writes, without saying how much that will be."""
+    """Return a handler that sends what `respond` writes, without a Content-Length."""
 
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:  # the name that the server calls
+        def do_GET(self) -> None:  # http.server requires this name
             self.send_response(200)
             self.end_headers()
-            with suppress(OSError, av.FFmpegError):  # who asked has gone
+            with suppress(OSError, av.FFmpegError):  # the client has disconnected
                 respond(self.wfile)  # type: ignore[arg-type]
 
         def log_message(self, *_args: object) -> None:

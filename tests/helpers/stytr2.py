@@ -1,4 +1,4 @@
-"""A small StyTr2, and what it learns from."""
+"""A small StyTr2 configuration and material to train it with."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ OPTIONS = (
 
 
 def write_material(folder: Path) -> None:
-    """Photos, paintings of two colors, and a loss network."""
+    """Write photos, two paintings of different colors, and a loss network."""
     write_training_material(folder)
     (folder / "pictures").mkdir()
     random = np.random.default_rng(1)

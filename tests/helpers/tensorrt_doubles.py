@@ -1,5 +1,7 @@
-"""In place of TensorRT and CUDA, which no machine of ours can run: doubles that take only what the
-real packages take, by the names and arguments that those say of themselves."""
+"""Test doubles for TensorRT and CUDA, which none of our machines can run.
+
+They accept only the names and arguments that the real packages document.
+"""
 
 import ctypes
 import inspect
@@ -18,8 +20,10 @@ from numpy.typing import NDArray
 from engines.tensorrt_.plan_cache import Recipe
 
 Surface = dict[str, dict[str, list[tuple[str, str]] | None]]
-"""The surface of a package: by class and member, the parameters and result of each overload of a
-method, None for any other member."""
+"""The API of a package, by class and member.
+
+A method has the parameters and result of each overload; any other member has None.
+"""
 
 _READ = """
 import importlib, json, re, sys
@@ -47,12 +51,14 @@ int getNvOnnxParserVersion() { return 0; }
 void *getPluginRegistry() { return 0; }
 int initLibNvInferPlugins() { return 1; }
 """
-"""What TensorRT's Python package asks of its libraries, which are not to be had here: enough for it
-to be imported and looked at."""
+"""The symbols that TensorRT's Python package needs from its libraries.
+
+The libraries are not available here; these stubs are enough to import and inspect the package.
+"""
 
 
 def surface_of(package: str, libraries: Path | None = None) -> Surface:
-    """Read in a process of its own: two of these packages can't be imported into one."""
+    """Read the API of a package in its own process: one process can't import two of them."""
     environment = dict(os.environ)
     if libraries is not None:
         environment["LD_LIBRARY_PATH"] = str(libraries)
@@ -74,8 +80,10 @@ def write_stubs(folder: Path) -> None:
 
 
 class Gpu:
-    """Memory, and a plan that paints the negative in it. What is asked for while a stream is
-    captured is done when its graph is launched."""
+    """GPU memory, and a plan that paints the negative.
+
+    Work that is requested while a stream is captured runs when its graph is launched.
+    """
 
     def __init__(self, *style: str) -> None:
         self.blocks: dict[int, Any] = {}
@@ -83,7 +91,7 @@ class Gpu:
         self.addresses: dict[str, int] = {}
         self.loaded: list[bytes] = []
         self.devices: list[int] = []
-        """That were asked for, in this order."""
+        """The device numbers that were requested, in order."""
         self.captured: list[Callable[[], object]] | None = None
         self.graphs: dict[int, list[Callable[[], object]]] = {}
         self.launches = 0
@@ -134,7 +142,7 @@ class Gpu:
 
 
 class Cuda:
-    """In place of cuda.bindings.runtime."""
+    """A double for cuda.bindings.runtime."""
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
@@ -205,7 +213,7 @@ class Cuda:
         return (graph,)
 
     def _cudaGetLastError(self) -> tuple[()]:  # noqa: N802
-        self._gpu.graphs.clear()  # that of a failed capture does not exist
+        self._gpu.graphs.clear()  # a failed capture leaves no graph
         return ()
 
     def _cudaGraphInstantiate(self, graph: Any, flags: int) -> tuple[Any]:  # noqa: N802
@@ -231,8 +239,11 @@ class Cuda:
 
 
 class Package:
-    """In place of the package whose surface is given. What a call gives is in `answers`, by
-    class and member, or as its signature says; ... in an answer leaves it to that."""
+    """A double for the package with the given API.
+
+    `answers` has the result of each call, by class and member. Without an answer, or if the answer
+    returns ..., the result is what the signature says.
+    """
 
     __version__ = "10.16.1.11"
 
@@ -262,11 +273,11 @@ class Package:
 
 
 class Monitored:
-    """In place of the class of the package, which TensorRT calls."""
+    """A double for the package's IProgressMonitor, whose methods TensorRT calls."""
 
 
 class Constant(str):
-    """Such as a member of an enumeration."""
+    """A constant of the package, such as a member of an enumeration."""
 
     def __int__(self) -> int:
         return 1
@@ -307,7 +318,7 @@ class _Object:
 
 
 def _accepts(text: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
-    """Whether a signature has room for a call: `text` is such as "name: str, memory: int = 0"."""
+    """Return whether a call fits the signature `text`, as in "name: str, memory: int = 0"."""
     names, types, optional = [], {}, set()
     for parameter in filter(None, text.split(", ")):
         name, _, rest = parameter.partition(": ")
@@ -337,7 +348,7 @@ def _is(value: Any, type_name: str) -> bool:
     }
     if short in plain:
         return isinstance(value, plain[short])
-    if isinstance(value, _Object):  # of the class, or of one that is derived from it
+    if isinstance(value, _Object):  # of the class itself or of a subclass
         return value.kind == short or f"I{value.kind}" == short
     return isinstance(value, Constant)
 

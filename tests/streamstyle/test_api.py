@@ -1,4 +1,4 @@
-"""The public names: they are there, and each is documented."""
+"""The public names of `streamstyle` exist and are documented."""
 
 import doctest
 import inspect
@@ -34,7 +34,7 @@ def test_each_public_name_has_a_docstring_of_its_own(name: str) -> None:
 
 
 def _overrides(kind: type, name: str) -> bool:
-    """Whether a base class has said what the method does."""
+    """Return whether a base class also defines, and so documents, the method."""
     return any(name in vars(base) for base in kind.__mro__[1:])
 
 

@@ -1,4 +1,4 @@
-"""The queue between two stages."""
+"""The queue between two stages of the pipeline."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The three conditions that hang other software, and the ways a run can end."""
+"""The pipeline: three conditions that make other software hang, and the ways a run can end."""
 
 import itertools
 import signal
@@ -17,7 +17,7 @@ from streamstyle.pipeline import QUEUE_DEPTH, Pipeline, Stats
 from streamstyle.sources import SourceInfo
 
 FULL = 2 * QUEUE_DEPTH + 3
-"""Frames after which every channel is full while the sink holds the first one."""
+"""Number of frames after which every channel is full while the sink holds the first frame."""
 
 
 class CountingSource(Closing):
@@ -65,7 +65,7 @@ def same(frame: Frame) -> Frame:
 
 
 def run_and_expect(pipeline: Pipeline, error: type[BaseException], words: str) -> None:
-    """The error comes out, with the stage's own traceback, within a second, and all is still."""
+    """The stage's own error is raised within a second, and all threads have ended."""
     started = time.perf_counter()
     with pytest.raises(error, match=words) as caught:
         pipeline.run()
@@ -89,7 +89,7 @@ def test_several_painters_work_at_once_and_frames_keep_their_order() -> None:
     def paint(frame: Frame) -> Frame:
         if frame.index < 30:
             together.wait()  # breaks unless three are at work
-        time.sleep(0.002 * (frame.index % 3))  # so that later ones are done earlier
+        time.sleep(0.002 * (frame.index % 3))  # some later frames finish earlier
         return frame
 
     sink = CollectingSink()
@@ -116,7 +116,7 @@ def test_one_of_several_painters_raises() -> None:
 
 
 def test_stages_overlap() -> None:
-    """While the sink holds the first frame, the engine has painted and the source read on."""
+    """While the sink holds the first frame, the engine and the source go on."""
     source = CountingSource(50)
     seen_while_writing: list[int] = []
 
@@ -207,7 +207,7 @@ def test_ctrl_c_stops_an_endless_source() -> None:
 
 
 def test_impatient_ctrl_c_does_not_close_what_a_thread_still_uses() -> None:
-    """The second one comes while the threads are waited for."""
+    """The second Ctrl-C comes while `run` waits for the threads."""
     in_use = threading.Event()
     closed_while_in_use = []
 

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system."""
+"""`give_back_memory` returns freed memory to the operating system."""
 
 import ctypes
 import subprocess

@@ -1,4 +1,4 @@
-"""Engines timed in turn: who paints when, and what of it counts."""
+"""The timing of engines that take turns: the order, and which frames count."""
 
 import itertools
 import math
@@ -19,7 +19,10 @@ SIZE = (48, 32)
 
 
 class Clockwork(Contestant):
-    """Takes always as long, without taking it, and half as long again after another one."""
+    """A contestant that reports a fixed time per frame without waiting.
+
+    The first frame after another contestant's takes half as long again.
+    """
 
     def __init__(self, name: str, frame_s: float, order: list[str]) -> None:
         super().__init__(name, np.zeros_like)
@@ -32,7 +35,7 @@ class Clockwork(Contestant):
 
 @pytest.fixture
 def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other than what Clockwork says that it takes."""
+    """Stop the real clock, so that only the times that Clockwork reports count."""
     monkeypatch.setattr(bench, "now_s", lambda: 0.0)
 
 
@@ -56,7 +59,7 @@ def test_what_another_one_left_running_does_not_count(no_clock: None) -> None:
 
 
 def test_a_plan_that_is_being_built_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT is replaced, for there is no GPU here."""
+    """A double stands in for TensorRT, because the test machines have no GPU."""
 
     class Building(Plain):
         backend = "onnxruntime"

@@ -1,4 +1,4 @@
-"""Why an accelerator is not used, and what to type."""
+"""The checks behind `doctor`: why an accelerator is not used, and the command that fixes it."""
 
 import ctypes
 from pathlib import Path
@@ -9,7 +9,7 @@ from engines import availability
 
 
 def install(folder: Path, name: str, version: str) -> None:
-    """What pip leaves of a distribution that is installed."""
+    """Write the metadata that pip leaves for an installed distribution."""
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -17,7 +17,7 @@ def install(folder: Path, name: str, version: str) -> None:
 
 @pytest.fixture
 def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment with nothing but what the test installs into it."""
+    """An environment that has only the distributions that the test installs."""
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     monkeypatch.setattr(availability, "find_spec", lambda _name: object())
     return tmp_path
@@ -46,7 +46,7 @@ def test_two_onnxruntimes_overwrite_each_other(only: Path) -> None:
 
 
 def test_onnxruntime_whose_files_are_gone(only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What uninstalling one of two leaves behind."""
+    """Uninstalling one of two onnxruntimes leaves this behind."""
     install(only, "onnxruntime-gpu", "1.31.1")
     monkeypatch.setattr(availability, "find_spec", lambda _name: None)
     problem = availability.onnxruntime_problem()
@@ -63,7 +63,7 @@ def test_build_without_cuda(only: Path) -> None:
 
 
 class Driver:
-    """In place of NVIDIA's driver, which no machine of ours has."""
+    """A double for NVIDIA's driver, which none of our machines has."""
 
     def __init__(self, gpus: int, version: int) -> None:
         self._gpus, self._version = gpus, version
@@ -121,7 +121,7 @@ def test_gpu_that_is_hidden(gpu_build: None, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def good_driver(gpu_build: None, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """A GPU and its driver; the libraries beside it are the test's to name."""
+    """A GPU with its driver; the test adds the libraries that are present."""
     present: set[str] = set()
 
     def load(name: str) -> Driver:
@@ -157,7 +157,7 @@ def test_missing_tensorrt(good_driver: set[str]) -> None:
 def test_native_tensorrt(
     good_driver: set[str], only: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole of it needs CUDA's libraries, for onnxruntime; its lean runtime nothing more."""
+    """Full TensorRT needs CUDA's libraries, for onnxruntime; the lean runtime does not."""
     present: set[str] = set()
 
     def find(name: str) -> None:
@@ -183,7 +183,7 @@ def test_native_tensorrt(
 
 
 def test_native_tensorrt_without_a_driver(only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT would end the process there, so it is not even imported."""
+    """Without a driver TensorRT would end the process, so it is not even imported."""
 
     def refuse(_name: str) -> None:
         raise OSError

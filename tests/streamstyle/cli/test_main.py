@@ -1,5 +1,6 @@
-"""The command line, as a user types it."""
+"""The command line, with arguments as a user types them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -116,7 +117,7 @@ def test_contact_sheet(folder: Path) -> None:
     blocks = -(-len(names) // ACROSS)
     block = CAPTION_HEIGHT + 2 * TILE_WIDTH * 60 // 80
     assert sheet.shape == (blocks * block, ACROSS * TILE_WIDTH, 3)
-    assert main(["styles", "--sheet", "sheet.png"]) == 2  # it exists
+    assert main(["styles", "--sheet", "sheet.png"]) == 2  # the sheet exists
 
 
 def test_doctor_says_what_runs_and_the_fix_for_what_does_not(
@@ -125,10 +126,18 @@ def test_doctor_says_what_runs_and_the_fix_for_what_does_not(
     assert main(["doctor"]) == 0
     output = capsys.readouterr().out
     assert "openvino on cpu: works" in output
-    assert "--engine auto takes: " in output
+    assert "--engine auto: takes " in output
     for line, following in zip(output.splitlines(), output.splitlines()[1:], strict=False):
         if "not used" in line:
             assert following.startswith("    ")
+
+
+def test_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = {entry["subject"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert {"machine", "packages", "openvino on cpu", "--engine auto"} <= found.keys()
+    assert found["openvino on cpu"]["works"]
+    assert all(entry["works"] or entry["fix"] or entry["text"] for entry in found.values())
 
 
 def test_bench_prints_a_table(capsys: pytest.CaptureFixture[str], inverter_path: Path) -> None:
@@ -161,7 +170,7 @@ def test_bench_prints_a_table(capsys: pytest.CaptureFixture[str], inverter_path:
         ("bench --alpha 0.5", "--levels and --alpha are for wct"),
         ("image missing.png out.png", "no file or folder"),
         ("bench --size 8x8", "at least 16x16"),
-        ("video pattern:testsrc out.mp4 --width 10000000", "up to 16384 pixels a side"),
+        ("video pattern:testsrc out.mp4 --width 10000000", "at most 16384 pixels a side"),
         ("live 99", "camera 99 cannot be opened"),
         ("live ²", "no camera ²"),
         ("live missing.mp4", "does not exist"),
@@ -213,7 +222,7 @@ def test_module_runs(folder: Path) -> None:
 
 
 def test_machine_without_a_desktop(folder: Path, inverter_path: Path) -> None:
-    """A cv2 that fails to load as the real one does where libGL is missing."""
+    """A fake cv2 fails to load, as the real one does without libGL."""
     (folder / "cv2.py").write_text(
         "raise ImportError('libGL.so.1: cannot open shared object file')"
     )
@@ -229,7 +238,7 @@ def test_machine_without_a_desktop(folder: Path, inverter_path: Path) -> None:
     assert failed.returncode == 2
     assert "pip install opencv-python-headless" in failed.stderr
     assert "Traceback" not in failed.stderr
-    assert run().returncode == 0  # what needs no scaling goes without it
+    assert run().returncode == 0  # without scaling, cv2 is not needed
 
 
 def test_names_that_are_no_text(folder: Path, inverter_path: Path) -> None:
@@ -248,7 +257,7 @@ def test_names_that_are_no_text(folder: Path, inverter_path: Path) -> None:
 
 
 def test_closed_output_is_no_traceback(folder: Path) -> None:
-    """`streamstyle styles | head -1`."""
+    """`streamstyle styles | head -1` closes the pipe early."""
     run = subprocess.run(
         f"{sys.executable} -m streamstyle styles | head -1",
         shell=True,

@@ -1,1 +1,1 @@
-"""Files painted from end to end."""
+"""Tests that paint files from end to end."""

@@ -1,4 +1,4 @@
-"""Broken, cut off and unusual input: painted as far as it goes, or refused in a sentence."""
+"""Broken, truncated and unusual input is painted as far as it goes, or refused."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ def test_damaged_packets_in_the_middle_are_counted_and_the_rest_is_painted(
     data = bytearray(source.read_bytes())
     noise = np.random.default_rng(0)
     for start in range(len(data) // 3, len(data) // 2, 1880):
-        # Behind the 4 bytes of a transport packet's header, so that the picture is hit.
+        # Skip the 4 bytes of the transport packet's header, so that the damage hits the picture.
         at = start // 188 * 188 + 40
         data[at : at + 100] = noise.integers(0, 256, 100, np.uint8).tobytes()
     source.write_bytes(data)
@@ -41,7 +41,7 @@ def test_damaged_packets_in_the_middle_are_counted_and_the_rest_is_painted(
 
 
 def test_decoders_have_different_words_for_damage(tmp_path: Path, inverter: Engine) -> None:
-    """H.263's calls it "operation not permitted"."""
+    """The decoder for H.263 reports damage as "operation not permitted"."""
     recipe = Recipe(size=(176, 144), codec="h263", pts=range(40), options={"g": "5"})
     source = make_clip(tmp_path / "in.3gp", recipe)
     data = bytearray(source.read_bytes())
@@ -59,7 +59,7 @@ def test_truncated_file_is_painted_as_far_as_it_goes(
 ) -> None:
     recipe = Recipe(size=(160, 120), pts=range(100), options={"g": "10"})
     source = make_clip(tmp_path / f"whole{suffix}", recipe)
-    if suffix == ".mp4":  # whose table of contents has to come first to survive a cut
+    if suffix == ".mp4":  # its index must be at the front to survive a cut
         source = _with_index_first(source)
     data = source.read_bytes()
     cut = tmp_path / f"cut{suffix}"
@@ -67,7 +67,7 @@ def test_truncated_file_is_painted_as_far_as_it_goes(
     report = paint_video(cut, tmp_path / f"out{suffix}", engine=inverter)
     frames = len(read_clip(tmp_path / f"out{suffix}").times)
     assert 20 < frames < 80
-    if suffix != ".ts":  # which nowhere says how long it was
+    if suffix != ".ts":  # a .ts file does not state its length
         assert any("ends early" in note for note in report.notes), report.notes
 
 
@@ -121,7 +121,7 @@ def test_sound_alone_is_refused(tmp_path: Path, inverter: Engine) -> None:
 
 
 def test_edit_list_is_obeyed(tmp_path: Path, inverter: Engine) -> None:
-    """Frames that an edit list hides stay hidden: made by cutting between key frames."""
+    """Frames that an edit list hides stay hidden; cutting between key frames makes such a list."""
     import av
 
     whole = make_clip(tmp_path / "whole.mp4", Recipe(pts=range(50), options={"g": "25", "bf": "0"}))
@@ -143,7 +143,7 @@ def test_edit_list_is_obeyed(tmp_path: Path, inverter: Engine) -> None:
 
 
 def test_address(tmp_path: Path, inverter: Engine) -> None:
-    """A video over HTTP, from a server that can't seek."""
+    """Paints a video over HTTP from a server that can't seek."""
     make_clip(tmp_path / "clip.mkv", Recipe(audio_seconds=(1.0,)))
     handler = partial(QuietHandler, directory=str(tmp_path))
     with serving(handler) as address:
@@ -157,7 +157,7 @@ def test_connection_that_breaks_off(tmp_path: Path, inverter: Engine) -> None:
     clip = make_clip(tmp_path / "clip.mkv", LONG).read_bytes()
 
     class HalfHandler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the name that the server calls
+        def do_GET(self) -> None:  # http.server requires this name
             self.send_response(200)
             self.send_header("Content-Length", str(len(clip)))
             self.end_headers()
@@ -226,7 +226,7 @@ def test_file_appears_only_when_complete(tmp_path: Path, inverter: Engine) -> No
 
 
 class _Slow:
-    """An engine that takes its time, so that there is a while to look."""
+    """A slow engine, so that a test can look at files while they are written."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -264,7 +264,7 @@ def test_earlier_part_is_not_overwritten_by_the_next(tmp_path: Path, inverter: E
 
 
 def test_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path: Path) -> None:
-    """The limit on a file's size stands in for a disk that is full."""
+    """A limit on the file size stands in for a full disk."""
     resource = pytest.importorskip("resource", reason="Windows limits no file's size")
     make_clip(tmp_path / "in.mkv", LONG)
     command = [sys.executable, "-m", "streamstyle", "video", "in.mkv", "out.mkv"]

@@ -1,4 +1,4 @@
-"""Still images: their size, transparency, profile and EXIF data stay."""
+"""Still images keep their size, transparency, color profile and EXIF data."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from engines import Engine
-from streamstyle import Look, UserError, paint_image
+from streamstyle import ImageSettings, Look, UserError, paint_image
 from streamstyle.painting.look import MOST_SIDE
 from streamstyle.sources.images import list_stills
 
@@ -23,7 +23,7 @@ def gradient(width: int = 64, height: int = 48) -> np.ndarray:
 
 @pytest.fixture
 def painted(tmp_path: Path, inverter: Engine):
-    """Save a picture, paint it, and open the result."""
+    """Return a function that saves a picture, paints it, and opens the result."""
 
     def paint(picture: Image.Image, name: str = "in.png", to: str = "out.png", **options: object):
         picture.save(tmp_path / name, **options)
@@ -60,7 +60,12 @@ def test_transparency_goes_to_both_sides(tmp_path: Path, inverter: Engine) -> No
     Image.fromarray(np.dstack([gradient(), alpha])).save(tmp_path / "in.png")
     for resize, wide in ((False, 128), (True, 64)):
         look = Look(width=32, resize=resize, side_by_side=True)
-        paint_image(tmp_path / "in.png", tmp_path / f"{wide}.png", engine=inverter, look=look)
+        paint_image(
+            tmp_path / "in.png",
+            tmp_path / f"{wide}.png",
+            engine=inverter,
+            settings=ImageSettings(look=look),
+        )
         with Image.open(tmp_path / f"{wide}.png") as result:
             opaque = np.asarray(result)[..., 3] > 127
         assert opaque.shape[1] == wide
@@ -106,9 +111,11 @@ def test_two_images_of_one_name_are_not_written_over_each_other(
     (tmp_path / "in").mkdir()
     for name, grey in (("a.gif", 50), ("a.gif.png", 200)):
         Image.new("RGB", (64, 48), (grey, grey, grey)).save(tmp_path / "in" / name)
-    report = paint_image(tmp_path / "in", tmp_path / "out", engine=inverter, overwrite=True)
+    report = paint_image(
+        tmp_path / "in", tmp_path / "out", engine=inverter, settings=ImageSettings(overwrite=True)
+    )
     target = tmp_path / "out" / "a.gif.png"
-    assert report.notes == (f"a.gif.png is left out, as another image is in {target} now",)
+    assert report.notes == (f"a.gif.png was left out: {target} already holds another image",)
     assert Image.open(target).getpixel((9, 9)) == (205, 205, 205)
 
 
@@ -128,7 +135,7 @@ def test_color_profile_stays(painted) -> None:
 
 def test_exif_stays_and_the_picture_is_upright(painted) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     exif[0x013B] = "Ann Other"  # the artist
     result = painted(Image.fromarray(gradient()), "in.jpg", "out.jpg", exif=exif, quality=95)
     assert result.size == (48, 64)
@@ -149,11 +156,11 @@ def test_color_profile_of_anything_but_rgb_is_left_out(
     report = paint_image(photo, tmp_path / "out.png", engine=inverter)
     with Image.open(tmp_path / "out.png") as result:
         assert "icc_profile" not in result.info
-    assert report.notes == (f"the color profile of {photo} is not of RGB and left out",)
+    assert report.notes == (f"the color profile of {photo} is not for RGB and was left out",)
 
 
 def damaged_exif() -> bytes:
-    """A quarter turn, and a resolution that is text instead of a fraction."""
+    """Return EXIF data with a quarter turn, and with a resolution that is text."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x011A] = 72.0
@@ -175,7 +182,9 @@ def test_damaged_exif_does_not_end_a_folder(tmp_path: Path, inverter: Engine) ->
     Image.fromarray(gradient()).save(tmp_path / "in/2.jpg")
     report = paint_image(tmp_path / "in", tmp_path / "out", engine=inverter)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["1.jpg", "2.jpg"]
-    assert report.notes == (f"the EXIF data of {tmp_path / 'in/1.jpg'} is damaged and left out",)
+    assert report.notes == (
+        f"the EXIF data of {tmp_path / 'in/1.jpg'} is damaged and was left out",
+    )
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "YCbCr"])
@@ -268,14 +277,19 @@ def test_one_image_into_a_folder(tmp_path: Path, inverter: Engine) -> None:
 def test_input_is_never_overwritten(tmp_path: Path, inverter: Engine, target: str) -> None:
     Image.fromarray(gradient()).save(tmp_path / "in.png")
     with pytest.raises(UserError, match="the input itself"):
-        paint_image(tmp_path / "in.png", tmp_path / target, engine=inverter, overwrite=True)
+        paint_image(
+            tmp_path / "in.png",
+            tmp_path / target,
+            engine=inverter,
+            settings=ImageSettings(overwrite=True),
+        )
     assert np.array_equal(np.asarray(Image.open(tmp_path / "in.png")), gradient())
 
 
 def test_folder_into_itself_is_refused(tmp_path: Path, inverter: Engine) -> None:
     Image.fromarray(gradient()).save(tmp_path / "in.png")
     with pytest.raises(UserError, match="the input itself"):
-        paint_image(tmp_path, tmp_path, engine=inverter, overwrite=True)
+        paint_image(tmp_path, tmp_path, engine=inverter, settings=ImageSettings(overwrite=True))
 
 
 @pytest.mark.parametrize(
@@ -308,7 +322,7 @@ def test_bad_images(tmp_path: Path, inverter: Engine, source: str, target: str, 
     [
         ({"strength": 1.5}, "from 0 to 1"),
         ({"strength": -0.1}, "from 0 to 1"),
-        ({"steady": 2}, "a steadiness is from 0 to 1"),
+        ({"steady": 2}, "a steadiness must be from 0 to 1"),
         ({"scale": 0}, "above 0"),
         ({"scale": 0.5, "width": 100}, "not both"),
         ({"width": 8}, "at least 16"),

@@ -1,4 +1,4 @@
-"""What is read is not replaced, whatever it is called and whatever --overwrite says."""
+"""A file that is read is never replaced, however it is named, even with --overwrite."""
 
 from pathlib import Path
 

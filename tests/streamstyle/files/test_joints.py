@@ -1,4 +1,4 @@
-"""Recordings put one behind the other, so that the clock jumps back between them."""
+"""Concatenated recordings, where the clock jumps back from one to the next."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -12,11 +12,11 @@ from streamstyle import paint_video
 from streamstyle.media.timestamps import Continuity
 from tests.helpers.clips import Contents, Recipe, make_clip, read_clip
 
-FRAME = 3600  # ticks of a 90,000th
+FRAME = 3600  # ticks of 1/90000 s
 
 
 def recordings(folder: Path, lengths: tuple[int, ...], sound: bool) -> tuple[list[Contents], Path]:
-    """Each for itself, and all of them in one file."""
+    """Return the contents of each recording, and one file of all of them joined."""
     parts = []
     for number, frames in enumerate(lengths):
         recipe = Recipe(
@@ -46,7 +46,7 @@ def test_sound_goes_along(tmp_path: Path, inverter: Engine, to: str) -> None:
     assert len(painted.times) == 110
     times = [time for time, _ in painted.packets[1]]
     assert times == sorted(times)
-    if to != ".webm":  # where it is encoded anew
+    if to != ".webm":  # .webm needs the sound re-encoded
         assert len(times) >= len(first.packets[1]) + len(second.packets[1]) - 2
         lead = second.times[-1] - second.packets[1][-1][0]
         assert abs(painted.times[-1] - times[-1] - lead) < 0.001
@@ -75,7 +75,7 @@ def test_sound_that_changes_its_kind_is_encoded_as_the_first(
 
 @pytest.mark.parametrize("places", [-30, -8, 8, 30])
 def test_sound_may_be_early_or_late(tmp_path: Path, places: int) -> None:
-    """As broadcasts send it."""
+    """Broadcasts send sound earlier or later than its picture."""
     _, source = recordings(tmp_path, (60, 50), sound=True)
     with av.open(source) as file:
         packets = [packet for packet in file.demux() if packet.size]

@@ -1,4 +1,4 @@
-"""What the options do to the picture, and the codecs it is written in."""
+"""How the options of a Look change the picture, and the codecs that write it."""
 
 import itertools
 
@@ -36,7 +36,7 @@ def test_half_strength_is_half_way(painted) -> None:
 def test_steady_keeps_of_the_frame_before(
     painted, inverter, monkeypatch, steady: float, least: float, most: float
 ) -> None:
-    """What the engine paints flickers, while the input stands still."""
+    """The input stands still, but the engine's paintings flicker."""
     levels = itertools.cycle([100, 140])
     monkeypatch.setattr(inverter, "paint", lambda f, _: np.full_like(f, next(levels)))
     _, after, _ = painted(Recipe(bars=[GREY], pts=range(12)), look=Look(steady=steady))

@@ -1,4 +1,4 @@
-"""Size, orientation, pixel aspect and colors of the painted file are the original's."""
+"""A painted file keeps the original's size, orientation, pixel aspect and colors."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_colors_and_their_tags_stay(painted, matrix: int, color_range: int) -> N
         middle = 64 * number // 4 + 8
         shown = after.frames[1][24, middle].astype(int)
         assert np.abs(shown - color).max() <= 4, f"{color} is shown as {shown}"
-    assert after.frames[1][24, 8, 1] >= 252  # pure green, which untagged files turn into 214
+    assert after.frames[1][24, 8, 1] >= 252  # pure green; without tags it becomes 214
     assert np.abs(after.frames[1].astype(int) - before.frames[1]).mean() < 2
 
 
@@ -76,7 +76,7 @@ def test_untagged_colors_stay_when_the_size_changes_what_a_player_assumes(painte
     recipe = Recipe(size=(1280, 720), pts=range(2))
     _, after, _ = painted(recipe, look=Look(strength=0, scale=0.25, resize=True))
     assert after.frames[0].shape == (180, 320, 3)
-    assert after.matrix == BT709  # what an untagged video of 1280x720 is taken for
+    assert after.matrix == BT709  # players assume it for untagged 1280x720
 
 
 @pytest.mark.parametrize("chroma", ["yuv422p", "yuv444p"])
@@ -91,7 +91,7 @@ def test_ten_bits_are_painted_in_eight(painted) -> None:
     assert after.pixel_format == "yuv420p"
     for number, color in enumerate((GREEN, RED, BLUE, GREY)):
         shown = after.frames[1][24, 64 * number // 4 + 8].astype(int)
-        # Grey is what swscale has darkened from ten bits.
+        # swscale can darken gray from ten bits, so gray has the tighter limit.
         assert np.abs(shown - color).max() <= (1 if color == GREY else 4), f"{color}: {shown}"
     assert any("10 bits" in note for note in report.notes)
 

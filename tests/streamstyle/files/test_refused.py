@@ -1,4 +1,4 @@
-"""What the system refuses to read or to write is one sentence and leaves nothing behind."""
+"""If the system refuses to read or write, the error is one sentence and no file is left."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from streamstyle.cli.main import main
 from tests.helpers.clips import Recipe, make_clip
 
 LONG = "n" * 300
-"""More than a name may have."""
+"""A file name that is too long."""
 
 FULL = "n" * 248
-"""As much as a name may have, with a suffix and not yet complete too much."""
+"""A file name that fits with its suffix, but not with the suffix of an incomplete file."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every clip of a collection of real ones is painted without loss, or refused in one sentence."""
+"""Every clip of a collection of real videos is painted without loss, or refused."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import av
 import pytest
 
 from engines import Engine
-from streamstyle import Clip, Encoding, Look, UserError, paint_video
+from streamstyle import Clip, Encoding, Look, UserError, VideoSettings, paint_video
 from streamstyle.media.encoders import DEFAULT_CODECS
 from tests.conftest import SHARED
 from tests.helpers.clips import Contents, read_clip
@@ -23,8 +23,8 @@ HDR = {
 }
 
 ODD_ONES_OUT = {
-    "exo_video_desks.3gp",  # names its place in letters that are none, which this reader minds
-    "osai_billiard.h264",  # has no timestamps to compare
+    "exo_video_desks.3gp",  # its location tag is not valid text, which this test can't read
+    "osai_billiard.h264",  # has no timestamps to compare with
 }
 
 
@@ -44,9 +44,11 @@ def test_clip_comes_out_as_it_went_in(clip: Path, tmp_path: Path, inverter: Engi
         clip,
         target,
         engine=inverter,
-        look=QUICK,
-        clip=Clip(tonemap=clip.name in HDR),
-        encoding=QUICKLY if suffix not in (".webm", ".gif") else Encoding(),
+        settings=VideoSettings(
+            look=QUICK,
+            clip=Clip(tonemap=clip.name in HDR),
+            encoding=QUICKLY if suffix not in (".webm", ".gif") else Encoding(),
+        ),
     )
     painted = read_clip(target)
     assert len(painted.times) == report.stats.frames

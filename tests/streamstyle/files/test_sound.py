@@ -1,4 +1,4 @@
-"""Sound of all kinds, into containers that take only some."""
+"""Sound of many kinds, written into containers that hold only some of them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.helpers.clips import Recipe
 
 
 def heard(path: Path) -> tuple[np.ndarray, int, str]:
-    """The samples of all channels together, the rate and the layout of a file's sound."""
+    """Return the sum of all channels, the sample rate and the layout of a file's sound."""
     with av.open(path) as file:
         frames = list(file.decode(audio=0))
         to_planes = av.AudioResampler(format="fltp")
@@ -54,9 +54,9 @@ def test_sound_that_the_encoder_lacks_becomes_the_closest(
 ) -> None:
     recipe = Recipe(audio_seconds=(1.0,), audio_codec=codec, audio_rate=rate, audio_layout=layout)
     _, after, report = painted(recipe, suffix, to)
-    assert [f"encoded anew as {expected}" in note for note in report.notes] == [True]
+    assert [f"re-encoded as {expected}" in note for note in report.notes] == [True]
     samples, rate, _ = heard(tmp_path / f"out{to}")
     assert len(samples) / rate == pytest.approx(1, abs=0.1)
     crossings = np.count_nonzero(np.diff(np.sign(samples[rate // 5 : rate * 4 // 5])))
-    assert crossings == pytest.approx(2 * 440 * 0.6, rel=0.02)  # the tone is as high as it was
+    assert crossings == pytest.approx(2 * 440 * 0.6, rel=0.02)  # the pitch is unchanged
     assert abs(after.packets[1][0][0]) < 0.1

@@ -1,4 +1,4 @@
-"""Every frame of the painted file is shown when, and as long as, it was."""
+"""Every frame of a painted file keeps its time and its duration."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -21,7 +21,7 @@ def test_variable_frame_rate_keeps_every_timestamp(painted, suffix: str) -> None
     assert before.tick == Fraction(1, tick)
     assert after.tick == before.tick
     assert [t - after.times[0] for t in after.times] == [t - before.times[0] for t in before.times]
-    if suffix != ".ts":  # where the clock starts anywhere and only differences mean something
+    if suffix != ".ts":  # there the clock starts anywhere, so only differences matter
         assert after.times[0] == before.times[0]
 
 
@@ -66,7 +66,7 @@ def test_gif_to_video(painted) -> None:
                     pts=(0, 10, 15, 40, 90), bars=(GREEN, RED, BLUE, (0, 0, 0)))  # fmt: skip
     before, after, _ = painted(recipe, ".gif", ".mp4")
     assert after.times == before.times
-    assert after.matrix == BT601  # made by us, so it is tagged
+    assert after.matrix == BT601  # a new video is always tagged
     assert np.abs(after.frames[2].astype(int) - before.frames[2]).mean() < 12
 
 

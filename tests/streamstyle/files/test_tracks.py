@@ -1,4 +1,4 @@
-"""Sound, subtitles, chapters, covers and metadata go along."""
+"""A painted file keeps sound, subtitles, chapters, covers and metadata."""
 
 import gc
 import io
@@ -11,7 +11,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from engines import Engine
-from streamstyle import Clip, Region, paint_video
+from streamstyle import Clip, Region, VideoSettings, paint_video
 from streamstyle.pipeline import Stats
 from streamstyle.sources import SourceInfo, open_video
 from tests.helpers.clips import Recipe, make_clip, read_clip
@@ -38,7 +38,7 @@ def test_subtitles_that_a_container_cannot_hold_are_written_in_its_kind(painted)
     recipe = Recipe(subtitles=("Hello <i>you</i>",), subtitle_codec="subrip")
     _, after, report = painted(recipe, ".mkv", ".mp4")
     assert after.kinds == [("video", "h264", "fra"), ("subtitle", "mov_text", "eng")]
-    assert Fraction(1, 5) in [time for time, _ in after.packets[1]]  # after a silence of its own
+    assert Fraction(1, 5) in [time for time, _ in after.packets[1]]  # after an empty cue
     assert any("written as mov_text" in note for note in report.notes)
 
 
@@ -65,14 +65,14 @@ def test_sound_that_a_container_cannot_hold_is_encoded_anew(painted) -> None:
     _, after, report = painted(recipe, ".mp4", ".webm")
     assert after.kinds == [("video", "vp9", "fra"), ("audio", "opus", "eng")]
     assert after.packets[1][-1][0] > Fraction(9, 10)
-    assert any("encoded anew as opus" in note for note in report.notes)
+    assert any("re-encoded as opus" in note for note in report.notes)
 
 
 def test_nothing_is_left_out_in_silence(painted) -> None:
     recipe = Recipe(audio_seconds=(1.0,))
     _, after, report = painted(recipe, ".mp4", ".gif")
     assert [kind for kind, _, _ in after.kinds] == ["video"]
-    assert any("sound track 1 (eng), aac, left out" in note for note in report.notes)
+    assert any("audio track 1 (eng), aac, left out" in note for note in report.notes)
 
 
 def test_chapters_and_metadata_stay(painted) -> None:
@@ -156,7 +156,13 @@ def test_sound_that_nobody_writes_is_not_kept(tmp_path: Path, inverter: Engine) 
         count(video.info, Stats())
     paint_video(clip, f"{tmp_path}/frames/", engine=inverter, on_progress=count)
     mask = Region(str(clip))
-    paint_video(clip, f"{tmp_path}/masked/", engine=inverter, region=mask, on_progress=count)
+    paint_video(
+        clip,
+        f"{tmp_path}/masked/",
+        engine=inverter,
+        on_progress=count,
+        settings=VideoSettings(region=mask),
+    )
     assert max(held) < 100
 
 
@@ -174,7 +180,7 @@ def _add_extras(plain: Path, path: Path) -> None:
 
 
 def _extras(path: Path) -> list[tuple[str | None, bytes]]:
-    """Attached files, and the cover, which FFmpeg shows as a video track of one packet."""
+    """Return attached files and covers; FFmpeg shows a cover as a video track of one packet."""
     with av.open(path) as file:
         attached = [(s.mimetype, s.data) for s in file.streams if s.type == "attachment"]
         covers = [s for s in file.streams.video if s.disposition & Disposition.attached_pic]

@@ -1,1 +1,1 @@
-"""Painting what comes."""
+"""Tests of live painting."""

@@ -1,4 +1,4 @@
-"""Styles of a session: loaded, changed and mixed while it runs."""
+"""Styles are loaded, changed and mixed while a session runs."""
 
 import os
 import sys
@@ -46,8 +46,8 @@ def test_style_fades_into_the_next_without_a_gap() -> None:
             longest_s, last_s = max(longest_s, time.perf_counter() - last_s), time.perf_counter()
             session.was_shown(frame)
     assert seen == sorted(seen)
-    assert len(set(seen)) > 5  # on the way, not a jump
-    assert longest_s < 0.5  # frames come at 50 a second; engines load beside them
+    assert len(set(seen)) > 5  # a fade, not a jump
+    assert longest_s < 0.5  # frames keep coming, at 50 a second, while engines load
 
 
 def test_two_styles_are_mixed_by_hand() -> None:
@@ -59,7 +59,7 @@ def test_two_styles_are_mixed_by_hand() -> None:
 
 
 def two_styles(path: Path) -> Callable[[str], Choice]:
-    """`same` and `negative` of one file."""
+    """Return a chooser for the styles `same` and `negative` of one file."""
     write_two_styles(path)
     return lambda style: choose(
         parse_style(f"{path}:{style.parts[0].name}"), "openvino", "cpu", "fp32"
@@ -87,7 +87,7 @@ def test_styles_of_one_model_glide_by_one_painting_a_frame(
         show_until(session, lambda f: all(126 <= value <= 129 for value in color_at(f, 0.5)))
     blues = [blue for _red, _green, blue in seen]
     assert blues == sorted(blues)
-    assert len(set(blues)) > 5  # on the way, not a jump
+    assert len(set(blues)) > 5  # a fade, not a jump
     assert len(opened) == 1
 
 
@@ -97,7 +97,7 @@ def test_file_that_has_changed_is_loaded_again_when_asked_for(tmp_path: Path) ->
     chosen = partial(choose, backend="openvino", device="cpu", precision="fp32")
     with LiveSession(Camera, Controls(parse_style(path)), choose=chosen) as session:
         show_until(session, is_painted)
-        write_two_styles(path)  # whose first style leaves the picture as it is
+        write_two_styles(path)  # its first style returns the picture unchanged
         session.change(replace(session.controls, style=parse_style(path)))
         show_until(session, lambda f: color_at(f, 0.5) == ORANGE)
         names, number = session.styles()
@@ -142,7 +142,7 @@ def test_loading_a_style_yields_to_painting(
 
     with LiveSession(Camera, Controls(named("negative")), choose=alone(open_inverter)) as session:
         show_until(session, is_painted)
-        before = niceness()  # of what earlier tests left, too
+        before = niceness()  # includes threads that earlier tests left
         session.change(replace(session.controls, style=named("another")))
         (shelf,) = (t for t in threading.enumerate() if t.name == "streamstyle-engines")
         assert shelf.native_id is not None

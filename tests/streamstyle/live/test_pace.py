@@ -1,4 +1,4 @@
-"""How soon frames of an address come, and at which pace."""
+"""The delay and the pace of frames that are read from an address."""
 
 import itertools
 import threading
@@ -31,7 +31,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_video(file: BinaryIO | Path, kind: str, rate: Fraction, turns: Iterable[object]) -> None:
-    """A frame for each turn."""
+    """Write one frame for each item of `turns`."""
     with av.open(file, "w", format=kind, container_options=AT_ONCE) as output:
         stream = output.add_stream("libx264", rate=rate, options={"tune": "zerolatency", "g": "25"})
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
@@ -45,15 +45,17 @@ def write_video(file: BinaryIO | Path, kind: str, rate: Fraction, turns: Iterabl
 
 @pytest.mark.parametrize(
     ("kind", "held_back"),
-    [("flv", 0), ("mpegts", 2)],  # an end of frame is not marked there, only the next beginning
+    [("flv", 0), ("mpegts", 2)],  # it marks only where the next frame begins
 )
 def test_frame_comes_before_the_next_is_sent(
     monkeypatch: pytest.MonkeyPatch, kind: str, held_back: int
 ) -> None:
-    """Sent one by one, each after a frame has come. How long that takes is up to the machine; how
-    many frames are under way is not."""
+    """Each frame is sent only after an earlier one has arrived.
+
+    So the test does not depend on the machine's speed, only on how many frames are buffered.
+    """
     monkeypatch.setattr(container, "LIVE_TIMEOUT_S", 20.0)
-    ahead = 60  # enough to open it
+    ahead = 60  # enough to open the stream
     allowed = threading.Semaphore(ahead)
 
     def turns() -> Iterator[int]:
@@ -83,7 +85,7 @@ def seconds_played(source: Source, frames: int) -> float:
 
 
 def test_stream_is_taken_as_it_comes_or_at_its_own_pace() -> None:
-    """Ten frames that are sent at once, and meant for 18 seconds."""
+    """Frames are sent all at once; the ten that are read span 18 seconds."""
 
     def respond(file: BinaryIO) -> None:
         write_video(file, "mpegts", Fraction(1, 2), range(12))
@@ -141,7 +143,7 @@ def test_picture_that_stays_by_its_own_word_is_waited_for(
 
 
 def test_stream_in_segments_is_played_at_its_own_pace(tmp_path: Path) -> None:
-    """It comes seconds at a time, and would stand still in between."""
+    """Segments arrive seconds at a time, so without pacing the picture would freeze between."""
     playlist = tmp_path / "live.m3u8"
     options = {"hls_time": "1"}
     with av.open(playlist, "w", format="hls", options=options) as output:

@@ -1,4 +1,4 @@
-"""The governor, run against machines whose speed is known."""
+"""The resolution governor, run on simulated machines of known speed."""
 
 from collections.abc import Callable, Collection
 
@@ -9,7 +9,7 @@ PIXELS = 640 * 480
 
 
 class Machine:
-    """A camera of 30 frames per second and a processor that paints one full frame in `full_ms`."""
+    """A camera at 30 frames per second, and a processor that takes `full_ms` per full frame."""
 
     def __init__(self, full_ms: Callable[[float], float], fps: float = 30.0) -> None:
         self.governor = Governor(LADDER, fps=fps, max_latency_ms=120)
@@ -22,7 +22,7 @@ class Machine:
     def run(self, seconds: float) -> None:
         end_s = self.now_s + seconds
         while self.now_s < end_s:
-            # The newest frame that the camera has; a free engine waits for the next one.
+            # Take the camera's newest frame; an idle engine waits for the next one.
             captured_s = max(self.now_s // (1 / 30) / 30, self.now_s - 1 / 30)
             width, height = self.governor.size
             took_s = self.full_ms(self.now_s) / 1000 * width * height / PIXELS
@@ -82,7 +82,7 @@ def test_lost_core_is_answered_within_three_seconds_and_the_size_returns() -> No
 
 
 def test_borderline_machine_does_not_oscillate() -> None:
-    """What looks possible and is not is tried ever more rarely."""
+    """A size that looks possible but is not is tried less and less often."""
     machine = Machine(lambda _at_s: 0)
 
     def uneven(at_s: float) -> float:  # larger sizes cost more than their pixels say

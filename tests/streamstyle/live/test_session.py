@@ -1,4 +1,4 @@
-"""A session without a window: what it shows, records and survives."""
+"""A session without a window: what it shows and records, and which failures it survives."""
 
 import gc
 import threading
@@ -91,7 +91,10 @@ def test_pause_holds_the_picture(session: LiveSession) -> None:
 def test_picture_of_another_shape_is_not_stretched(
     open_inverter: Callable[[str], Engine],
 ) -> None:
-    """As of a telephone that is turned while it streams. What is black beside it is painted too."""
+    """A phone may be turned while it streams.
+
+    The black bars beside the picture are painted too.
+    """
 
     class Turned(Camera):
         def __init__(self) -> None:
@@ -106,7 +109,7 @@ def test_picture_of_another_shape_is_not_stretched(
 
 
 class Large(Camera):
-    """A camera for which the ladder has several rungs."""
+    """A camera large enough for several sizes of the network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +117,7 @@ class Large(Camera):
 
 
 def test_size_goes_up_to_what_is_allowed_and_comes_down_when_told() -> None:
-    """`Plain` sees to it that every size was made ready before it is painted at."""
+    """`Plain` asserts that every size was prepared before it paints."""
     with LiveSession(Large, Controls(named("dark")), choose=alone(open_plain)) as session:
         show_until(session, lambda _f: session.status().size == (640, 480))
         session.quality(-1)
@@ -145,8 +148,8 @@ def test_recording_is_playable_and_keeps_real_time(session: LiveSession, tmp_pat
         session.wait(0.1)
     take = read_clip(tmp_path / "take.mp4")
     assert take.times[0] == 0
-    # Some frames may be only in the file and some only here, but there is one clock: with the two
-    # set by one frame that is in both, the others are in both at the same times.
+    # Some frames may be only in the file, others only in `captured`. But both use one clock: once
+    # the two are aligned by one common frame, all other common frames have the same times.
     recorded = np.array([float(at) for at in take.times])
 
     def shared(offset: float) -> int:
@@ -176,7 +179,7 @@ def test_complete_recordings_are_not_kept(session: LiveSession, tmp_path: Path) 
         folder = tmp_path / str(number)
         folder.mkdir()
         session.record(folder / "take.mp4")
-        recorders.update(session._takes)
+        recorders.update(session._recordings._takes)
         show_until(session, lambda _f, folder=folder: any(folder.iterdir()))  # type: ignore[misc]
         session.stop_recording()
         show_until(session, lambda _f, take=folder / "take.mp4": take.exists())  # type: ignore[misc]
@@ -214,7 +217,7 @@ def test_failing_and_stuck_sinks_are_cut_off_and_the_others_go_on(
     show_until(session, lambda _f: len(session.status().problems) == 2)
     problems = " ".join(session.status().problems)
     assert "server was cut off: the server hung up" in problems
-    assert "disk was cut off: it took nothing" in problems
+    assert "disk was cut off: it accepted no frame" in problems
     before = healthy.written
     show_until(session, lambda _f: healthy.written > before + 5)
     let_go.set()

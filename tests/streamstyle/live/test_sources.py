@@ -1,4 +1,4 @@
-"""Cameras and streams may go and return while they are painted."""
+"""Cameras and streams may disappear and return during a session."""
 
 import itertools
 import shutil
@@ -38,7 +38,7 @@ from tests.helpers.live import (
 PATIENCE_S = 60.0
 
 OTHER = (255, 255, 0)
-"""The negative of blue, in which a stream may return."""
+"""The negative of pure blue, the color in which a stream returns."""
 
 RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 
@@ -51,7 +51,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Sender:
-    """The process of `tests.helpers.sender`."""
+    """A process that runs `tests.helpers.sender`."""
 
     def __init__(self, address: str, size: str = "96x64", fps: int = 25, color: object = ORANGE):
         words = [address, size, str(fps), ",".join(map(str, color))]  # type: ignore[call-overload]
@@ -65,7 +65,7 @@ class Sender:
 
     @property
     def address(self) -> str:
-        """Waits until it listens, if it is a server."""
+        """Return the sender's address; a server is waited for until it listens."""
         if self._address.endswith(":0"):
             assert self._process.stdout is not None
             self._address = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
@@ -78,15 +78,15 @@ class Sender:
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Harmless when repeated."""
+        """Kill the process; may be called again."""
         self._process.kill()
         with self._process:
-            pass  # which closes its pipe, and waits for its end
+            pass  # leaving the block closes the pipe and waits for the process
 
 
 @pytest.fixture
 def send() -> Iterator[Callable[..., Sender]]:
-    """Starts senders, and ends those that still run."""
+    """Return a function that starts senders, and kill them after the test."""
     senders: list[Sender] = []
 
     def start(*words: object, **more: object) -> Sender:
@@ -99,7 +99,7 @@ def send() -> Iterator[Callable[..., Sender]]:
 
 
 def is_about(color: tuple[int, ...]) -> Callable[[Frame], bool]:
-    """Encoding changes colors a little."""
+    """Return a check for `color` that allows for the small changes of encoding."""
 
     def wanted(frame: Frame) -> bool:
         seen = color_at(frame, 0.5)
@@ -116,7 +116,7 @@ def wait_for_problem(session: LiveSession) -> None:
 
 
 def wait_for_return(session: LiveSession, color: tuple[int, ...]) -> Frame:
-    """Until `color` is painted again, and nothing is wrong."""
+    """Show frames until `color` is painted again and no problem is reported."""
     wanted = is_about(color)
     return show_until(
         session, lambda frame: wanted(frame) and not session.status().problems, PATIENCE_S
@@ -125,7 +125,7 @@ def wait_for_return(session: LiveSession, color: tuple[int, ...]) -> Frame:
 
 @pytest.fixture
 def watch(open_inverter: Callable[[str], Engine]) -> Callable[[str], LiveSession]:
-    """A session that paints an address, as `streamstyle live` would."""
+    """Return a function that starts a session on an address, as `streamstyle live` does."""
 
     def start(address: str) -> LiveSession:
         opener, endless = opener_of(address)
@@ -185,7 +185,7 @@ def test_camera_that_blocks_does_not_hold_up_the_end(
 def test_camera_is_found_by_name_wherever_it_is_plugged_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The list stands in for webcams, which no test machine has; opening is real, and fails."""
+    """A list stands in for webcams, which no test machine has; opening one really fails."""
     monkeypatch.setattr(camera, "cameras", lambda: {0: "Built-in", 97: "Acme Eye 2"})
     opener, endless = opener_of("acme eye")
     assert endless
@@ -195,14 +195,14 @@ def test_camera_is_found_by_name_wherever_it_is_plugged_in(
     with pytest.raises(UserError, match="camera 98 cannot be opened"):
         opener()
     monkeypatch.setattr(camera, "cameras", lambda: {0: "Built-in"})
-    with pytest.raises(UserError, match="no camera acme eye; there is 0 Built-in"):
+    with pytest.raises(UserError, match="no camera acme eye; available: 0 Built-in"):
         opener()
 
 
 def test_stream_that_is_killed_and_returns_otherwise_is_painted_again(
     send: Callable[..., Sender], watch: Callable[[str], LiveSession]
 ) -> None:
-    """It returns in another size, rate and color."""
+    """The stream returns with another size, rate and color."""
     sender = send("http://127.0.0.1:0")
     with watch(sender.address) as session:
         show_until(session, is_about(BLUE), PATIENCE_S)
@@ -210,7 +210,7 @@ def test_stream_that_is_killed_and_returns_otherwise_is_painted_again(
         wait_for_problem(session)
         send(sender.address, size="160x120", fps=10, color=(0, 0, 255))
         frame = wait_for_return(session, OTHER)
-        assert (frame.width, frame.height) == (96, 64)  # what is written goes on in its size
+        assert (frame.width, frame.height) == (96, 64)  # the output keeps its size
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -231,7 +231,7 @@ def test_stream_that_freezes_is_left_and_found_again(
 
 
 class Nginx:
-    """A server of RTMP."""
+    """An RTMP server."""
 
     def __init__(self, folder: Path, port: int) -> None:
         (folder / "nginx.conf").write_text(
@@ -257,7 +257,7 @@ def publish(send: Callable[..., Sender], server: Nginx) -> Sender:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
             return send(server.address)
-        except OSError:  # it does not listen yet
+        except OSError:  # the server does not listen yet
             assert time.perf_counter() < end
             time.sleep(0.1)
 

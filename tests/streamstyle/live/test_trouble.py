@@ -1,4 +1,4 @@
-"""What goes wrong in a session is said, and what goes on, goes on."""
+"""A session reports what goes wrong, and everything else goes on."""
 
 import shutil
 import time
@@ -102,9 +102,9 @@ def test_what_a_recording_lacks_is_said() -> None:
         outlet.put(Camera.frame(number))
     outlet.join()
     (note,) = outlet.notes
-    lacking = int(note.split()[3])
+    lacking = int(note.split()[-2])
     assert 10 < lacking <= 20
-    assert note == f"recording take.mp4 lacks {lacking} frames, for which it was too slow"
+    assert note == f"recording take.mp4 was too slow and lacks {lacking} frames"
 
 
 def test_folder_of_pictures_may_vanish(
@@ -140,7 +140,7 @@ def test_choices_of_closed_engines_are_forgotten() -> None:
 def test_outside_of_a_mask_nothing_is_touched(
     open_inverter: Callable[[str], Engine], tmp_path: Path
 ) -> None:
-    """Whatever size the network works at."""
+    """Holds at every size that the network works at."""
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     black_on_the_right = np.zeros((480, 640), np.uint8)
     black_on_the_right[:, :320] = 255
@@ -167,12 +167,12 @@ def test_outside_of_a_mask_nothing_is_touched(
 
 @pytest.mark.parametrize("wrong", [{"steady": 7.0}, {"strength": -3.0}])
 def test_controls_are_from_0_to_1(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="is from 0 to 1, got"):
+    with pytest.raises(UserError, match="must be from 0 to 1, got"):
         Controls(**wrong)  # type: ignore[arg-type]
 
 
 def test_camera_may_have_a_dot_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list stands in for webcams, which no test machine has."""
+    """A list stands in for webcams, which no test machine has."""
     monkeypatch.setattr(camera, "cameras", lambda: {97: "USB2.0 HD UVC WebCam"})
     opener, endless = opener_of("USB2.0 HD UVC WebCam")
     assert endless
@@ -180,7 +180,7 @@ def test_camera_may_have_a_dot_in_its_name(monkeypatch: pytest.MonkeyPatch) -> N
         opener()
 
 
-# Where nobody is there to change anything
+# Without a window, nobody can change a bad setting
 
 
 @pytest.mark.parametrize(

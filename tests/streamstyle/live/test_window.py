@@ -1,4 +1,4 @@
-"""The real window on a virtual screen, with real keys and a real mouse, looked at by its pixels."""
+"""The real window on a virtual screen, driven by real key and mouse events, checked by pixels."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Live:
-    """`streamstyle live`, as its user sees it."""
+    """A running `streamstyle live`, as its user sees it."""
 
     def __init__(self, screen: Screen, folder: Path, arguments: list[str]) -> None:
         self.screen = screen
@@ -51,7 +51,7 @@ class Live:
         return self.screen.do("search", "--onlyvisible", "--class", "^streamstyle$").strip()
 
     def place(self) -> tuple[int, int, int, int]:
-        """Left, top, width and height on the screen."""
+        """Return left, top, width and height of the window on the screen."""
         shell = self.screen.do("getwindowgeometry", "--shell", self.window())
         values = dict(line.split("=") for line in shell.split())
         return tuple(int(values[name]) for name in ("X", "Y", "WIDTH", "HEIGHT"))  # type: ignore[return-value]
@@ -79,7 +79,7 @@ class Live:
                 if condition():
                     return
             except (IndexError, KeyError, ValueError):
-                pass  # the window is not there, or not whole, at this moment
+                pass  # at the moment the window is missing or incomplete
             time.sleep(0.05)
         raise AssertionError(problem)
 
@@ -87,11 +87,11 @@ class Live:
         self.screen.do("key", *keys)
 
     def close_by_window_manager(self) -> None:
-        """What the button in the frame does; Alt+F4 is the key for it."""
+        """Close the window as its close button does, with Alt+F4."""
         self.press("alt+F4")
 
     def end(self) -> tuple[int, str]:
-        """The exit status and what was printed."""
+        """Wait for the end; return the exit status and what was printed."""
         output, errors = self.process.communicate(timeout=PATIENCE_S)
         assert "Traceback" not in errors
         return self.process.returncode, output
@@ -99,7 +99,7 @@ class Live:
 
 @pytest.fixture
 def live(tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
-    """A clip in orange, painted in its negative."""
+    """A running window that shows an orange clip, painted in its negative."""
     with _painting(tmp_path, inverter_path) as running:
         running.shows(BLUE)
         yield running
@@ -107,7 +107,7 @@ def live(tmp_path: Path, inverter_path: Path) -> Iterator[Live]:
 
 @contextmanager
 def _painting(tmp_path: Path, style: Path) -> Iterator[Live]:
-    """A clip in orange, played like a camera."""
+    """Run a window that paints an orange clip, played like a camera."""
     size = Recipe(size=(320, 240), bars=(ORANGE,), pts=range(50))
     clip = make_clip(tmp_path / "clip.mp4", size)
     arguments = [str(clip), "--loop", "--style", str(style), "--steady", "0"]
@@ -125,7 +125,7 @@ def _painting(tmp_path: Path, style: Path) -> Iterator[Live]:
 
 def test_keys_change_the_picture_and_q_ends_it(live: Live) -> None:
     before = live.picture()
-    live.press("o")  # the numbers off
+    live.press("o")  # hides the numbers
     live.until(lambda: int((live.picture() > 250).all(axis=2).sum()) == 0, "the overlay stays")
     assert int((before > 200).all(axis=2).sum()) > 50  # white letters
     live.press("v")
@@ -150,7 +150,7 @@ def test_keys_change_the_picture_and_q_ends_it(live: Live) -> None:
 def test_keys_change_the_size_of_strokes(tmp_path: Path) -> None:
     write_two_strokes(tmp_path / "strokes.onnx")
     with _painting(tmp_path, tmp_path / "strokes.onnx") as live:
-        live.shows((128, 128, 128))  # both, by half
+        live.shows((128, 128, 128))  # half of each
         live.press("z", "z")
         live.shows(ORANGE)
         live.press("x", "x", "x", "x")
@@ -174,7 +174,7 @@ def test_mouse_drags_the_line(live: Live) -> None:
 
 
 def test_full_screen_by_key_and_by_double_click(live: Live) -> None:
-    """The screen is 800x600, the picture as wide for its height, so that it fills all of it."""
+    """The screen of 800x600 has the picture's aspect ratio, so the picture fills it."""
 
     def whole_screen_is(painted: bool) -> bool:
         screen = live.screen.look()
@@ -236,7 +236,7 @@ def test_every_end_completes_the_recording(live: Live, tmp_path: Path, by: str) 
 
 
 def test_file_that_is_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no file manager here to drop it, so SDL is told that one did."""
+    """No file manager is there to drop a file, so the test posts SDL's event."""
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     with Display("dropped", 64, 48) as display:
         pygame.event.post(pygame.event.Event(pygame.DROPFILE, file="mine.onnx"))
@@ -244,7 +244,7 @@ def test_file_that_is_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_screen_is_one_sentence(tmp_path: Path, inverter_path: Path) -> None:
-    """SDL would paint on without one."""
+    """SDL by itself would go on without a screen."""
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     run = subprocess.run(
         [sys.executable, "-m", "streamstyle", "live", "pattern:testsrc"],

@@ -1,1 +1,1 @@
-"""Media files."""
+"""Tests of media files."""

@@ -1,7 +1,7 @@
-"""Decoding and encoding by a graphics card, and what is done and said where there is none.
+"""Decoding and encoding on a graphics card, and the fallback and its note without one.
 
-Where a test needs a card to decode, and any machine will do, the driver is replaced by
-`cuda_stub.c`: FFmpeg and PyAV are real, the picture is not.
+Some tests of decoding replace the driver with `cuda_stub.c`, so that they run on any machine:
+FFmpeg and PyAV are real, the decoded picture is not.
 """
 
 import json
@@ -51,7 +51,7 @@ def decoded(clip: Path, hwaccel: str) -> tuple[list[Any], list[str]]:
 
 
 def test_unknown_device_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="cannot decode by abacus; --hwaccel is off, auto"):
+    with pytest.raises(UserError, match="cannot decode with abacus; --hwaccel takes off, auto"):
         Clip(hwaccel="abacus")
     assert main(["live", "--hwaccel", "abacus", "--no-window"]) == 2
     assert "abacus" in capsys.readouterr().err
@@ -115,7 +115,7 @@ with open_video(sys.argv[1], Clip(hwaccel="cuda")) as source:
 
 @pytest.fixture(scope="session")
 def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what passes for NVIDIA's driver."""
+    """A folder with a stub of NVIDIA's driver."""
     compiler = shutil.which("cc")
     if sys.platform != "linux" or compiler is None:
         pytest.skip("needs Linux and a C compiler")
@@ -128,8 +128,10 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def seen(clip: Path, stub: Path, **environment: str) -> dict[str, Any]:
-    """What `SEEN` prints of a clip where the stub stands for a card. Its process is another one,
-    as libraries are looked for in one place as long as a process lives."""
+    """Return what `SEEN` prints about a clip, with the stub in place of a card.
+
+    It runs in a new process, because a process looks for libraries in the same places throughout.
+    """
     run = subprocess.run(
         [sys.executable, "-c", SEEN, str(clip)],
         env={**os.environ, "LD_LIBRARY_PATH": str(stub), **environment},
@@ -153,7 +155,7 @@ def seen(clip: Path, stub: Path, **environment: str) -> dict[str, Any]:
     ids=["h264", "hevc", "10 bits", "vp9", "odd size", "rotated"],
 )
 def test_card_decodes(tmp_path: Path, stub: Path, recipe: Recipe, notes: list[str]) -> None:
-    # Grey in the file, so that the green can only come of the card.
+    # The file is gray, so that green can only come from the card.
     grey = replace(recipe, pts=VARIABLE.pts, bars=((128, 128, 128),))
     clip = make_clip(tmp_path / "clip.mkv", grey)
     result = seen(clip, stub)
@@ -180,7 +182,7 @@ def test_what_the_card_does_not_decode(
     result = seen(clip, stub, **environment)
     name = {"libx264": "h264"}.get(codec, codec)
     assert result["notes"] == [
-        f"clip.mkv was decoded by the processor: the device does not take this {name}"
+        f"clip.mkv was decoded by the processor: the device cannot decode this {name}"
     ]
     frames, _ = decoded(clip, "off")
     assert result["times"] == [str(frame.pts_seconds) for frame in frames]
@@ -249,7 +251,7 @@ def test_quality_in_each_encoders_words(codec: str, options: dict[str, str]) -> 
 
 @_has("h264_nvenc")
 def test_best_and_usual_quality_and_preset() -> None:
-    # 0 would mean to NVENC that nobody asks for a quality.
+    # To NVENC, 0 means that no quality is requested.
     assert Encoding("h264_nvenc", crf=0).options("h264_nvenc")["cq"] == "1"
     assert Encoding("h264_nvenc").options("h264_nvenc")["cq"] == "18"
     assert Encoding("hevc_nvenc").options("hevc_nvenc")["cq"] == "20"
@@ -261,7 +263,7 @@ def test_best_and_usual_quality_and_preset() -> None:
     ("encoding", "words"),
     [
         (Encoding("h264_nvenc", preset="veryfast"), "h264_nvenc has no preset veryfast.*p1, p2"),
-        (Encoding("h264_nvenc", crf=52), "--crf of h264_nvenc is from 0 to 51, got 52"),
+        (Encoding("h264_nvenc", crf=52), "--crf of h264_nvenc must be from 0 to 51, got 52"),
         (Encoding("av1_nvenc", crf=64), "from 0 to 63, got 64"),
     ],
 )
@@ -312,19 +314,19 @@ def test_without_a_card_the_processor_encodes_and_it_is_said(
     assert after.kinds == same.kinds
     assert b"crf=30" in settings
     assert settings_in(tmp_path / "out.mp4") == settings
-    # x264 itself does not give the same bits each time once a process has done other work.
+    # x264 may give different bits once the process has done other work.
     for a, b in zip(after.frames, same.frames, strict=True):
         assert np.abs(a.astype(int) - b).mean() < 4
 
 
 def settings_in(path: Path) -> bytes:
-    """What x264 and x265 write of themselves into what they encode."""
+    """Return the settings that x264 and x265 write into the video."""
     (found,) = re.findall(rb"x26[45][^\0]{1,400}options: ([ -~]+)", path.read_bytes())
     settings: bytes = found
     return settings
 
 
-# With a card.
+# With a card
 
 
 def test_cuda_decodes_as_the_processor_does(cuda_codecs: None, tmp_path: Path) -> None:
@@ -342,7 +344,7 @@ def test_cuda_decodes_as_the_processor_does(cuda_codecs: None, tmp_path: Path) -
 @pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc"])
 def test_cuda_encodes(cuda_codecs: None, painted: Callable[..., Any], codec: str) -> None:
     problem = encoder_problem(codec, Encoding(codec).options(codec), "yuv420p", 256, 192)
-    if problem is not None:  # the cards of data centres have none
+    if problem is not None:  # data center cards have no encoder
         pytest.skip(f"this card does not encode: {problem}")
     recipe = replace(VARIABLE, size=(256, 192), time_base=Fraction(1, 90_000))
     before, after, report = painted(recipe, encoding=Encoding(codec, preset="p4"))

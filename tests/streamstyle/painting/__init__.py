@@ -1,1 +1,1 @@
-"""From a frame to a painted frame."""
+"""Tests of painting single frames."""

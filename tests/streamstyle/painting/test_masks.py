@@ -1,4 +1,4 @@
-"""Painting a part of the picture, and in the original's colors."""
+"""Painting only a part of the picture, and keeping the original's colors."""
 
 import itertools
 from collections.abc import Callable
@@ -15,7 +15,16 @@ from PIL import Image
 from engines import NO_STYLE, Engine, EngineError, Placement, Style
 from engines.graphs import open_graph
 from engines.openvino_.engine import KEPT_SIZES
-from streamstyle import Clip, Look, Region, UserError, paint_image, paint_video
+from streamstyle import (
+    Clip,
+    ImageSettings,
+    Look,
+    Region,
+    UserError,
+    VideoSettings,
+    paint_image,
+    paint_video,
+)
 from streamstyle.cli.main import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
@@ -39,7 +48,7 @@ SIZE = (96, 64)  # width, height
 
 
 def half_white(width: int = 30, height: int = 20) -> np.ndarray:
-    """White on the left."""
+    """Return a mask (H, W, 3) that is white in the left half."""
     mask = np.zeros((height, width, 3), np.uint8)
     mask[:, : width // 2] = 255
     return mask
@@ -60,7 +69,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def sides(image: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The colors on the left and on the right."""
+    """Return the colors near the left and the right edge, in the middle row."""
     middle = image.shape[0] // 2
     left, right = image[middle, 5], image[middle, -5]
     return tuple(map(int, left)), tuple(map(int, right))
@@ -73,12 +82,14 @@ def test_inside_and_outside_of_an_image(
     tmp_path: Path, inverter: Engine, photo: Path, mask: Path, inverted: bool, left, right
 ) -> None:
     out = tmp_path / "out.png"
-    paint_image(photo, out, engine=inverter, region=Region(str(mask), inverted))
+    paint_image(
+        photo, out, engine=inverter, settings=ImageSettings(region=Region(str(mask), inverted))
+    )
     painted = np.asarray(Image.open(out))
     assert sides(painted) == (left, right)
     edge = painted[32, 40:56].astype(int)
-    assert len(np.unique(edge[:, 0])) > 2  # soft
-    assert (np.diff(edge[:, 0]) * np.sign(right[0] - left[0]) >= 0).all()  # and without a halo
+    assert len(np.unique(edge[:, 0])) > 2  # soft edge
+    assert (np.diff(edge[:, 0]) * np.sign(right[0] - left[0]) >= 0).all()  # no halo
 
 
 def test_two_styles(tmp_path: Path, inverter: Engine, photo: Path, mask: Path) -> None:
@@ -86,25 +97,35 @@ def test_two_styles(tmp_path: Path, inverter: Engine, photo: Path, mask: Path) -
     with open_plain("grey") as grey:
         grey.prepare(SIZE[1], SIZE[0])
         grey.reset_state = lambda: None  # type: ignore[method-assign]
-        paint_image(photo, out, engine=inverter, region=Region(str(mask), elsewhere=grey))
+        paint_image(
+            photo,
+            out,
+            engine=inverter,
+            settings=ImageSettings(region=Region(str(mask), elsewhere=grey)),
+        )
     assert sides(np.asarray(Image.open(out))) == (BLUE, (100, 100, 100))
 
 
 def test_a_steadied_video_is_untouched_outside_of_its_mask(
     tmp_path: Path, mask: Path, inverter: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over a picture that moves, painted with flicker; no codec changes what is compared."""
+    """The picture moves and the painting flickers; lossless codecs make the comparison exact."""
     levels = itertools.cycle([90, 150])
     monkeypatch.setattr(inverter, "paint", lambda f, _: np.full_like(f, next(levels)))
     clip = make_clip(tmp_path / "in.mkv", Recipe(size=SIZE, codec="ffv1", pts=range(8)))
     region = Region(str(mask))
     frames = tmp_path / "painted"
-    paint_video(clip, f"{frames}/", engine=inverter, look=Look(steady=1.0), region=region)
+    paint_video(
+        clip,
+        f"{frames}/",
+        engine=inverter,
+        settings=VideoSettings(look=Look(steady=1.0), region=region),
+    )
     painted = [np.asarray(Image.open(path)).astype(int) for path in sorted(frames.iterdir())]
     for before, after in zip(read_clip(clip).frames, painted, strict=True):
         assert np.array_equal(after[:, 60:], before[:, 60:])
     inside = [frame[:, :36].mean() for frame in painted]
-    assert np.ptp(inside[3:]) < 40  # of 60: it is steadied
+    assert np.ptp(inside[3:]) < 40  # steadied; the flicker is 60
 
 
 def test_live_is_untouched_outside_of_its_mask_however_steady(mask: Path) -> None:
@@ -129,7 +150,12 @@ def test_the_opacity_of_an_image_is_a_mask(tmp_path: Path, inverter: Engine, pho
     mask[..., 3] = half_white()[..., 0]
     Image.fromarray(mask).save(tmp_path / "mask.png")
     out = tmp_path / "out.png"
-    paint_image(photo, out, engine=inverter, region=Region(str(tmp_path / "mask.png")))
+    paint_image(
+        photo,
+        out,
+        engine=inverter,
+        settings=ImageSettings(region=Region(str(tmp_path / "mask.png"))),
+    )
     assert sides(np.asarray(Image.open(out))) == (BLUE, ORANGE)
 
 
@@ -140,7 +166,7 @@ def test_a_video_is_a_mask_for_the_frames_of_its_time(tmp_path: Path, inverter: 
     bars = Recipe(size=SIZE, bars=[white, black], pts=range(4))  # at half the rate, and shorter
     mask = make_clip(tmp_path / "mask.mkv", bars)
     painted = tmp_path / "out.mp4"
-    paint_video(clip, painted, engine=inverter, region=Region(str(mask)))
+    paint_video(clip, painted, engine=inverter, settings=VideoSettings(region=Region(str(mask))))
     contents = read_clip(painted)
     assert len(contents.frames) == 10
     for frame in contents.frames:
@@ -153,7 +179,7 @@ def test_a_mask_that_moves_is_taken_at_the_frame_s_time(tmp_path: Path) -> None:
     mask = make_clip(tmp_path / "mask.mp4", Recipe(size=SIZE, pts=range(25)))  # a moving gradient
     opened = open_mask(str(mask))
     shown = read_clip(mask)
-    for index in (0, 7, 24, 0, 7):  # and from the beginning, as of a file that is looped
+    for index in (0, 7, 24, 0, 7):  # then from the start, as in a loop
         frame = Frame(np.zeros((64, 96, 3), np.uint8), index, 100 + Fraction(index, 25))
         part = opened(frame)[..., 0]
         wanted = shown.frames[index].max(axis=2) / 255
@@ -162,7 +188,7 @@ def test_a_mask_that_moves_is_taken_at_the_frame_s_time(tmp_path: Path) -> None:
 
 
 def test_a_mask_begins_where_the_painted_part_does(tmp_path: Path, inverter: Engine) -> None:
-    """Black up to the middle of the video, then white."""
+    """The mask video is black up to the middle, then white."""
     clip = make_clip(tmp_path / "in.mp4", Recipe(size=SIZE, bars=[RED], pts=range(20)))
     mask = tmp_path / "mask.mp4"
     with av.open(mask, "w") as output:
@@ -174,7 +200,9 @@ def test_a_mask_begins_where_the_painted_part_does(tmp_path: Path, inverter: Eng
         output.mux(stream.encode(None))
     painted = tmp_path / "out.mp4"
     part = Clip(Fraction(31, 100), Fraction(8, 25))  # frames 8 to 15
-    paint_video(clip, painted, engine=inverter, region=Region(str(mask)), clip=part)
+    paint_video(
+        clip, painted, engine=inverter, settings=VideoSettings(region=Region(str(mask)), clip=part)
+    )
     negative = [frame[32, 48, 0] < 128 for frame in read_clip(painted).frames]
     assert negative == [False, False, *[True] * 6]
 
@@ -214,10 +242,15 @@ def test_a_network_that_segments_keeps_few_sizes(tmp_path: Path) -> None:
 def test_painting_keeps_the_original_s_colors(tmp_path: Path, inverter: Engine) -> None:
     Image.new("RGB", SIZE, (200, 90, 60)).save(tmp_path / "in.png")
     out = tmp_path / "out.png"
-    paint_image(tmp_path / "in.png", out, engine=inverter, look=Look(keep_colors=True))
+    paint_image(
+        tmp_path / "in.png",
+        out,
+        engine=inverter,
+        settings=ImageSettings(look=Look(keep_colors=True)),
+    )
     before = Image.new("RGB", (1, 1), (200, 90, 60)).convert("YCbCr").getpixel((0, 0))
     after = Image.open(out).convert("YCbCr").getpixel((5, 5))
-    assert abs(after[0] - (255 - before[0])) <= 2  # light and dark are the negative's
+    assert abs(after[0] - (255 - before[0])) <= 2  # the luma is the negative's
     assert abs(after[1] - before[1]) <= 2
     assert abs(after[2] - before[2]) <= 2
 
@@ -289,5 +322,10 @@ def test_a_network_that_takes_no_picture_is_refused(tmp_path: Path) -> None:
 def test_a_mask_is_not_overwritten(inverter: Engine, photo: Path, mask: Path) -> None:
     before = mask.read_bytes()
     with pytest.raises(UserError, match="is the input itself"):
-        paint_image(photo, mask, engine=inverter, region=Region(str(mask)), overwrite=True)
+        paint_image(
+            photo,
+            mask,
+            engine=inverter,
+            settings=ImageSettings(region=Region(str(mask)), overwrite=True),
+        )
     assert mask.read_bytes() == before

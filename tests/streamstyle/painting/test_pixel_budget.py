@@ -1,4 +1,4 @@
-"""Models that see frames of at most so many pixels, unless more are asked for."""
+"""Models with a maximum number of pixels per frame, unless a size is given."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from engines import open_engine, read_card
-from streamstyle import Look, Region, paint_image
+from streamstyle import ImageSettings, Look, Region, paint_image
 from streamstyle.cli.bench import open_candidates
 from streamstyle.live.engine_pool import choose
 from streamstyle.styles import parse_style
 from tests.helpers.models import write_inverter
 
 SIDE = 32
-"""Side of the largest square that the model below takes."""
+"""Side in pixels of the largest square frame that the model below takes."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def limited(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checks(tmp_path: Path) -> Path:
-    """A chessboard of black and white pixels, grey when it is made smaller."""
+    """A checkerboard of black and white pixels, which turns gray when scaled down."""
     pixels = np.indices((2 * SIDE, 2 * SIDE)).sum(axis=0).astype(np.uint8) % 2 * 255
     Image.fromarray(pixels).convert("RGB").save(tmp_path / "checks.png")
     return tmp_path / "checks.png"
@@ -48,7 +48,7 @@ def test_files_are_painted_smaller_unless_a_size_is_given(
     painted = {}
     for name, look in looks.items():
         painted[name] = tmp_path / f"{name}.png"
-        paint_image(checks, painted[name], limited, look=look)
+        paint_image(checks, painted[name], limited, settings=ImageSettings(look=look))
     assert pixels_of(painted["bound"]).shape[:2] == (2 * SIDE, 2 * SIDE)
     assert contrast(painted["bound"]) < 3
     assert contrast(painted["width"]) == contrast(painted["scale"]) > 100
@@ -63,7 +63,7 @@ def test_each_side_of_a_mask_has_its_own_limit(
     painted = tmp_path / "painted.png"
     with open_engine(limited) as outside:
         region = Region(str(tmp_path / "half.png"), elsewhere=outside)
-        paint_image(checks, painted, inverter_path, region=region)
+        paint_image(checks, painted, inverter_path, settings=ImageSettings(region=region))
     pixels = pixels_of(painted)
     assert pixels[:, : SIDE // 2].std() < 3
     assert pixels[:, -SIDE // 2 :].std() > 100

@@ -1,4 +1,4 @@
-"""The stabilizer, on pictures whose motion is known."""
+"""The stabilizer, on pictures with known motion."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ HEIGHT, WIDTH = 120, 160
 
 
 def scene(shift: int = 0, seed: int = 0) -> Image:
-    """Blurred noise, in which every place is recognisable, `shift` pixels further right."""
+    """Return blurred noise, distinct at every place, shifted `shift` pixels to the right."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (HEIGHT // 8, (WIDTH + 160) // 8, 3)).astype(float)
     fine = np.kron(coarse, np.ones((8, 8, 1)))
@@ -22,7 +22,7 @@ def scene(shift: int = 0, seed: int = 0) -> Image:
 
 
 def flickering(image: Image, index: int) -> Image:
-    """A painting of `image` whose brightness jumps from frame to frame."""
+    """Return a painting of `image` whose brightness jumps from frame to frame."""
     return np.clip(image.astype(int) // 2 + 60 + 30 * (-1) ** index, 0, 255).astype(np.uint8)
 
 
@@ -32,7 +32,7 @@ def flicker(paintings: list[Image]) -> float:
 
 
 def strokes(image: Image, seed: int) -> Image:
-    """A painting of `image` whose strokes are other ones for each seed."""
+    """Return a painting of `image` with different strokes for each seed."""
     random = np.random.default_rng(seed)
     noise = cv2.GaussianBlur(random.normal(0, 60, image.shape), (0, 0), 1.0)
     return np.clip(image // 2 + 64 + noise, 0, 255).astype(np.uint8)
@@ -52,7 +52,7 @@ def test_still_picture_stops_flickering() -> None:
 
 @pytest.mark.parametrize("sigma", [3, 5])
 def test_noise_of_the_camera_does_not_shimmer(sigma: int) -> None:
-    """A painting that shows the noise threefold."""
+    """The painting amplifies the noise three times."""
     stabilizer = Stabilizer()
     random = np.random.default_rng(0)
     raw, steady = [], []
@@ -72,13 +72,13 @@ def test_without_steadiness_nothing_is_touched() -> None:
 
 
 def test_moving_picture_is_neither_smeared_nor_doubled() -> None:
-    """A painting that follows its input exactly has to come out as it is."""
+    """A painting that follows its input exactly has to come out unchanged."""
     stabilizer = Stabilizer()
     for index in range(15):
         image = scene(shift=2 * index)
         painting = 255 - image
         steady = stabilizer(image, painting, 1.0)
-    inside = (slice(10, -10), slice(40, -10))  # what came in at the edge was never seen before
+    inside = (slice(10, -10), slice(40, -10))  # new content enters at the edges
     error = np.abs(steady[inside].astype(int) - painting[inside]).mean()
     assert error < 6
     assert np.std(steady[inside]) > 0.85 * np.std(painting[inside])
@@ -86,7 +86,7 @@ def test_moving_picture_is_neither_smeared_nor_doubled() -> None:
 
 @pytest.mark.parametrize("pixels_a_frame", [0.2, 0.5, 1.3])
 def test_slow_pan_keeps_strokes_sharp(pixels_a_frame: float) -> None:
-    """Strokes that follow the input exactly, in a picture that moves by parts of a pixel."""
+    """The strokes follow the input exactly, while it moves by fractions of a pixel."""
     stabilizer = Stabilizer()
     wide, painted_wide = resized(scene(), 320, 240), strokes(resized(scene(), 320, 240), 0)
     for index in range(25):
@@ -109,7 +109,7 @@ def test_strokes_that_differ_from_frame_to_frame_do_not_fade() -> None:
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_moving_square_leaves_no_trail(plain: bool) -> None:
-    """The painter draws a halo around the square, further out than the square itself."""
+    """The painting has a halo around the square that is wider than the square."""
     stabilizer = Stabilizer()
     background = np.full((HEIGHT, WIDTH, 3), 150, np.uint8) if plain else scene()
     for index in range(15):
@@ -153,7 +153,7 @@ def test_what_appears_is_shown_at_once() -> None:
 
 
 def test_change_of_size_does_not_flicker() -> None:
-    """As when the network is given another size: the input is seen at that size too."""
+    """If the network's size changes, the input is also seen at the new size."""
     stabilizer = Stabilizer()
     steady = []
     for index, width in enumerate([160] * 10 + [128] * 10 + [208] * 10):

@@ -1,1 +1,1 @@
-"""Sinks."""
+"""Tests of the sinks."""

@@ -1,4 +1,4 @@
-"""One conformance suite for every sink."""
+"""The conformance suite that every sink has to pass."""
 
 import subprocess
 import sys
@@ -154,13 +154,13 @@ def test_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_part_is_named_if_the_disk_is_full_in_the_end(tmp_path: Path) -> None:
-    """The limit on a file's size stands in for the disk."""
+    """A limit on the file size stands in for a full disk."""
     resource = pytest.importorskip("resource", reason="Windows limits no file's size")
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     sink = _video(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with sink:
-        sink.write(Frame(noise, 0, Fraction(0)))  # which the encoder keeps until the end
+        sink.write(Frame(noise, 0, Fraction(0)))  # the encoder keeps it until the end
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
         try:
             with pytest.raises(UserError, match=r"cannot write .*out.mp4"):
@@ -196,7 +196,7 @@ def test_recording_that_is_killed_plays_up_to_its_last_seconds(tmp_path: Path, s
         left = list(source)
     assert len(left) > 150
     numbers = [round(25 * frame.pts_seconds) for frame in left]
-    # The last picture may be one that is written before the three that are shown before it.
+    # The last picture may be one that was written before up to three that are shown earlier.
     assert numbers[:-1] == list(range(len(left) - 1))
     assert 1 <= numbers[-1] - numbers[-2] <= 4
     for n, frame in zip(numbers, left, strict=True):

@@ -1,4 +1,4 @@
-"""Streams, sent to a real receiver on loopback and decoded there."""
+"""Streams are sent to a real receiver on the loopback interface and decoded there."""
 
 import json
 import subprocess
@@ -35,11 +35,11 @@ with av.open(sys.argv[1], options=json.loads(sys.argv[2]), timeout=30) as contai
 
 
 def frames() -> Iterator[Frame]:
-    """At 25 a second, for at most 20 s."""
+    """Yield 25 frames per second for at most 20 s."""
     started_s = time.perf_counter()
     for index in range(500):
         time.sleep(max(0.0, started_s + index / 25 - time.perf_counter()))
-        image = np.full((49, 65, 3), BLUE, np.uint8)  # odd, which 4:2:0 is not
+        image = np.full((49, 65, 3), BLUE, np.uint8)  # an odd size, which 4:2:0 can't have
         yield Frame(image, index, Fraction(index, 25))
 
 
@@ -59,7 +59,7 @@ def test_stream_is_received_and_decoded(address: str, options: dict[str, str]) -
         stdout=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.0)  # until it listens
+    time.sleep(2.0)  # until the receiver listens
     sink = StreamSink(address, fps=25)
     try:
         for frame in frames():
@@ -67,7 +67,7 @@ def test_stream_is_received_and_decoded(address: str, options: dict[str, str]) -
                 break
             sink.write(frame)
     except UserError:
-        pass  # it has seen enough and hung up; what it prints shows whether it has
+        pass  # the receiver hung up after 20 frames; its output shows what it saw
     finally:
         sink.close()
     output, _ = receiver.communicate(timeout=30)

@@ -1,1 +1,1 @@
-"""Sources."""
+"""Tests of the sources."""

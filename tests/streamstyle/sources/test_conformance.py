@@ -1,4 +1,4 @@
-"""One conformance suite for every source."""
+"""The conformance suite that every source has to pass."""
 
 import time
 from collections.abc import Callable
@@ -122,12 +122,12 @@ def test_missing_video(location: str) -> None:
 
 def test_time_that_a_file_does_not_have(tmp_path: Path) -> None:
     make_clip(tmp_path / "clip.mp4")
-    with pytest.raises(UserError, match=r"in the time asked for; all of it is 1\.0 s long"):
+    with pytest.raises(UserError, match=r"in the time asked for; the video is 1\.0 s long"):
         open_video(str(tmp_path / "clip.mp4"), Clip(Fraction(50)))
 
 
 def test_address_of_which_no_part_can_be_had(tmp_path: Path) -> None:
-    """What is to be read first is at the file's end."""
+    """The index of the MP4 file, which has to be read first, is at its end."""
     noise = np.random.default_rng(0).integers(0, 256, (30, 240, 320, 3), np.uint8)
     with av.open(tmp_path / "clip.mp4", "w") as output:
         stream = output.add_stream("libx264", rate=25, options={"crf": "1"})

@@ -1,1 +1,1 @@
-"""Styles."""
+"""Tests of the styles."""

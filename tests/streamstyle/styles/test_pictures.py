@@ -1,4 +1,4 @@
-"""Any picture as a style: how it is named, read, mixed and changed while a session runs."""
+"""Pictures as styles: how they are named, read, mixed, and changed during a session."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamstyle import Region, UserError, open_engine, paint_image
+from streamstyle import ImageSettings, Region, UserError, open_engine, paint_image
 from streamstyle.cli.main import main
 from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
@@ -32,7 +32,7 @@ from tests.helpers.models import write_two_styles
 
 
 def shallow(style: str | Path) -> StyleSpec:
-    """The style, of a level that the tests' model has."""
+    """Return the style with a level that the tests' model has."""
     return replace(parse_style(style), levels=("relu2_1",))
 
 
@@ -57,7 +57,7 @@ def opened(wct_path: Path):
 
 @pytest.fixture(params=["wct_path", "any_picture_path"])
 def model(request: pytest.FixtureRequest) -> Path:
-    """Each kind of model whose styles of pictures mix."""
+    """A model of each family in which pictures can be mixed."""
     path: Path = request.getfixturevalue(request.param)
     return path
 
@@ -96,11 +96,11 @@ def test_styles_of_a_model_are_mixed_too(tmp_path: Path) -> None:
     [
         ("MODEL:PICTURES/1.png+TWO:same", "can't be mixed"),
         ("MODEL:PICTURES/1.png=0", "a weight is a number above 0"),
-        ("TWO:PICTURES/1.png", "paints in styles of its own"),
+        ("TWO:PICTURES/1.png", "has its own styles and takes no picture"),
         ("MODEL", "paints in the style of a picture; give one"),
         ("MODEL:PICTURES/missing.png", "there is no file"),
         ("MODEL:PICTURES/broken.png", "can.* read"),
-        ("MODEL:PICTURES/dot.png", "1x1 pixels; a style takes at least 16x16"),
+        ("MODEL:PICTURES/dot.png", "1x1 pixels; a style needs at least 16x16"),
     ],
 )
 def test_what_is_no_style_is_refused_in_a_sentence(
@@ -147,7 +147,7 @@ def test_every_kind_of_picture_is_read(tmp_path: Path, kind: str) -> None:
     assert picture.shape[3] == 3
     assert min(picture.shape[1:3]) == PICTURE_SIDE
     if kind == "transparent":
-        assert (picture == 255).all()  # nothing but the page is to be seen
+        assert (picture == 255).all()  # only the white page shows
     else:
         assert np.ptp(picture) > 100
     if kind == "turned":
@@ -170,7 +170,7 @@ def test_pictures_in_a_folder_are_gone_through(model: Path, pictures: Path) -> N
     style = parse_style(f"{model}:{pictures / '2.png'}")
     styles = [parse_style(f"{model}:{pictures / name}") for name in ("1.png", "2.png", "10.png")]
     assert styles_beside(style) == (styles, 1)
-    spots(3).save(pictures / "3.png")  # dropped into the folder meanwhile
+    spots(3).save(pictures / "3.png")  # added to the folder later
     assert [Path(beside.pictures[0]).name for beside in styles_beside(style)[0]] == [
         "1.png", "2.png", "3.png", "10.png",
     ]  # fmt: skip
@@ -189,7 +189,7 @@ def test_what_is_asked_for(pictures: Path) -> None:
     assert asked_for(None, ["a.jpg", "b.png=2"]) == parse_style("a.jpg+b.png=2")
     assert asked_for("mine.onnx", ["a.jpg"]) == parse_style("mine.onnx:a.jpg")
     assert asked_for(None, [str(pictures)]).pictures == [str(pictures / "1.png")]
-    with pytest.raises(UserError, match="is not a picture by its name"):
+    with pytest.raises(UserError, match="is not a picture; the name of one ends in"):
         asked_for(None, ["notes.txt"])
 
 
@@ -211,7 +211,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_the_same_photo_is_painted_the_same_after_any_other(
     wct_path: Path, pictures: Path, tmp_path: Path, opened: Callable
 ) -> None:
-    """What WCT keeps from frame to frame of a video is not kept from photo to photo."""
+    """WCT keeps state between frames of a video, but not between photos."""
     with opened(f"{wct_path}:{pictures / '1.png'}") as engine:
         paint_image(pictures, tmp_path / "all", engine=engine)
         paint_image(pictures / "10.png", tmp_path / "alone.png", engine=engine)
@@ -240,7 +240,7 @@ def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
         session.next_style()
         show_until(session, lambda _frame: bool(session.status().problems))
         assert "3.png" in session.status().problems[0]
-        before = painting(session).astype(int)  # goes on, in the style before
+        before = painting(session).astype(int)  # in the previous style
         session.next_style()
         show_until(session, lambda f: np.abs(f.image.astype(int) - before).mean() > 1)
         assert str(session.controls.style).endswith("10.png")
@@ -306,7 +306,7 @@ def test_bad_textures_are_one_sentence(
 def test_two_pictures_each_on_its_side_of_a_mask_in_one_pass(
     wct_path: Path, pictures: Path, tmp_path: Path, opened: Callable
 ) -> None:
-    # Alike on both sides, so that each side's statistics are those of the whole.
+    # Both sides mirror each other, so each has the statistics of the whole.
     half = np.asarray(spots(5, (64, 64)))
     Image.fromarray(np.hstack([half, half[:, ::-1]])).save(tmp_path / "photo.png")
     mask = np.zeros((8, 16), np.uint8)
@@ -321,12 +321,14 @@ def test_two_pictures_each_on_its_side_of_a_mask_in_one_pass(
         regions = {"both": Region(str(tmp_path / "mask.png"), elsewhere=second), "first": None}
         for name, region in regions.items():
             out = tmp_path / f"{name}.png"
-            paint_image(tmp_path / "photo.png", out, engine=first, region=region)
+            paint_image(
+                tmp_path / "photo.png", out, engine=first, settings=ImageSettings(region=region)
+            )
             painted[name] = np.asarray(Image.open(out)).astype(int)
     with opened(f"{wct_path}:{pictures / '2.png'}") as second:
         paint_image(tmp_path / "photo.png", tmp_path / "second.png", engine=second)
     painted["second"] = np.asarray(Image.open(tmp_path / "second.png")).astype(int)
-    assert not calls  # the first engine does both
+    assert not calls  # the first engine paints both sides
     for side, near, far in (
         (np.s_[:, :48], "first", "second"),
         (np.s_[:, 80:], "second", "first"),

@@ -1,4 +1,4 @@
-"""Finding the model of a style, and painting in one style of many."""
+"""Finding the model of a style, and painting in one of its many styles."""
 
 import time
 from dataclasses import replace
@@ -69,7 +69,7 @@ def test_strokes_from_fine_to_large(tmp_path: Path, stroke: float, level: int) -
 def test_a_stroke_that_is_none(model: Path) -> None:
     with pytest.raises(UserError, match=r"two.onnx has strokes of one size; leave out --stroke"):
         open_engine(replace(parse_style(model), stroke=0.7))
-    with pytest.raises(UserError, match="a stroke is from 0 to 1, got 2"):
+    with pytest.raises(UserError, match="a stroke must be from 0 to 1, got 2"):
         StyleSpec((), stroke=2)
 
 
@@ -115,7 +115,7 @@ def test_styles_beside_one_of_a_file(model: Path) -> None:
 
 
 def test_a_model_that_does_not_ship() -> None:
-    with pytest.raises(UserError, match=r"no model huge; there is .*medium"):
+    with pytest.raises(UserError, match=r"no model huge; choose .*medium"):
         open_engine("huge:starry-night")
 
 
