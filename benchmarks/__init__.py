@@ -1,1 +1,1 @@
-"""Measurements that a user can repeat. Nothing imports this."""
+"""Measurements that a user can repeat; nothing else imports this package."""

@@ -1,4 +1,7 @@
-"""Measurements, by name: python -m benchmarks NAME, python -m benchmarks NAME --help"""
+"""Run a measurement by name.
+
+Usage: python -m benchmarks NAME, or python -m benchmarks NAME --help
+"""
 
 import sys
 from importlib import import_module
@@ -12,7 +15,7 @@ SHARED = {
     "__init__", "__main__", "layers", "observed", "peers", "plots", "stages", "table",
     "torch_peers", "warping", "ways",
 }  # fmt: skip
-"""Modules that measure nothing by themselves."""
+"""Modules that are no measurements by themselves."""
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
-"""What the encoding of places does at another resolution: python -m benchmarks cape CHECKPOINT...
+"""Show what the positional encoding does at another resolution.
 
-After the ablation of StyTr2 (figure 7 of the paper): checkpoints of `train stytr2`, one with
+This follows the ablation of StyTr2 (figure 7 of the paper): checkpoints of `train stytr2`, one with
 --encoding cape and one with --encoding sinusoidal, paint one photo at two resolutions.
+
+Usage: python -m benchmarks cape CHECKPOINT...
 """
 
 import argparse
@@ -16,28 +18,31 @@ from export.families.stytr2.model import PATCH
 from export.families.stytr2.train import load_trained_stytr2
 
 TIMES = 3
-"""By which the larger resolution is larger."""
+"""Ratio of the two resolutions."""
 
 
 def main() -> None:
-    """Write a picture, a row for each checkpoint: the encoding of the small and of the large photo,
-    then what is painted of them. Print how far the large ones are from the small ones enlarged:
-    the encodings in relation to their variance, the paintings in their mean squared difference.
+    """Write a picture with a row for each checkpoint, and print a Markdown table.
+
+    A row shows the encodings of the small and the large photo, then the paintings of both. The
+    table says how much the large ones differ from the small ones enlarged: encodings relative to
+    their variance, paintings by mean squared difference.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--photo", type=Path, required=True)
-    parser.add_argument("--picture", type=Path, required=True, help="whose style to paint it in")
+    parser.add_argument("--picture", type=Path, required=True, help="whose style to paint in")
     parser.add_argument("--side", type=int, default=192, help="short side of the small photo")
     parser.add_argument("--out", type=Path, default=Path("cape.png"))
     options = parser.parse_args()
     large = load_picture(options.photo, TIMES * options.side)
-    # Of whole patches at both resolutions, so that a place of one is TIMES x TIMES of the other.
+    # Keep whole patches at both resolutions: a place of the small photo is TIMES x TIMES places of
+    # the large one.
     height, width = (side // (TIMES * PATCH) * TIMES * PATCH for side in large.shape[-2:])
     large = large[..., :height, :width]
     small = functional.interpolate(large, (height // TIMES, width // TIMES), mode="area")
     picture = load_picture(options.picture, 256)
-    print("| net | encoding | variance that differs | painting, mean square |\n|---|---|---|---|")
+    print("| net | encoding | difference / variance | painting, mean square |\n|---|---|---|---|")
     rows = []
     for path in options.checkpoints:
         net, config, _ = load_trained_stytr2(path)
@@ -64,7 +69,7 @@ def _enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _in_color(encodings: list[Tensor]) -> list[Tensor]:
-    """The three directions in which the first varies most, as red, green and blue."""
+    """Show the three directions in which the first encoding varies most as red, green and blue."""
     _, _, directions = torch.pca_lowrank(encodings[0][0].flatten(1).T, q=3)
     flat = [torch.einsum("nchw,ck->nkhw", x, directions) for x in encodings]
     low, high = flat[0].amin((2, 3), keepdim=True), flat[0].amax((2, 3), keepdim=True)

@@ -1,8 +1,10 @@
-"""Speed of the nets that were considered, beside PyTorch: python -m benchmarks designs
+"""Measure the speed of the networks that were considered, compared with PyTorch.
 
-With random weights, as speed does not depend on them, and OpenVINO as the user has it; frames are
-uint8, in and out. What was found, with the losses of those that were trained, is kept in
+Weights are random, because speed does not depend on them. OpenVINO runs as it does for users, and
+frames are uint8 in and out. The results, with the losses of the networks that were trained, are in
 docs/measured/designs.md.
+
+Usage: python -m benchmarks designs
 """
 
 import argparse
@@ -30,13 +32,16 @@ Paint = Callable[[Frames], object]
 
 
 def main() -> None:
-    """Print a Markdown table: the median of ms for each design and size, and the speed at the
-    first size as a multiple of the classic net's in PyTorch. In each size the designs take turns
-    frame by frame.
+    """Print a Markdown table of the median milliseconds of each design at each size.
+
+    The last column is the speed at the first size as a multiple of the classic network's in
+    PyTorch. At each size, the designs take turns frame by frame.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="frames of each design and size")
-    parser.add_argument("--sizes", type=int, default=len(SIZES), help="how many, from the smallest")
+    parser.add_argument("--rounds", type=int, default=10, help="frames for each design and size")
+    parser.add_argument(
+        "--sizes", type=int, default=len(SIZES), help="number of sizes, from the smallest"
+    )
     options = parser.parse_args()
     print(f"{system.hardware()}\n{system.packages()}, torch {torch.__version__}\n")
     sizes = SIZES[: options.sizes]

@@ -1,14 +1,15 @@
-"""Frames per second by resolution, of our engines in each precision and of other ways to run the
-same network: python -m benchmarks fps
+"""Measure frames per second by resolution, of our engines and of other ways to run a network.
 
-Each way is a process of its own, first seen to paint the same picture as the first one. They take
-turns, so that a machine that is busy for a while favours none. Memory is the CPU's, the largest
-that the process had by the end, with its libraries and a frame; OpenCV's has PyTorch in it, by
-which its model is written. Then comes a video file painted into another, by our fastest way; and
-after all sizes a live session, by the engine that it takes by itself.
+Our engines run in each precision. Each way runs in a process of its own, and must first paint the
+same picture as the first way. The ways take turns, so that a machine that is busy for a while
+favors none. Memory is CPU memory: the most that the process used, with its libraries and a frame.
+OpenCV's includes PyTorch, which writes its model. Then our fastest way paints a video file into
+another; and after all sizes, a live session runs with the engine that it chooses by itself.
 
-With --json, what is measured is kept after each size, as Markdown too, and the same command goes on
+With --json, the results are kept after each size, as Markdown too, and the same command continues
 with the sizes that are missing.
+
+Usage: python -m benchmarks fps
 """
 
 import argparse
@@ -44,16 +45,16 @@ from streamstyle.styles import CLASSIC_STYLE, StyleSpec, read_style
 SIZES = ((256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080), (3840, 2160))
 
 FRAMES = 5
-"""Frames of the moving clip that is painted again and again."""
+"""Frames of the moving clip, which is painted again and again."""
 
 LONGEST_S = 10.0
-"""A way that would take longer for a frame is left out: with the warm-up it would be minutes."""
+"""Maximum seconds per frame; a slower way is left out, because it would take minutes in all."""
 
 ALIKE_DB = 25.0
-"""PSNR to the first way, below which one paints another picture; bfloat16 has about 50."""
+"""PSNR to the first way's picture below which a way is refused; bfloat16 has about 50."""
 
 REFERENCE = "PyTorch on cpu in float32"
-"""What the others are set beside."""
+"""Name of the way that the others are compared with."""
 
 LIVE_SECONDS = 20.0
 
@@ -63,13 +64,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_style(parser, CLASSIC_STYLE)
     parser.add_argument("--sizes", type=size_of, nargs="+", default=SIZES, metavar="WxH")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each way and size")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds for each way and size")
     parser.add_argument("--clip", default=PATTERN, help="a video to paint (default %(default)s)")
-    parser.add_argument("--no-peers", action="store_true", help="our engines only")
-    parser.add_argument("--no-live", action="store_true", help="no live session")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="to keep the figures in")
-    parser.add_argument("--compare", type=Path, metavar="FILE", help="an earlier one of --json")
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="to draw into")
+    parser.add_argument("--no-peers", action="store_true", help="measure our engines only")
+    parser.add_argument("--no-live", action="store_true", help="measure no live session")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file to keep the results in")
+    parser.add_argument(
+        "--compare", type=Path, metavar="FILE", help="earlier results to compare with"
+    )
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="folder to write plots into")
     options = parser.parse_args()
     sizes = sorted(set(options.sizes), key=lambda size: (size[0] * size[1], size))
     for size in sizes:
@@ -110,7 +113,7 @@ def main() -> None:
 
 
 def _begun(options: argparse.Namespace, style: StyleSpec, runners: list[Way]) -> Table:
-    """What --json has of this table, or an empty one."""
+    """Return the table that the --json file has so far, or an empty one."""
     table = Table(
         system.hardware(),
         system.packages("torch"),
@@ -127,14 +130,14 @@ def _begun(options: argparse.Namespace, style: StyleSpec, runners: list[Way]) ->
     begun = read_table(options.json)
     if differences := table.differences(begun):
         raise UserError(
-            f"{options.json} is a table with another {' and '.join(differences)}; remove it, or "
+            f"{options.json} has a table with another {' and '.join(differences)}; remove it, or "
             "give another file"
         )
     return begun
 
 
 def measured(table: Table, runners: list[Way], size: Size) -> list[Row]:
-    """A row for each way."""
+    """Measure all ways at one size, and return a row for each."""
     name = _name(size)
     frames = moving_frames(size, FRAMES, table.clip)
     left_out: dict[str, str] = {}
@@ -153,7 +156,7 @@ def measured(table: Table, runners: list[Way], size: Size) -> list[Row]:
                 check_alike(painted, wanted)
             except WayError as error:
                 left_out[way.name] = str(error)
-                worker.close()  # what it holds is room for the others
+                worker.close()  # frees its memory for the others
             else:
                 workers.append(worker)
         race(workers, frames, table.seconds)
@@ -190,7 +193,7 @@ def measured(table: Table, runners: list[Way], size: Size) -> list[Row]:
 def _file_to_file(
     table: Table, style: StyleSpec, runners: list[Way], rows: list[Row], size: Size
 ) -> list[Row]:
-    """A row for our fastest way, if there is one."""
+    """Paint a file by our fastest way; return a row for it, or none if no engine of ours ran."""
     fps = {row.way: row.fps for row in rows if row.ours and row.fps is not None}
     if not fps:
         return []
@@ -200,13 +203,13 @@ def _file_to_file(
     try:
         with open_ready(style, fastest.ours, size) as engine:
             through, alone = end_to_end(engine, size, table.seconds, table.clip)
-    except Exception as error:  # the sizes that are to come are measured
+    except Exception as error:  # the remaining sizes are still measured
         return [replace(row, note=in_a_line(error))]
     return [replace(row, fps=through, note=f"{through / alone:.0%} of {fastest.name} alone")]
 
 
 def watched(style: StyleSpec) -> Live | None:
-    """None if nothing was shown."""
+    """Watch a live session; return its measurements, or None if nothing was shown."""
     with Observed(style, Promise(), LIVE_SECONDS, lambda _session: None) as session:
         where = session.run()
         status, samples = session.status(), session.samples
@@ -228,7 +231,7 @@ def watched(style: StyleSpec) -> Live | None:
 
 
 def check_alike(painted: Frames, wanted: Frames) -> None:
-    """Raises WayError if these are two pictures."""
+    """Raise WayError if the two pictures differ by more than ALIKE_DB allows."""
     error = float(np.mean((painted.astype(np.float32) - wanted) ** 2))
     if error > 255**2 / 10 ** (ALIKE_DB / 10):
         raise WayError("it paints another picture")

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Everything that a machine with an NVIDIA GPU is needed for, in one go of some minutes:
+# Run everything that needs a machine with an NVIDIA GPU, in a few minutes:
 #
 #     benchmarks/gpu_session.sh RESULTS
 #
-# The Python is the first `python` on the path, with streamstyle and `.[dev,tensorrt]` in it; with
-# WHEELS=FOLDER these are installed from the wheels there first. What each step prints is in
-# RESULTS/STEP.log, and how each ended in RESULTS/steps.json. A step that fails keeps none from
-# running; any makes the end status 1. With DRY=1 all steps are short and small, to see that they
-# run, and without PyTorch's engines, which take minutes to be compiled.
+# It runs the first `python` on the path, which needs streamstyle and `.[dev,tensorrt]`. With
+# WHEELS=FOLDER, these are first installed from the wheels in that folder. The output of each step
+# is in RESULTS/STEP.log, and the status of each step is in RESULTS/steps.json. If a step fails, the
+# others still run, and the script exits with status 1. With DRY=1, all steps are short and small,
+# to check that they run, and PyTorch's engines, which take minutes to compile, are left out.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then
@@ -42,7 +42,7 @@ step() {
     [ "$status" -eq 0 ] || failed=1
 }
 
-# paint NAME OPTIONS...: the clip, file to file.
+# paint NAME OPTIONS...: paint the clip into another file.
 paint() {
     local name=$1
     shift
@@ -57,7 +57,7 @@ step doctor python -m streamstyle doctor
 step tests env FAIL_WITHOUT_CUDA=1 python -m pytest -q "${tests[@]}"
 step fps python -m benchmarks fps --style medium:great-wave --sizes "${sizes[@]}" \
     --seconds "$seconds" --no-peers --json "$results/fps.json" "${fps[@]}"
-# With PyTorch's in half precision and compiled, if it is one for GPUs.
+# Includes PyTorch in half precision and compiled, if the installed PyTorch supports GPUs.
 step peers python -m benchmarks fps --style medium:great-wave --sizes "$size" \
     --seconds "$seconds" --no-live --json "$results/peers.json" "${beside[@]}"
 step profile python -m benchmarks profile --size "$size"
@@ -67,7 +67,7 @@ for precision in fp32 fp16; do
     paint "cuda-$precision" --engine onnxruntime --device cuda --precision "$precision"
 done
 paint onnxruntime-tensorrt-fp16 --engine onnxruntime --device tensorrt --precision fp16
-# By the plan that was built for the table.
+# With the plan that the fps step built.
 paint tensorrt-fp16 --engine tensorrt --precision fp16
 if [ "$(nvidia-smi --list-gpus 2>/dev/null | wc -l)" -gt 1 ]; then
     paint cuda-two-fp16 --engine onnxruntime --device cuda:0,cuda:1 --precision fp16

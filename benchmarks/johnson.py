@@ -1,10 +1,10 @@
-"""The table of Johnson et al. (2016), section 4.1, here: a net beside optimization.
+"""Repeat the table of Johnson et al. (2016), section 4.1: a network compared with optimization.
 
-python -m benchmarks johnson PHOTO PICTURE
+One pass of the network is compared with 100, 300 and 500 iterations of Gatys' method on the same
+picture. An iteration evaluates the loss and its gradient, as in the paper. A few iterations are
+timed and their median is multiplied, because all iterations cost the same.
 
-One pass of the net is set against 100, 300 and 500 iterations of Gatys' method on the same picture.
-An iteration is an evaluation of the loss and its gradient, as the paper's are; a few are timed, and
-their median is taken so many times, as one costs what another does.
+Usage: python -m benchmarks johnson PHOTO PICTURE
 """
 
 import argparse
@@ -19,12 +19,11 @@ from export.common.vgg import LossNetwork, load_loss_network
 from export.data.photos import load_picture
 from export.families import gatys
 from streamstyle import system
-from streamstyle.api import describe
 from streamstyle.cli.bench import Contestant, race
 from streamstyle.cli.options import add_style, style_asked_for
 from streamstyle.image_ops import resized
 from streamstyle.sources.images import read_still
-from streamstyle.styles import CLASSIC_STYLE, open_engine
+from streamstyle.styles import CLASSIC_STYLE, engine_label, open_engine
 from streamstyle.timing import now_s
 
 ITERATIONS = (100, 300, 500)
@@ -34,18 +33,18 @@ PUBLISHED = {
     512: "50 ms: 205, 615, 1026 x",
     1024: "210 ms: 208, 625, 1042 x",
 }
-"""Table 1, on a GTX Titan X."""
+"""Table 1 of the paper, measured on a GTX Titan X."""
 
 
 def main() -> None:
-    """Print a Markdown table, a row for each side of a square picture."""
+    """Print a Markdown table with a row for each side of a square picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path)
     parser.add_argument("picture", type=Path, help="whose style the optimization paints in")
     add_style(parser, CLASSIC_STYLE)
     parser.add_argument("--network", default="vgg16", help="vgg16, vgg19 or a safetensors file")
-    parser.add_argument("--iterations", type=int, default=5, help="to time, of each size")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for the net, of each size")
+    parser.add_argument("--iterations", type=int, default=5, help="iterations to time at each size")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds to paint at each size")
     options = parser.parse_args()
     style = style_asked_for(options, CLASSIC_STYLE)
     config = LossConfig()
@@ -54,7 +53,9 @@ def main() -> None:
     image = read_still(options.photo).image
     with open_engine(style) as engine:
         print(f"{system.hardware()}\n{system.packages()}, torch {torch.__version__}")
-        print(f"{style} by {describe(engine)}; optimization with {Path(options.network).stem}\n")
+        print(
+            f"{style} by {engine_label(engine)}; optimization with {Path(options.network).stem}\n"
+        )
         print("| side | net, ms | iteration, ms | ", end="")
         print(" | ".join(f"beside {count}" for count in ITERATIONS), "| published |")
         print("|---" * (4 + len(ITERATIONS)) + "|")
@@ -82,4 +83,4 @@ def _iteration_ms(
     done_s = [now_s()]
     steps = options.iterations + 1
     gatys.optimized(photo, style, loss, steps, lambda _loss: done_s.append(now_s()))
-    return 1000 * median(np.diff(done_s[1:]).tolist())  # the first is slower
+    return 1000 * median(np.diff(done_s[1:]).tolist())  # the first iteration is slower

@@ -1,8 +1,9 @@
-"""The age of what is shown over time, with and without another program at work:
-python -m benchmarks latency --minutes 1 --load --switch 5 --plot latency.png
+"""Measure the age of the shown frames over time, with and without another program at work.
 
 A moving pattern of 640x480 and 30 frames per second is played as a camera and shown in the window.
 With --load, another process takes one core in the middle third.
+
+Usage: python -m benchmarks latency --minutes 1 --load --switch 5 --plot latency.png
 """
 
 import argparse
@@ -21,11 +22,11 @@ from streamstyle.styles import DEFAULT_STYLE, parse_style
 ROWS = 12
 
 SETTLED_S = 3.0
-"""The delay is under the limit when 95 % of the frames shown in so long are."""
+"""Seconds over which 95 % of the shown frames must be under the limit for it to count as met."""
 
 
 class Director:
-    """Takes and frees a core, and changes the style, at their times."""
+    """Takes and frees a core, and changes the style, at set times."""
 
     def __init__(self, seconds: float, load: bool, switch_s: float | None) -> None:
         self.burden = multiprocessing.Process(target=_burn, daemon=True)
@@ -46,14 +47,16 @@ class Director:
 
 
 def main() -> None:
-    """Print a Markdown table over time, and draw the plot."""
+    """Print a Markdown table over time, and draw the plot if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--max-latency-ms", type=float, default=120.0)
     parser.add_argument("--load", action="store_true", help="take a core in the middle third")
-    parser.add_argument("--switch", type=float, metavar="SECONDS", help="next style after each")
-    parser.add_argument("--plot", type=Path, help="PNG to write")
+    parser.add_argument(
+        "--switch", type=float, metavar="SECONDS", help="time between changes of style"
+    )
+    parser.add_argument("--plot", type=Path, help="PNG file to write")
     options = parser.parse_args()
     seconds = options.minutes * 60
     limit_ms = options.max_latency_ms
@@ -76,16 +79,17 @@ def main() -> None:
     if options.load:
         back_s = back_after_s(samples, third, 2 * third, limit_ms)
         print(
-            f"a core taken: back under {limit_ms:.0f} ms after {back_s:.1f} s, p95 from there to "
-            f"when it is free again: {_p95(samples, third + back_s, 2 * third):.0f} ms"
+            f"with a core taken: back under {limit_ms:.0f} ms after {back_s:.1f} s, p95 from then "
+            f"until it is free again: {_p95(samples, third + back_s, 2 * third):.0f} ms"
         )
     if options.plot is not None:
         _plot(samples, seconds, limit_ms, options.plot)
 
 
 def back_after_s(samples: list[Sample], from_s: float, to_s: float, limit_ms: float) -> float:
-    """How long after `from_s` the first SETTLED_S begin that are under the limit; infinite if none
-    do before `to_s`.
+    """Return how many seconds after `from_s` the delay is first under the limit for SETTLED_S.
+
+    Infinite if it is not before `to_s`.
     """
     for start_s in np.arange(from_s, to_s - SETTLED_S, 0.1):
         if _p95(samples, start_s, start_s + SETTLED_S) <= limit_ms:
@@ -121,7 +125,7 @@ def _burn() -> None:
 
 
 def _plot(samples: list[Sample], seconds: float, limit_ms: float, target: Path) -> None:
-    """Ages as dots, the network's width as a line, the limit in red."""
+    """Draw ages as dots, the network's width as a line, and the limit in red."""
     width, height, top = 1000, 400, 2 * limit_ms
     image = Pillow.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)

@@ -1,5 +1,6 @@
-"""The layers of a network as a backend really runs them on the CPU, how long each takes, and the
-least that it could take there.
+"""Time the layers of a network as a backend really runs them on the CPU.
+
+Rates of large convolutions and of a large copy tell the least time that each layer could take.
 """
 
 import json
@@ -23,27 +24,29 @@ from streamstyle.timing import now_s
 FRAMES = 20
 
 CONVOLUTIONS, CHANNELS, PLACES = 8, 256, 64
-"""Convolutions of 3x3 that are the machine's best; channels, and places in a line, of each."""
+"""Number, channels and side in places of the 3x3 convolutions that show the machine's best."""
 
 COPIED = 64 * 2**20
-"""Bytes, of which no cache has a part."""
+"""Bytes to copy; so many that caches don't matter."""
 
 
 @dataclass
 class Layer:
+    """A layer with its time and work for one frame."""
+
     name: str
     kind: str
     seconds: float
     operations: float
-    """Additions and multiplications, each counted, of convolutions and matrix products."""
+    """Additions plus multiplications, of convolutions and matrix products only."""
     bytes: float
-    """That it reads and writes."""
+    """Bytes that the layer reads and writes."""
 
 
 def openvino_layers(
     graph: Path | bytes, ranges: Ranges, frames: list[Frames], style: Style, precision: str
 ) -> Iterator[Layer]:
-    """The layers of the ONNX model `graph`, each with its median time a frame."""
+    """Yield the layers of the ONNX model `graph`, each with its median time per frame."""
     model = core().read_model(graph)
     if precision == INT8:
         quantise(model, ranges)
@@ -72,10 +75,10 @@ def openvino_layers(
 
 
 def onnxruntime_layers(graph: Path | bytes, frames: list[Frames], style: Style) -> Iterator[Layer]:
-    """The layers of the ONNX model `graph` in float32, each with its median time a frame."""
+    """Yield the layers of the ONNX model `graph` in float32, with their median times per frame."""
     options = ort.SessionOptions()
     options.enable_profiling = True
-    options.log_severity_level = 3  # as the engine's
+    options.log_severity_level = 3  # as in the engine
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = f"{folder}/layers"
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -102,12 +105,14 @@ def onnxruntime_layers(graph: Path | bytes, frames: list[Frames], style: Style) 
 
 
 _SIZES = {"uint8": 1, "int8": 1, "bool": 1, "float16": 2, "float": 4, "int32": 4}
-"""Bytes of onnxruntime's types; others have 8."""
+"""Bytes per number of onnxruntime's types; others have 8."""
 
 
 def convolution_rate(precision: str) -> float:
-    """Operations a second of large convolutions one after the other, which come nearer to what the
-    processor can do than a product of large matrices did, a third as much.
+    """Return the operations per second of large convolutions, one after the other.
+
+    They come nearer to what the processor can do than a product of large matrices, which reached
+    a third as much.
     """
     op = ov.opset13
     given = op.parameter([1, PLACES, PLACES, CHANNELS], np.float32)
@@ -127,7 +132,7 @@ def convolution_rate(precision: str) -> float:
 
 
 def copy_rate() -> float:
-    """Bytes read and written a second, by one core."""
+    """Return the bytes read and written per second by one core."""
     source = np.ones(COPIED, np.uint8)
     target = np.empty_like(source)
     return 2 * COPIED / _fastest_s(lambda: np.copyto(target, source))
@@ -152,9 +157,7 @@ def _operations_of(op: Any) -> float:
 
 
 def _operations(kind: str, read: list[Any], written: list[Any]) -> float:
-    """How many operations an operator of OpenVINO or ONNX takes, by the shapes that it reads and
-    writes.
-    """
+    """Return the operations of an OpenVINO or ONNX operator that reads and writes these shapes."""
     match kind:
         case "Convolution" | "Conv" | "FusedConv":  # weights (out, in, height, width)
             each = float(np.prod(read[1][1:]))

@@ -1,4 +1,4 @@
-"""A live session that is watched: every frame that it shows leaves a sample."""
+"""A live session under observation: every frame that it shows leaves a sample."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,30 +20,33 @@ from streamstyle.timing import now_s
 PATTERN = "testsrc2=size=640x480:rate=30"
 
 WARM_UP_S = 10.0
-"""Not counted: the engine's sizes are compiled, and the governor finds its size."""
+"""Seconds that do not count: the engine compiles its sizes, and the governor finds its size."""
 
 
 @dataclass(frozen=True)
 class Sample:
+    """A frame that was shown."""
+
     at_s: float
-    """After the warm-up."""
+    """Seconds since the warm-up."""
     age_ms: float
-    """Age of a frame when it was shown."""
+    """Age of the frame when it was shown."""
     width: int
-    """At which the network worked."""
+    """Width at which the network painted."""
     index: int
-    """Number of the frame among those that came."""
+    """Number of the frame among the frames of the source."""
 
 
 class Observed(LiveSession):
-    """Plays a moving pattern of 640x480 and 30 frames per second like a camera, for `seconds`
-    after the warm-up.
+    """Plays a moving pattern as a camera, for `seconds` after the warm-up.
+
+    The pattern has 640x480 pixels and 30 frames per second.
     """
 
     def __init__(
         self, style: StyleSpec, promise: Promise, seconds: float, each: Callable[["Observed"], None]
     ) -> None:
-        """`each` is called with the session after every frame."""
+        """Call `each` with the session after every frame."""
         self.samples: list[Sample] = []
         self._each = each
         self._seconds = seconds
@@ -66,7 +69,7 @@ class Observed(LiveSession):
             self._each(self)
 
     def run(self) -> str:
-        """Show to the end; returns what it was shown on."""
+        """Show all frames; return where they were shown."""
         try:
             with Window(self) as window:
                 window.run()
@@ -79,7 +82,7 @@ class Observed(LiveSession):
 
 
 def longest_gap_ms(samples: list[Sample]) -> float:
-    """Between two frames that were shown one after the other."""
+    """Return the longest time between two frames that were shown one after the other."""
     gaps = [b.at_s - a.at_s for a, b in pairwise(samples)]
     return max(gaps, default=0.0) * 1000
 

@@ -1,4 +1,4 @@
-"""Other ways to run the same network, each if it is installed."""
+"""Other ways to run the same network, as far as they are installed."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,14 +10,16 @@ from streamstyle.styles import StyleSpec, read_style
 
 
 def peers(style: StyleSpec) -> dict[str, Callable[[Size], Paint]]:
-    """By name, what makes each ready for frames of a size, in whatever process it is called. What
-    can't run here raises whatever its library does.
+    """Return the maker of each way by name.
+
+    A maker prepares a way for frames of a size, in the process that calls it. If the way can't run
+    here, the maker raises whatever its library raises.
     """
     makers: dict[str, Callable[[Size], Paint]] = {}
     if find_spec("onnxruntime") is not None:
         makers["onnxruntime as it comes"] = partial(_onnxruntime, style)
     if find_spec("torch") is not None:
-        from benchmarks.torch_peers import torch_peers  # whose import takes seconds and memory
+        from benchmarks.torch_peers import torch_peers  # its import takes seconds and memory
 
         makers.update(torch_peers(style))
     return makers

@@ -1,4 +1,4 @@
-"""Pictures of a table of frames per second."""
+"""Plots of a table of frames per second."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,29 +14,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6F47")
-"""Okabe and Ito's, which can be told apart without seeing all colors, but brown for yellow."""
+"""Okabe and Ito's colors, which color-blind people can tell apart, with brown for yellow."""
 
 MARKERS = "osD^vP"
 
 
 def check_matplotlib() -> None:
+    """Raise UserError if Matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise UserError(
-            "plots are drawn by matplotlib, which is not installed; "
-            f'{IN_FOLDER}: pip install ".[bench]"'
+            f'plots need matplotlib, which is not installed; {IN_FOLDER}: pip install ".[bench]"'
         )
 
 
 def write_plots(table: Table, folder: Path) -> None:
-    """fps.svg and latency.svg, with the ways that were measured."""
+    """Write fps.svg and latency.svg, with the ways that were measured.
+
+    Raises UserError if none was measured.
+    """
     import matplotlib.pyplot as plt
 
     measured = [row for row in table.rows if row.way in table.ways and row.ms is not None]
     if not measured:
-        raise UserError("there is nothing to draw, for no way was measured")
+        raise UserError("there is nothing to plot, because no way was measured")
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {"fps": _draw_fps, "latency": _draw_latency}
-    # Text stays text, which is sharp, small and found by a search.
+    # Text stays text, which is sharp, small and searchable.
     with plt.rc_context({"svg.fonttype": "none", "axes.axisbelow": True}):
         for name, draw in drawings.items():
             figure, axes = plt.subplots(figsize=(11, 6), layout="constrained")
@@ -49,8 +52,9 @@ def write_plots(table: Table, folder: Path) -> None:
 
 
 def _draw_fps(axes: "Axes", rows: list[Row], ways: list[str]) -> None:
-    """Over pixels, on log axes: a way whose pixels cost the same at every size is parallel to the
-    dashed lines.
+    """Plot frames per second over pixels, on log axes.
+
+    A way whose pixels cost the same at every size runs parallel to the dashed lines.
     """
     for way in ways:
         points = [(row.pixels, row.fps) for row in rows if row.way == way]
@@ -81,7 +85,7 @@ def _draw_fps(axes: "Axes", rows: list[Row], ways: list[str]) -> None:
 
 
 def _draw_latency(axes: "Axes", rows: list[Row], ways: list[str]) -> None:
-    """Which part of the frames took no longer, at the size that most ways were measured at."""
+    """Plot the share of frames that took no longer, at the size that most ways were measured at."""
     sizes = [row.size for row in rows]
     size = max(sizes, key=lambda one: (sizes.count(one), sizes.index(one)))
     for row in rows:
@@ -96,7 +100,7 @@ def _draw_latency(axes: "Axes", rows: list[Row], ways: list[str]) -> None:
 
 
 def _look(way: str, rows: list[Row], ways: list[str]) -> dict[str, Any]:
-    """The same in every picture; ours are the heavier lines."""
+    """Return a way's look, the same in every plot; our engines have the heavier lines."""
     number = ways.index(way)
     return {
         "color": COLORS[number % len(COLORS)],

@@ -1,11 +1,12 @@
-"""Where a frame's time goes, and how far that is from what the machine can do: python -m benchmarks
-profile
+"""Show where a frame's time goes, and how near that is to the best the machine can do.
 
-First the stages of painting a file, each by itself, in time of a core; then the engine's layers, of
-OpenVINO or onnxruntime on the CPU. Operations are those of convolutions and matrix products, bytes
-what each layer reads and writes; they are set beside large convolutions in the same precision, and
-a large copy, measured in the same run on the same cores. A layer can't take less than the longer of
-the two.
+First come the stages of painting a file, each measured separately, in core time. Then come the
+engine's layers, in OpenVINO or onnxruntime on the CPU. Operations are those of convolutions and
+matrix products; bytes are what each layer reads and writes. They are compared with large
+convolutions in the same precision and with a large copy, measured in the same run on the same
+cores. A layer takes at least the longer of these two times.
+
+Usage: python -m benchmarks profile
 """
 
 import argparse
@@ -25,23 +26,25 @@ from engines import PRECISIONS, Engine, Style, open_part
 from engines.model_card import ModelCard
 from engines.subgraphs import graph_of
 from streamstyle import system
-from streamstyle.api import describe
 from streamstyle.cli.bench import moving_frames
 from streamstyle.cli.options import add_style, size_of, style_asked_for
-from streamstyle.styles import open_engine, read_style
+from streamstyle.styles import engine_label, open_engine, read_style
 
 CLIP = 50
 """Frames that go through the stages."""
 
 
 def main() -> None:
-    """Print two Markdown tables: the stages; and the slowest layers first, all of a kind, and the
-    sum.
+    """Print two Markdown tables, one of stages and one of layers.
+
+    The table of layers has the slowest layers first, then each kind of layer, then the sum.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     add_style(parser)
-    parser.add_argument("--size", type=size_of, default=(640, 480), help="such as 1280x720")
-    parser.add_argument("--layers", type=int, default=15, help="how many to print")
+    parser.add_argument(
+        "--size", type=size_of, default=(640, 480), help="size of the frames, such as 1280x720"
+    )
+    parser.add_argument("--layers", type=int, default=15, help="number of layers to print")
     parser.add_argument("--engine", default="openvino", choices=["openvino", "onnxruntime"])
     parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     options = parser.parse_args()
@@ -49,12 +52,12 @@ def main() -> None:
     width, height = options.size
     print(f"{system.hardware()}\n{system.packages()}\n")
     with open_engine(style, options.engine, "cpu", options.precision) as engine:
-        print(f"{engine.card.path.stem}, {width}x{height}, {describe(engine)}\n")
+        print(f"{engine.card.path.stem}, {width}x{height}, {engine_label(engine)}\n")
         _print_stages(engine, options.size)
         precision = engine.precision
     card, inputs = read_style(style)
     part = max(options.levels) if card.parts else None
-    if part is not None:  # what a level takes is made of each frame: none of it changes the time
+    if part is not None:  # a level's inputs depend on each frame, but the time does not
         with open_part(card.path, part, options.engine, "cpu", options.precision) as level:
             shapes = level.style_inputs.items()
             inputs = {name: np.zeros(shape, np.float32) for name, shape in shapes}
@@ -70,7 +73,7 @@ def layers_of(
     backend: str,
     precision: str,
 ) -> Iterable[Layer]:
-    """What a backend really runs for frames of `size`, (width, height)."""
+    """Return the layers that a backend really runs for frames of `size`, (width, height)."""
     graph, frames = graph_of(card, part), moving_frames(size, count=5)
     if backend == "openvino":
         return openvino_layers(graph, card.ranges, frames, style, precision)

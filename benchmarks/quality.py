@@ -1,10 +1,11 @@
-"""How well styles are painted, by the losses of StyTr2, by how much they flicker, and by a sheet to
-look at: python -m benchmarks quality --photos PHOTOS --pictures PICTURES --sheet sheet.jpg STYLE...
+"""Measure how well styles are painted: by losses, by flicker, and by a sheet to look at.
 
 The losses are those of Deng et al. (StyTr2, 2022), equations 9 and 10, table II, as the authors'
-code has them: mean squared differences, the content's of features normalized in each channel. A
-loss is no judge of a net that was trained with the same loss network, and none of beauty: look at
-the sheet.
+code computes them: mean squared differences; for the content, of features that are normalized in
+each channel. A loss can't judge a network that was trained with the same loss network, and it can't
+judge beauty: look at the sheet.
+
+Usage: python -m benchmarks quality --photos PHOTOS --pictures PICTURES --sheet sheet.jpg STYLE...
 """
 
 import argparse
@@ -30,18 +31,20 @@ from streamstyle.frame import Image
 from streamstyle.styles import StyleSpec, find_style, open_engine, parse_style, styles_beside
 
 SECONDS = 1
-"""Seconds of each clip."""
+"""Seconds that are painted of each clip."""
 
 TILE = 320
-"""Pixels across, on the sheet."""
+"""Width of a picture on the sheet, in pixels."""
 
 
 @dataclass(frozen=True)
 class Measured:
+    """The quality of a style."""
+
     content_loss: float
     style_loss: float
     warping_error: float | None
-    """None without clips, and of what paints no clips."""
+    """None without clips, and for optimization, which paints no clips."""
 
     def __str__(self) -> str:
         flicker = "" if self.warping_error is None else f"{self.warping_error:.5f}"
@@ -49,7 +52,7 @@ class Measured:
 
 
 class Judge:
-    """What every style is measured by."""
+    """Measures every style with the same photos, clips and loss network."""
 
     def __init__(self, network: LossNetwork, photos: list[Path], clips: list[Path]) -> None:
         self._network = network
@@ -61,13 +64,13 @@ class Judge:
         self._videos = [(video, motions_of(video)) for video in videos]
 
     def __call__(self, engine: Engine, picture: Path) -> tuple[Measured, Image]:
-        """The figures of a style, and its column of the sheet."""
+        """Return the quality of a style, and its column of the sheet."""
         painted = [_painted(engine, photo) for photo in self._photos]
         flicker = [_flicker(engine, *video) for video in self._videos]
         return self._judged(painted, picture, float(np.mean(flicker)) if flicker else None)
 
     def by_optimisation(self, picture: Path, steps: int) -> tuple[Measured, Image]:
-        """The same of what Gatys' method makes of the losses that the nets are trained with."""
+        """Do the same for Gatys' method, with the losses that the networks are trained with."""
         config = LossConfig(style_layers=JUDGED_LAYERS)
         loss = PerceptualLoss(config, self._network)
         style = loss.statistics(load_picture(picture, JUDGED_SIDE))
@@ -90,22 +93,22 @@ class Judge:
 
 
 def main() -> None:
-    """Print a Markdown table, a row for each style, and write the sheet."""
+    """Print a Markdown table with a row for each style, and write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "styles",
         nargs="+",
         metavar="STYLE",
-        help="as for --style, a picture too; a model alone is all its styles",
+        help="as for --style, or a picture; a model alone stands for all its styles",
     )
     parser.add_argument("--levels", type=lambda t: tuple(t.split(",")), default=DEFAULT_LEVELS)
     parser.add_argument("--alpha", type=float, default=1.0, help="for pictures as styles")
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
-    parser.add_argument("--pictures", type=Path, required=True, help="folder of the paintings")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of the style pictures")
     parser.add_argument("--table", type=Path, default=Path("export/sixteen.csv"))
     parser.add_argument("--network", default="vgg19", help="vgg16, vgg19 or a safetensors file")
     parser.add_argument(
-        "--gatys", type=int, metavar="STEPS", help="paint by optimization as well, slowly"
+        "--gatys", type=int, metavar="STEPS", help="also paint by optimization, which is slow"
     )
     parser.add_argument("--clips", type=Path, nargs="*", default=[], help="for the warping error")
     parser.add_argument("--sheet", type=Path, help="picture to write: photos down, styles across")
@@ -154,7 +157,7 @@ def main() -> None:
 
 
 def _all(texts: list[str]) -> list[StyleSpec]:
-    """With all of its styles in place of a model."""
+    """Parse the styles; replace a model without a style by all its styles."""
     styles = [parse_style(text) for text in texts]
     of_models = [not (s.parts[0].picture or s.parts[0].name) for s in styles]
     found = [styles_beside(s)[0] if m else [s] for s, m in zip(styles, of_models, strict=True)]

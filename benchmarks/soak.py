@@ -1,8 +1,9 @@
-"""Whether hours of running make anything grow:
-python -m benchmarks soak --minutes 15
+"""Check whether memory, threads, files or delays grow over hours of running.
 
-A moving pattern is painted and shown while styles change, recordings start and stop and the size
-that is allowed changes. Each row is a minute.
+A moving pattern is painted and shown while styles change, recordings start and stop, and the
+allowed size changes. Each row is a minute.
+
+Usage: python -m benchmarks soak --minutes 15
 """
 
 import argparse
@@ -20,15 +21,15 @@ from streamstyle.live.resolution_governor import Promise
 from streamstyle.styles import DEFAULT_STYLE, parse_style
 
 STYLE_S, RECORDING_S, QUALITY_S = 7.0, 20.0, 45.0
-"""Between changes; what does not divide a minute meets the other changes in ever other ways."""
+"""Seconds between changes of the style, the recording and the size."""
 
 
 class Director:
-    """Does what a user does, and writes down each minute what the process holds."""
+    """Does what a user does, and records each minute what the process uses."""
 
     def __init__(self, folder: Path) -> None:
         self.rows: list[tuple[float, int, int, float]] = []
-        """Resident memory in MiB, threads, open files, age p95 in ms."""
+        """Resident memory in MiB, threads, open files, and age p95 in ms, of each minute."""
         self._folder = folder
         self._process = psutil.Process()
         self._due_s = {"style": 0.0, "record": 0.0, "quality": 0.0, "row": 60.0}
@@ -69,7 +70,7 @@ class Director:
 
 
 def main() -> None:
-    """Print a Markdown table, a row a minute, and what grew."""
+    """Print a Markdown table with a row for each minute, and what grew."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--minutes", type=int, default=15)

@@ -1,4 +1,4 @@
-"""What each stage of painting a file takes of the processor, by itself."""
+"""Measure the processor time of each stage of painting a file, separately."""
 
 import io
 import time
@@ -23,8 +23,10 @@ Clip = list[av.VideoFrame]
 
 
 def stages(engine: Engine, frames: list[Frames]) -> Iterator[tuple[str, float]]:
-    """(name, seconds of a core a frame) of decoding `frames`, (1, H, W, 3) each, encoded as we
-    encode, to encoding them again, painted.
+    """Yield each stage's name and its core seconds per frame.
+
+    The stages go from decoding to encoding the painted frames. `frames` are (1, H, W, 3) each, and
+    are first encoded as streamstyle encodes them.
     """
     count = len(frames)
     converter = Converter()
@@ -71,5 +73,5 @@ def _decoded(file: io.BytesIO) -> Clip:
     file.seek(0)
     with av.open(file, "r") as container:
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"  # as our source has it
+        stream.thread_type = "AUTO"  # as in our video source
         return list(container.decode(stream))

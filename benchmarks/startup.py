@@ -1,7 +1,8 @@
-"""How long `streamstyle live` takes from its start to the painted picture on the screen:
-python -m benchmarks startup
+"""Measure the time from the start of `streamstyle live` to the painted picture on the screen.
 
-A clip of one color is played as a camera, and the middle of the screen is looked at.
+A clip of one color is played as a camera, and the middle of the screen is watched.
+
+Usage: python -m benchmarks startup
 """
 
 import argparse
@@ -25,13 +26,13 @@ from streamstyle.timing import now_s
 
 COLOR = (255, 128, 0)
 NEAR = 24
-"""Levels by which codec and screen may change it; a style changes it by more."""
+"""Levels by which codec and screen may change the color; a style changes it by more."""
 
 PATIENCE_S = 60.0
 
 
 def main() -> None:
-    """Print a Markdown table, a row for each start."""
+    """Print a Markdown table with a row for each start."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--starts", type=int, default=5)
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def _start(command: list[str]) -> tuple[float, float]:
-    """Seconds until the clip, and until something else, is in the middle of the screen."""
+    """Return the seconds until the middle of the screen shows the clip, and until another color."""
     started_s = now_s()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     shown_s = None
@@ -72,7 +73,9 @@ def _start(command: list[str]) -> tuple[float, float]:
     finally:
         process.terminate()
         process.wait()
-    raise SystemExit("the picture did not come; is a screen there, with nothing over its middle?")
+    raise SystemExit(
+        "the painting did not appear; check that there is a screen and nothing covers its middle"
+    )
 
 
 def _write(clip: Path) -> None:

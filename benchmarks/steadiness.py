@@ -1,8 +1,9 @@
-"""How much a painting flickers, with the stabilizer and without:
-python -m benchmarks steadiness CLIP...
+"""Measure how much a painting flickers, with and without the stabilizer.
 
-By the warping error (benchmarks/warping.py). Blur lowers it too, so the strokes' sharpness stands
-beside it.
+The measure is the warping error (benchmarks/warping.py). Blur lowers it too, so the table also has
+the sharpness of the strokes.
+
+Usage: python -m benchmarks steadiness CLIP...
 """
 
 import argparse
@@ -21,24 +22,28 @@ from streamstyle.styles import DEFAULT_STYLE, open_engine
 AMOUNTS = (0.5, 1.0)
 
 CROP = 72
-"""Pixels of each side of what the sheet shows, three times enlarged."""
+"""Side in pixels of the squares that the sheet shows, enlarged three times."""
 
 ROWS = 3
-"""Frames of each clip on the sheet, one after the other."""
+"""Consecutive frames of each clip on the sheet."""
 
 Videos = list[list[Image]]
 
 
 def main() -> None:
-    """Print a Markdown table, a row for each clip: the warping error without steadying, and with
-    it the error and the gradient energy as parts of those without.
+    """Print a Markdown table with a row for each clip.
+
+    A row has the warping error without the stabilizer. With the stabilizer, it has the error and
+    the gradient energy relative to those without.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--style", default=DEFAULT_STYLE)
-    parser.add_argument("--seconds", type=int, default=4, help="of each clip")
-    parser.add_argument("--height", type=int, default=HEIGHT, help="in pixels")
-    parser.add_argument("--sheet", type=Path, help="write what moves most, to look for ghosts")
+    parser.add_argument("--seconds", type=int, default=4, help="seconds of each clip")
+    parser.add_argument("--height", type=int, default=HEIGHT, help="height of the frames in pixels")
+    parser.add_argument(
+        "--sheet", type=Path, help="picture to write of what moves most, to look for ghosts"
+    )
     options = parser.parse_args()
     amounts = [f"{what} at {amount}" for amount in AMOUNTS for what in ("error", "sharpness")]
     print(f"| clip | error, input | error, painted | {' | '.join(amounts)} |")
@@ -68,7 +73,7 @@ def _steadied(frames: list[Image], painted: list[Image], amount: float) -> list[
 
 
 def _sharpness(video: list[Image], reference: list[Image]) -> float:
-    """The gradient energy of `video` as a part of `reference`'s."""
+    """Return the gradient energy of `video` relative to `reference`'s."""
     energies = [
         sum(float(np.mean(np.diff(frame.astype(np.float32), axis=axis) ** 2)) for axis in (0, 1))
         for frames in (video, reference)
@@ -78,8 +83,8 @@ def _sharpness(video: list[Image], reference: list[Image]) -> float:
 
 
 def _crops(videos: Videos, motions: list[Motion]) -> list[Image]:
-    """Where motion differs most, in a row for each frame and a column for each video."""
-    # Far enough into the clip that there is a past.
+    """Return crops where motion differs most: a row for each frame, a column for each video."""
+    # Begin far enough into the clip that the stabilizer has a past.
     contrasts = [_contrast(motion) for motion in motions]
     peaks = [float(contrast.max()) for contrast in contrasts]
     last = max(range(min(8, len(peaks) - 1), len(peaks)), key=peaks.__getitem__) + 1
@@ -95,7 +100,7 @@ def _crops(videos: Videos, motions: list[Motion]) -> list[Image]:
 
 
 def _contrast(motion: Motion) -> NDArray[np.float32]:
-    """(H, W): pixels by which motion differs around a place."""
+    """Return by how many pixels motion differs around each place, (H, W)."""
     cv2 = load_opencv()
     height, width = motion.seen.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)

@@ -1,4 +1,4 @@
-"""The table of frames per second: its file, its Markdown, and an earlier one beside it."""
+"""The table of frames per second: its file, its Markdown, and a comparison with an earlier one."""
 
 import json
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ HEADS = ("size", "way", "fps", "ms", "95 %", "99 %", "ns per pixel", "MB", "time
 
 @dataclass(frozen=True)
 class Row:
-    """A way at a size; what was not measured is None."""
+    """A way at a size; None for what was not measured."""
 
     size: str
     way: str
     fps: float | None = None
     ms: float | None = None
-    """The median, as `fps`."""
+    """Median milliseconds per frame; `fps` is from the median, too."""
     ms_95: float | None = None
     ms_99: float | None = None
     mb: float | None = None
@@ -26,7 +26,7 @@ class Row:
     note: str = ""
     ours: bool = False
     percentiles_ms: tuple[float, ...] = ()
-    """From 0 to 100, in steps of one."""
+    """Percentiles 0 to 100 of the milliseconds per frame."""
 
     @property
     def pixels(self) -> int:
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Live:
-    """What was measured of a live session."""
+    """Measurements of a live session."""
 
     source: str
     engine: str
@@ -57,9 +57,9 @@ class Live:
     age_ms_95: float
     age_ms_99: float
     dropped: float
-    """Part of the frames that came."""
+    """Share of the source's frames that were not shown."""
     widths: tuple[int, int]
-    """At which the network worked, the least and the most."""
+    """Least and greatest width at which the network painted."""
 
     def __str__(self) -> str:
         least, most = self.widths
@@ -79,7 +79,10 @@ class Live:
 
 @dataclass
 class Table:
-    """All but the last two say of what it is: with another in one of them, it is another table."""
+    """A table; all fields but `rows` and `live` say what it measures.
+
+    If one of those fields differs, it is another table.
+    """
 
     machine: str
     packages: str
@@ -87,7 +90,7 @@ class Table:
     levels: list[str]
     alpha: float
     model: str
-    """SHA-256."""
+    """SHA-256 of the model's file."""
     clip: str
     seconds: float
     ways: list[str]
@@ -100,7 +103,7 @@ class Table:
         return f"{about}\n\n{_heading(*HEADS)}"
 
     def tail(self, earlier: "Table | None") -> str:
-        """What follows the rows."""
+        """Return the Markdown that follows the rows."""
         parts = [*self._growth(), *([str(self.live)] if self.live is not None else [])]
         parts += ["\n".join(_beside(self, earlier))] if earlier is not None else []
         return "".join(f"\n{part}\n" for part in parts)
@@ -112,15 +115,16 @@ class Table:
         return any(row.size == size for row in self.rows)
 
     def predicted_s(self, way: str, pixels: int) -> float:
-        """What a frame would take that costs as much a pixel as the largest smaller one; 0 if there
-        is none.
+        """Return the predicted seconds per frame, or 0 if no smaller size was measured.
+
+        A pixel is assumed to cost as much as at the largest smaller size.
         """
         known = [row for row in self.rows if row.way == way and row.pixels < pixels]
         costs = [row.ns_per_pixel for row in known if row.ns_per_pixel is not None]
         return costs[-1] * pixels / 1e9 if costs else 0.0
 
     def _growth(self) -> Iterator[str]:
-        """How cost and memory of our fastest way grow up to the largest size."""
+        """Yield how the cost per pixel of our fastest way changes up to the largest size."""
         ours = [row for row in self.rows if row.ours and row.fps is not None]
         if not ours:
             return
@@ -134,13 +138,13 @@ class Table:
             )
 
     def differences(self, other: "Table") -> list[str]:
-        """In what the other is another."""
+        """Return the names of the fields, except `rows` and `live`, in which the other differs."""
         names = [f.name for f in fields(self) if f.name not in ("rows", "live")]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
 def read_table(path: Path) -> Table:
-    """Raises UserError if it is none."""
+    """Return the table in the file `path`; raise UserError if there is none."""
     try:
         data = json.loads(path.read_text())
         live = data.pop("live")
@@ -158,7 +162,10 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(table: Table, path: Path, earlier: Table | None) -> None:
-    """As JSON, and as Markdown beside it. Never half a file, whenever it is interrupted."""
+    """Write the table as JSON, and as Markdown next to it.
+
+    An interruption never leaves half a file.
+    """
     rows = "".join(f"\n{row}" for row in table.rows)
     markdown = f"{table.head}{rows}\n{table.tail(earlier)}"
     texts = {path: json.dumps(asdict(table), indent=1) + "\n", path.with_suffix(".md"): markdown}
@@ -169,7 +176,7 @@ def write_table(table: Table, path: Path, earlier: Table | None) -> None:
 
 
 def _beside(table: Table, earlier: Table) -> Iterator[str]:
-    """The ratio of frames per second in each row that both have."""
+    """Yield the ratio of frames per second for each row that both tables have."""
     for name in table.differences(earlier):
         if name != "ways":
             yield f"Earlier, {name}: {getattr(earlier, name)}; now: {getattr(table, name)}\n"

@@ -1,5 +1,6 @@
-"""Other ways to run the nets that PyTorch can build, each as a program would that does not use our
-engines.
+"""Other ways to run the networks that PyTorch can build.
+
+Each way runs as in a program that does not use our engines.
 """
 
 import warnings
@@ -18,7 +19,7 @@ from streamstyle.styles import StyleSpec, read_style
 
 
 def torch_peers(style: StyleSpec) -> dict[str, Callable[[Size], Paint]]:
-    """See `peers.peers`; none for a net that is not of PyTorch's families."""
+    """Return makers as `peers.peers` does; none for a network that PyTorch can't build."""
     card, _ = read_style(style)
     if card.family not in FAMILIES:
         return {}
@@ -37,7 +38,7 @@ def torch_peers(style: StyleSpec) -> dict[str, Callable[[Size], Paint]]:
 
 
 def graph_of(card: ModelCard) -> FrameGraph:
-    """The net of an engine file in PyTorch."""
+    """Return the network of an engine file in PyTorch."""
     config = TrainConfig(card.styles, "", strokes=card.strokes, net=net_config(card))  # type: ignore[arg-type]
     net = config.make_net()
     load_weights(net, card.path)
@@ -55,7 +56,7 @@ def _torch(
     compiled: bool,
     _size: Size,
 ) -> Paint:
-    """Eager or compiled, in a lower precision by autocast, as PyTorch's documentation advises."""
+    """Make an eager or compiled network; autocast lowers the precision, as PyTorch advises."""
     card, inputs = read_style(style)
     graph, weights = graph_of(card).to(device), _weights(inputs)
     more = [] if weights is None else [weights.to(device)]
@@ -75,7 +76,7 @@ def _torch(
 
 
 def _opencv(style: StyleSpec, size: Size) -> Paint:
-    """It takes no uint8: the picture is made a blob and back by its own functions."""
+    """Make OpenCV's network; frames are converted to blobs and back, because it takes no uint8."""
     import cv2
 
     card, inputs = read_style(style)

@@ -15,33 +15,34 @@ from streamstyle.image_ops import load_opencv, resized
 from streamstyle.sources import Clip, open_video
 
 HEIGHT = 272
-"""Pixels at which clips are painted and compared, unless told."""
+"""Default height, in pixels, at which clips are painted and compared."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """From one frame to the next."""
+    """Motion from one frame to the next."""
 
     origins: NDArray[np.float32]
-    """(H, W, 2): the x and y that each pixel had in the frame before."""
+    """(H, W, 2): x and y of each pixel in the frame before."""
     seen: NDArray[np.bool_]
-    """(H, W): it was in sight there."""
+    """(H, W): whether each pixel was visible in the frame before."""
 
 
 def read_frames(clip: Path, seconds: int, height: int = HEIGHT) -> list[Image]:
-    """The beginning of a clip, scaled to `height`, its width a multiple of 8."""
+    """Return the first `seconds` of a clip, scaled to `height`, with a width divisible by 8."""
     return list(_frames(clip, seconds, height))
 
 
 def motions_of(frames: list[Image]) -> list[Motion]:
-    """From each frame to the next."""
+    """Return the motion from each frame to the next."""
     return [Motion(*motion_between(before, now)) for before, now in pairwise(frames)]
 
 
 def warping_error(video: list[Image], motions: list[Motion]) -> float:
-    """Lai et al. (Learning Blind Video Temporal Consistency, 2018): each frame against the one
-    before it, moved by the optical flow of the input, where that flow holds. Mean squared
-    difference of colors 0..1.
+    """Return the warping error of Lai et al. (Learning Blind Video Temporal Consistency, 2018).
+
+    Each frame is compared with the one before it, moved by the optical flow of the input, wherever
+    that flow holds. The error is the mean squared difference of colors from 0 to 1.
     """
     cv2 = load_opencv()
     errors = []

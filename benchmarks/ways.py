@@ -1,5 +1,6 @@
-"""Ways to paint a frame, each in a process of its own: none has the memory or the threads of
-another in it, and one that fails, or is killed, ends alone.
+"""Ways to paint a frame, each in a process of its own.
+
+So no way shares memory or threads with another, and a way that fails or is killed ends alone.
 """
 
 import math
@@ -15,35 +16,36 @@ from pathlib import Path
 
 from benchmarks.peers import peers
 from engines import Frames
-from streamstyle.api import describe
 from streamstyle.cli.bench import Asked, Contestant, Paint, Size, open_candidates, open_ready
 from streamstyle.closeable import Closing
-from streamstyle.styles import StyleSpec
+from streamstyle.styles import StyleSpec, engine_label
 from streamstyle.timing import now_s
 
 GOODBYE_S = 3.0
-"""For a process to end by itself; one that is at a frame, or compiles, is killed."""
+"""Seconds for a process to end by itself; after that, it is killed."""
 
 
 class WayError(Exception):
-    """Why a way does not paint, in a few words."""
+    """A way can't paint; the message says why in a few words."""
 
 
 @dataclass(frozen=True)
 class Way:
+    """A way to paint a frame."""
+
     name: str
     make: Callable[[Size], Paint]
-    """Called in the process that paints."""
+    """Prepares the way for a size; called in the process that paints."""
     ours: Asked | None = None
-    """None for another's engine."""
+    """Backend, device and precision of our engine; None for other ways."""
 
 
 def ways(style: StyleSpec, size: Size, with_peers: bool) -> Iterator[Way]:
-    """All ways; of ours, those that are once seen to paint at `size`."""
+    """Yield all ways; of our engines, those that have painted once at `size`."""
     for engine in open_candidates(style, size):
         with engine:
             ours = (engine.backend, engine.device.lower(), engine.precision)
-            yield Way(describe(engine), partial(_engine, style, ours), ours)
+            yield Way(engine_label(engine), partial(_engine, style, ours), ours)
     for name, make in peers(style).items() if with_peers else ():
         yield Way(name, make)
 
@@ -54,9 +56,9 @@ class Worker(Contestant, Closing):
     def __init__(self, way: Way, size: Size) -> None:
         super().__init__(way.name, self.paint)
         self.mb = 0.0
-        """That the process had at most so far."""
+        """Peak memory of the process so far, in megabytes."""
         self.failure = ""
-        """Why it paints no more."""
+        """Why the way no longer paints; empty while it does."""
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, way, size), daemon=True)
@@ -65,13 +67,16 @@ class Worker(Contestant, Closing):
         theirs.close()
 
     def paint(self, frames: Frames) -> Frames:
-        """Raises WayError if it can't."""
+        """Return `frames` painted; raise WayError if the way can't paint."""
         painted = self._answer(frames, True).painted
         assert painted is not None
         return painted
 
     def timed(self, frames: Frames) -> float:
-        """In its own process. One that has failed takes for ever, and so is soon through."""
+        """Return the seconds for a frame, measured in the way's own process.
+
+        They are infinite after a failure, so that the way's turns are soon over.
+        """
         try:
             return math.inf if self.failure else self._answer(frames, False).seconds
         except WayError as error:
@@ -108,8 +113,10 @@ class _Answer:
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """What comes of it meanwhile comes afterwards. To processes that are started meanwhile it does
-    not come, on systems where it can be kept from a thread and what that one starts.
+    """Hold back Ctrl-C during the block, and deliver it afterwards.
+
+    Processes that start in the block never receive it, on systems where a signal can be blocked for
+    a thread and the processes it starts.
     """
     came: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
@@ -126,13 +133,14 @@ def _ctrl_c_held_back() -> Iterator[None]:
 
 
 def in_a_line(error: Exception) -> str:
+    """Return the first line of the error's message, at most 120 characters long."""
     words = str(error).strip().splitlines() or [type(error).__name__]
     return words[0][:120]
 
 
 def _serve(pipe: Connection, way: Way, size: Size) -> None:
-    """Paint what comes until it is the end, or say in a line why it can't be."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started it
+    """Paint frames from the pipe until it closes, or send one line that says why it can't."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     try:
         paint = way.make(size)
         while True:
@@ -152,9 +160,9 @@ def _engine(style: StyleSpec, ours: Asked, size: Size) -> Paint:
 
 
 def _peak_mb() -> float:
-    """That this process had at most."""
+    """Return the peak memory of this process in megabytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # where getrusage tells of the process that started this one, too
+    if status.exists():  # here getrusage would include the parent process
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
     import resource  # which Windows lacks

@@ -1,12 +1,12 @@
-"""WCT's transforms, measured: how exact, how fast, how steady.
+"""Measure how exact, how fast and how steady WCT's transforms are.
 
-python -m benchmarks wct PICTURE --photos PHOTOS --clips CLIP...
+Whitening by Newton-Schulz iterations in float32, as a graph would compute it, is compared with the
+eigendecomposition in float64 of engines/wct/transform.py, on the features of real photographs. The
+time of a frame is the engine's alone; the time of a new picture includes reading its file. The
+warping error is given for WCT as published, which makes a transform for each frame, and for ours,
+alone and steadied as in `streamstyle live`.
 
-Whitening by Newton-Schulz iterations in float32, as a graph would compute it, is set against the
-eigendecomposition in float64 that engines/wct/transform.py takes, on the features of real
-photographs. A frame's time is that of the engine alone; that of a new picture begins with its
-file. The warping error is that of WCT as published, which makes a transform for each frame, and
-of ours, alone and steadied as `streamstyle live` does.
+Usage: python -m benchmarks wct PICTURE --photos PHOTOS --clips CLIP...
 """
 
 import argparse
@@ -34,7 +34,7 @@ SECONDS = 2
 STEADY = (0.5, 1.0)
 
 PUBLISHED_FLOOR = 1e-5
-"""The authors' code leaves variances below 1e-5 out, and adds nothing to the others."""
+"""Floor of the authors' code, which drops smaller variances and adds nothing to the others."""
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     print(f"{system.hardware()}\n{system.packages()}\n")
     photos = [read_picture(path) for path in list_photos(options.photos)]
     picture = read_picture(options.picture)
-    # Without a floor, whitening would blow up what bfloat16 rounds off.
+    # In fp32, because without a floor whitening would amplify bfloat16's rounding errors.
     with (
         open_engine(options.model) as engine,
         open_engine(options.model, precision="fp32") as exact,
@@ -63,8 +63,10 @@ def main() -> None:
 
 
 def newton_schulz(covariance: NDArray[Any], iterations: int) -> NDArray[Any]:
-    """The inverse square root by matrix products alone (Higham, Functions of Matrices, 2008,
-    equation 6.35), which converges for what is divided by its norm.
+    """Return the inverse square root, computed by matrix products only.
+
+    The iteration (Higham, Functions of Matrices, 2008, equation 6.35) converges for a matrix that
+    is divided by its norm.
     """
     norm = np.float32(np.linalg.norm(covariance))
     identity: NDArray[Any] = np.eye(len(covariance), dtype=np.float32)
@@ -107,7 +109,7 @@ def _speed(engine: Engine, style: Style, levels: tuple[str, ...], picture: Image
     engine.reset_state()
     engine.paint(frame, style)
     times: dict[str, list[float]] = {"ours": [], "a transform for each frame": []}
-    for _ in range(ROUNDS):  # in turn, so that a noisy machine can't favour one
+    for _ in range(ROUNDS):  # taking turns, so that a noisy machine favors none
         for way, taken in times.items():
             if way != "ours":
                 engine.reset_state()
@@ -119,11 +121,11 @@ def _speed(engine: Engine, style: Style, levels: tuple[str, ...], picture: Image
 
 
 def _switching(engine: Engine, picture: Path, levels: tuple[str, ...]) -> None:
-    """From a file to a style that can be painted in, and to the first frame painted in it."""
+    """Print the time from a picture's file to its style, and to the first frame in that style."""
     height, width = SIZE
     frame = np.zeros((1, height, width, 3), np.uint8)
     to_style, to_frame = [], []
-    style_encoder._level_graph.cache_clear()  # else the graphs would be at hand the first time
+    style_encoder._level_graph.cache_clear()  # or the first time would find the graphs loaded
     for _ in range(ROUNDS):
         began = time.perf_counter()
         style = style_of(engine.card, read_picture(picture), levels)

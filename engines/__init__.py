@@ -1,4 +1,4 @@
-"""Engines: one painted frame from one frame, on whatever this machine has."""
+"""Engines paint frames with a model, on whatever hardware this machine has."""
 
 from pathlib import Path
 
@@ -46,4 +46,4 @@ __all__ = [
 ]
 
 ZOO = Path(__file__).parent / "zoo"
-"""The models that ship."""
+"""Folder of the models that ship with streamstyle."""

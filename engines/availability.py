@@ -1,4 +1,4 @@
-"""Why an accelerator is not used here, and the command that changes it."""
+"""Find out why an accelerator can't be used here, and which command fixes it."""
 
 import contextlib
 import ctypes
@@ -11,48 +11,51 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 
 CUDA_MAJOR = 13
-"""The CUDA that the pinned onnxruntime-gpu is built for; its libraries carry the number."""
+"""CUDA version that the pinned onnxruntime-gpu is built for; CUDA's library names contain it."""
 
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
-"""Distributions that all install the one package `onnxruntime`, over each other."""
+"""Distributions that all install the same package `onnxruntime` and overwrite each other."""
 
 
-IN_FOLDER = "run in the folder of streamstyle"
-"""Where its extras can be installed from."""
+IN_FOLDER = "in streamstyle's source folder, run"
+"""First words of a fix that installs an extra, which works only in the source folder."""
 
 FULL_TENSORRT, LEAN_TENSORRT = "tensorrt", "tensorrt_lean"
-"""Packages: the first builds plans and runs them, the other runs what was built elsewhere."""
+"""Packages: the full one builds plans and runs them; the lean one runs plans built elsewhere."""
 
 
 @dataclass(frozen=True)
 class Problem:
+    """A reason why a backend can't be used, and how to fix it."""
+
     what: str
     fix: str
-    """What to type or do."""
+    """Command to run or step to take."""
 
     def __str__(self) -> str:
         return f"{self.what}; {self.fix}"
 
 
 def installed_onnxruntimes() -> list[str]:
+    """Return which of ONNXRUNTIMES are installed."""
     names = {(d.metadata["Name"] or "").lower().replace("_", "-") for d in distributions()}
     return [name for name in ONNXRUNTIMES if name in names]
 
 
 def openvino_problem() -> Problem | None:
-    """Why OpenVINO can't be used here, if so."""
+    """Return why OpenVINO can't be used here, or None if it can."""
     if find_spec("openvino") is None:
         return Problem("OpenVINO is not installed", "run: pip install openvino")
     return None
 
 
 def onnxruntime_problem() -> Problem | None:
-    """Why onnxruntime itself can't be relied on here, if so."""
+    """Return why onnxruntime itself can't be relied on here, or None if it can."""
     installed = installed_onnxruntimes()
     if not installed:
         return Problem(
             "onnxruntime is not installed",
-            f'{IN_FOLDER}: pip install ".[gpu]" (or, for the CPU alone: pip install onnxruntime)',
+            f'{IN_FOLDER}: pip install ".[gpu]" (or, for the CPU only: pip install onnxruntime)',
         )
     if len(installed) > 1:
         wanted = "onnxruntime-gpu" if "onnxruntime-gpu" in installed else installed[-1]
@@ -70,13 +73,13 @@ def onnxruntime_problem() -> Problem | None:
 
 
 def cuda_problem() -> Problem | None:
-    """Why onnxruntime can't use an NVIDIA GPU here, if so."""
+    """Return why onnxruntime can't use an NVIDIA GPU here, or None if it can."""
     if (problem := onnxruntime_problem()) is not None:
         return problem
     installed = installed_onnxruntimes()[0]
     if installed != "onnxruntime-gpu":
         return Problem(
-            f"the installed {installed} has no CUDA in it",
+            f"the installed {installed} does not support CUDA",
             f'{IN_FOLDER}: pip uninstall -y {installed} && pip install ".[gpu]"',
         )
     if (problem := driver_problem()) is not None:
@@ -92,7 +95,7 @@ def cuda_problem() -> Problem | None:
 
 
 def tensorrt_problem() -> Problem | None:
-    """Why the TensorRT backend can't run here, if so."""
+    """Return why the TensorRT backend can't run here, or None if it can."""
     if (problem := driver_problem()) is not None:
         return problem
     module = installed_tensorrt()
@@ -108,7 +111,7 @@ def tensorrt_problem() -> Problem | None:
 
 
 def installed_tensorrt() -> str | None:
-    """The package that can be imported: the whole TensorRT, or else its lean runtime."""
+    """Return the package that can be imported: the full TensorRT, its lean runtime, or None."""
     for package in (FULL_TENSORRT, LEAN_TENSORRT):
         with contextlib.suppress(ImportError, OSError, RuntimeError):
             import_module(package)
@@ -117,7 +120,7 @@ def installed_tensorrt() -> str | None:
 
 
 def onnxruntime_tensorrt_problem() -> Problem | None:
-    """Why onnxruntime can't use TensorRT here, if so."""
+    """Return why onnxruntime can't use TensorRT here, or None if it can."""
     if (problem := cuda_problem()) is not None:
         return problem
     library = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
@@ -134,12 +137,12 @@ def preload_cuda() -> None:
     """Load the CUDA libraries that pip installed, which are on no search path."""
     import onnxruntime
 
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints which libraries it does not find
         onnxruntime.preload_dlls(directory="")
 
 
 def preload_tensorrt() -> None:
-    """Load the libraries of pip's TensorRT, which are on no search path until it is imported."""
+    """Load the TensorRT libraries that pip installed by importing them; no search path has them."""
     for package in ("tensorrt", "tensorrt_libs"):
         try:
             __import__(package)
@@ -148,7 +151,7 @@ def preload_tensorrt() -> None:
 
 
 def driver_problem() -> Problem | None:
-    """Why NVIDIA's driver can't run CUDA here, if so."""
+    """Return why NVIDIA's driver can't run CUDA here, or None if it can."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)
@@ -168,12 +171,12 @@ def driver_problem() -> Problem | None:
             "NVIDIA's driver is installed but shows no GPU",
             f"unset CUDA_VISIBLE_DEVICES, which is {hidden!r}"
             if hidden is not None
-            else "see that nvidia-smi lists the GPU, and restart after a driver update",
+            else "check that nvidia-smi lists the GPU, and restart after a driver update",
         )
     driver.cuDriverGetVersion(ctypes.byref(number))
     if number.value < CUDA_MAJOR * 1000:
         return Problem(
-            f"NVIDIA's driver knows CUDA up to {number.value // 1000}, and GPU engines need "
+            f"NVIDIA's driver supports CUDA up to {number.value // 1000}, but GPU engines need "
             f"{CUDA_MAJOR}",
             "update NVIDIA's driver to 580 or newer",
         )
@@ -181,6 +184,7 @@ def driver_problem() -> Problem | None:
 
 
 def installed_version(distribution: str) -> str | None:
+    """Return the version of a distribution, or None if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:

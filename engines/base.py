@@ -1,9 +1,9 @@
-"""The engine contract: one painted frame from one frame.
+"""The engine contract: an engine turns frames into painted frames of the same size.
 
-A model is one ONNX file. It takes `frame`, uint8 (N, H, W, 3), RGB as a screen shows it, of any
-height and width from 16 up, and gives `stylized`, uint8, of the same shape. Its further inputs, if
-any, are the style: named float32 arrays. Everything before and after the network is in the graph,
-so that every backend computes the same picture.
+A model is one ONNX file. Its input `frame` is uint8 (N, H, W, 3), RGB as a screen shows it, at
+least 16 pixels high and wide. Its output `stylized` is uint8 of the same shape. Its other inputs,
+if any, are the style: named float32 arrays. The graph includes everything before and after the
+network, so that every backend computes the same picture.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,66 +16,82 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 from engines.model_card import ModelCard
 
-MIN_SIDE = 16  # pixels; four of these are one cell of the networks' coarsest layer
+MIN_SIDE = 16  # pixels; a cell of the networks' coarsest layer is four pixels wide
 
 Frames = NDArray[np.uint8]
-"""(N, H, W, 3), RGB."""
+"""Frames of shape (N, H, W, 3), RGB."""
 
 Style = Mapping[str, NDArray[np.float32]]
-"""The model's style inputs by name; empty for a model of one style."""
+"""A model's style inputs by name; empty for a model of one style."""
 
 NO_STYLE: Style = {}
 
 STYLE_WEIGHTS = "style_weights"
-"""The style input of a model of many styles: float32 (S,), the part of each style of its card in
-the painting; the sum is 1, or with a STYLE_ROW what that leaves."""
+"""Name of the style input of a model of many styles: float32 (S,).
+
+Each weight is the share of one style of the card in the painting. The weights sum to 1, or to the
+share that a STYLE_ROW leaves them.
+"""
 
 
 class Engine(Protocol):
-    """A model opened on a device. One thread paints at a time, or as many as
-    `set_concurrency` allows; another may prepare meanwhile.
+    """A model opened on a device.
+
+    One thread may paint at a time, or as many as `set_concurrency` allows. Another thread may call
+    `prepare` meanwhile.
     """
 
     card: ModelCard
     style_inputs: Mapping[str, tuple[int, ...]]
-    """The shape of each style input; a side that may have any length is given as 1."""
+    """Shape of each style input; a side that may have any length is given as 1."""
 
     @property
     def backend(self) -> str:
-        """Really used, as --engine names it: another one may paint while this one gets ready."""
+        """The backend that paints, as --engine names it.
+
+        While an engine gets ready, another backend may paint in its place.
+        """
 
     @property
     def device(self) -> str:
-        """The hardware really used, in the backend's words."""
+        """The hardware that paints, as the backend names it."""
 
     @property
     def precision(self) -> str:
-        """Really used: one of engines.PRECISIONS."""
+        """The precision that is used, one of engines.PRECISIONS."""
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
-        """Do ahead what the first frame of a size, in a style, would have to wait for. Without a
-        style, in one whose inputs have the shapes of `style_inputs`.
+        """Do in advance what the first frame of a size and style would have to wait for.
+
+        Without a style, prepare for style inputs of the shapes in `style_inputs`.
         """
 
     def paint(self, frames: Frames, style: Style = NO_STYLE) -> Frames:
-        """Paint (N, H, W, 3). `frames` is only read and not kept; the result is the caller's, and
-        no later call touches it. Raises EngineError on arrays outside the contract.
+        """Paint `frames`, (N, H, W, 3), and return the painting in the same shape.
+
+        The engine only reads `frames` and does not keep it. The result belongs to the caller, and
+        no later call changes it. Raises EngineError if the arrays break the engine contract.
         """
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
-        """As `paint`, all that the graph gives, by name; `stylized` is the painting."""
+        """Return all outputs of the graph by name; `stylized` is what `paint` returns."""
 
     def reset_state(self) -> None:
-        """The next frame is no successor of the one before: another picture, or a new scene."""
+        """Forget earlier frames, because the next one is another picture or starts a new scene."""
 
     def set_concurrency(self, threads: int) -> int:
-        """Allow up to `threads` to paint at the same time, or one on each of several devices, from
-        the next frame on: that paints more frames a second, though each takes longer. Returns how
-        many may: 1 if frames depend on the ones before, or if the device gains nothing by it.
+        """Allow up to `threads` threads to paint at the same time, from the next frame on.
+
+        This paints more frames per second, though each frame takes longer. With several devices,
+        at least one thread may paint on each. Returns how many threads may paint: 1 if frames
+        depend on earlier ones, or if the device gains nothing from more.
         """
 
     def close(self) -> None:
-        """Free the device. Closing twice is harmless; painting after it raises EngineError."""
+        """Free the device.
+
+        Closing twice is harmless; painting on a closed engine raises EngineError.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -88,7 +104,7 @@ class Engine(Protocol):
 
 
 class BaseEngine:
-    """What is alike in every engine: `with engine:`, and that it keeps nothing of a frame."""
+    """Base class of engines: a context manager that keeps nothing from one frame to the next."""
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         raise NotImplementedError
@@ -119,7 +135,7 @@ class BaseEngine:
 
 
 class WrappedEngine(BaseEngine):
-    """What is alike in every engine that has another one paint."""
+    """Base class of engines that let another engine paint."""
 
     def __init__(self, engine: Engine) -> None:
         self.card = engine.card
@@ -149,7 +165,7 @@ class WrappedEngine(BaseEngine):
 
 
 def check_inputs(frames: Frames, style: Style, names: Collection[str]) -> None:
-    """Raise EngineError where `frames` or `style` are not what the contract says."""
+    """Raise EngineError if `frames` or `style` break the engine contract."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise EngineError(
             f"an engine paints uint8 frames of shape (N, H, W, 3), got {frames.dtype} "

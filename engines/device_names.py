@@ -1,4 +1,4 @@
-"""Devices of which a machine may have several: cuda:1 is the second GPU."""
+"""Names of devices with a number, such as cuda:1 for the second GPU."""
 
 from collections.abc import Collection
 
@@ -6,15 +6,17 @@ from engines.errors import EngineError
 
 
 def kind_and_number(backend: str, device: str, numbered: Collection[str]) -> tuple[str, int]:
-    """cuda:1 as cuda and 1, cuda as cuda and 0. Raises EngineError where a number is none, or is of
-    a kind that is not among the `numbered`.
+    """Split a device's name into kind and number: cuda:1 into cuda and 1, cuda into cuda and 0.
+
+    Raises EngineError if the part after the colon is not a number, or if the kind is not one of
+    the `numbered` kinds.
     """
     kind, colon, number = device.partition(":")
     if not colon:
         return kind, 0
     if kind not in numbered or not number.isdecimal():
         raise EngineError(
-            f"{backend} has no device {device}; numbers go with {', '.join(numbered)}, such as "
-            "cuda:1"
+            f"{backend} has no device {device}; only {', '.join(numbered)} can have a number, such "
+            "as cuda:1"
         )
     return kind, int(number)

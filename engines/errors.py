@@ -1,5 +1,5 @@
-"""What an engine tells a user in one sentence."""
+"""The error that engines raise, with one sentence for the user."""
 
 
 class EngineError(Exception):
-    """A model, backend, device or precision that cannot be used, and what to do about it."""
+    """A model, backend, device or precision can't be used; the message says what to do."""

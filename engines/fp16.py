@@ -1,12 +1,14 @@
-"""Graphs that compute in half precision, for onnxruntime on GPUs: it computes in the types that a
-graph has, and ours have float32, whatever their weights are stored in.
+"""Convert graphs to half precision, for onnxruntime on GPUs.
 
-Only what takes the time is in half precision, with a cast before and behind; where one such
-operator follows another, onnxruntime drops the casts between them, which lose nothing. Everything
-else, normalization and statistics first of all, stays in float32. onnxruntime's own converter
-(onnxruntime.transformers.float16) gives one name to two nodes where two of those that stay in
-float32 read the same tensor, as normalizations do, and onnxconverter-common's mixes the types of
-weights that are stored in half precision, so neither gives a graph that loads.
+onnxruntime computes in the types that a graph has. Our graphs have float32, however their weights
+are stored. Only the operators that take most of the time are converted, with a cast before and
+after each. Where one such operator follows another, onnxruntime drops the casts between them, which
+loses nothing. Everything else stays in float32, above all normalization and statistics.
+
+The converters that exist give no graph that loads. onnxruntime's own
+(onnxruntime.transformers.float16) gives two nodes the same name where two operators that stay in
+float32 read the same tensor, as normalizations do. onnxconverter-common's mixes the types of
+weights that are stored in half precision.
 """
 
 from collections.abc import Collection
@@ -17,23 +19,27 @@ CONVOLUTIONS, PRODUCTS = "convolutions", "products"
 _CONVOLUTIONS = ("Conv", "Relu", "Pad", "Resize", "AveragePool")
 
 OPERATORS = {PRODUCTS: (*_CONVOLUTIONS, "MatMul"), CONVOLUTIONS: _CONVOLUTIONS}
-"""What is in half precision, the most first: matrix products as well as convolutions, as
-transformers need it, or convolutions only, with what stands between one and the next. Covariances
-are matrix products, too, and of a large frame's pixels; their terms are smaller than the smallest
-number that half precision has."""
+"""Types of operators to compute in half precision, the larger set first.
+
+PRODUCTS has matrix products and convolutions, as transformers need; CONVOLUTIONS has convolutions
+and what stands between them. CONVOLUTIONS exists because covariances are matrix products too: they
+sum over all pixels of a large frame, and their terms are smaller than the smallest number in half
+precision.
+"""
 
 HALVED = ":half"
-"""Behind the name of a tensor: the same in half precision."""
+"""Suffix of a tensor's name for its copy in half precision."""
 
 COMPUTED = ":computed"
-"""Behind the name of what an operator gives in half precision."""
+"""Suffix of an output's name for what its operator computes in half precision."""
 
 
 def in_half(graph: Path | bytes, operators: Collection[str]) -> bytes:
-    """The ONNX model `graph` with `operators` in half precision; its inputs and outputs stay as
-    they are.
+    """Return the ONNX model `graph` with `operators` in half precision.
+
+    The inputs and outputs of the model keep their types.
     """
-    import onnx  # slow, and only for a precision that is asked for
+    import onnx  # slow to import, and only needed for half precision
     from onnx import TensorProto, helper
 
     half, single = TensorProto.FLOAT16, TensorProto.FLOAT
@@ -49,7 +55,7 @@ def in_half(graph: Path | bytes, operators: Collection[str]) -> bytes:
             nodes.append(node)
             continue
         for index, name in enumerate(node.input):
-            # What Resize has behind the picture says how much, and is in float32 always.
+            # The inputs of Resize after the picture give the scale and are always float32.
             if name not in floats or (node.op_type == "Resize" and index > 0):
                 continue
             node.input[index] = name + HALVED
@@ -62,6 +68,6 @@ def in_half(graph: Path | bytes, operators: Collection[str]) -> bytes:
             nodes.append(helper.make_node("Cast", [name + COMPUTED], [name], to=single))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    del model.graph.value_info[:]  # of types that are no longer so
+    del model.graph.value_info[:]  # its types are no longer right
     data: bytes = model.SerializeToString()
     return data

@@ -1,4 +1,4 @@
-"""Networks that are no engines, such as a style encoder or one that segments, on what there is."""
+"""Run networks that are not engines, such as a style encoder or a segmentation network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,26 +28,26 @@ class Port(NamedTuple):
     """An input of a graph."""
 
     shape: tuple[int, ...]
-    """0 for a side of any length."""
+    """Length of each side; 0 for a side of any length."""
     dtype: np.dtype[Any]
 
 
 class Graph(Protocol):
-    """An ONNX graph, ready to run. One thread at a time."""
+    """An ONNX graph that is ready to run, by one thread at a time."""
 
     inputs: Mapping[str, Port]
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """All outputs by name; the arrays are the caller's."""
+        """Return all outputs by name; the arrays belong to the caller."""
 
 
 def open_graph(
     graph: Path | bytes, placement: Placement = Placement(), any_size: bool = False
 ) -> Graph:
-    """Open a graph where `placement` says; by itself on the CPU, by OpenVINO or else onnxruntime.
+    """Open a graph where `placement` says: by default on the CPU, by OpenVINO or else onnxruntime.
 
-    With `any_size` it is compiled once, for every size, for what is computed now and then. Raises
-    EngineError if it can't be read or can't run there.
+    With `any_size`, the graph is compiled once for every size, which suits graphs that rarely run.
+    Raises EngineError if the graph can't be read or can't run there.
     """
     problems = {"openvino": openvino_problem(), "onnxruntime": onnxruntime_problem()}
     backend = placement.backend
@@ -55,8 +55,9 @@ def open_graph(
         known_device = placement.device.split(":")[0] in ("auto", "cpu", "gpu", "npu")
         backend = "openvino" if known_device and problems["openvino"] is None else "onnxruntime"
     device = placement.device
-    if backend == "tensorrt":  # which takes minutes for a plan
-        backend, device = "onnxruntime", device if device.startswith("cuda") else "cuda"
+    if backend == "tensorrt":  # TensorRT itself takes minutes to build a plan
+        _, colon, number = device.partition(":")
+        backend, device = "onnxruntime", f"cuda{colon}{number}"
     if (problem := problems[backend]) is not None:
         raise EngineError(str(problem))
     module, kind = _KINDS[backend]
@@ -67,6 +68,6 @@ def open_graph(
 
 
 _KINDS = {
-    "openvino": ("engines.openvino_.engine", "OpenVinoGraph"),
-    "onnxruntime": ("engines.onnxruntime_.engine", "OnnxRuntimeGraph"),
+    "openvino": (f"{__package__}.openvino_.engine", "OpenVinoGraph"),
+    "onnxruntime": (f"{__package__}.onnxruntime_.engine", "OnnxRuntimeGraph"),
 }

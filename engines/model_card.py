@@ -1,4 +1,4 @@
-"""The card of a model: what its ONNX file says of itself."""
+"""The card of a model: the metadata in its ONNX file."""
 
 import hashlib
 import json
@@ -13,16 +13,18 @@ from engines.errors import EngineError
 from engines.fp16 import CONVOLUTIONS
 
 STYLE_ROW = "style_row"
-"""The style tensor of a model that paints any picture's style by a row of scales and shifts:
-float32 (1, R), which is added to the rows that the style weights choose. Zeros for named styles."""
+"""Name of the style tensor that holds a picture's style as a row of scales and shifts.
+
+It is float32 (1, R) and is added to the rows that the style weights choose; zeros for named styles.
+"""
 
 FORMAT = "1"
-"""`streamstyle_format` in the metadata. It moves when a reader of today would misread the file."""
+"""`streamstyle_format` in the metadata; it changes when today's reader would misread the file."""
 
 
 @dataclass(frozen=True)
 class StyleCard:
-    """One style that a model paints in."""
+    """A style that a model paints in."""
 
     name: str
     title: str
@@ -41,37 +43,42 @@ class ModelCard:
     """The architecture, such as johnson."""
     styles: tuple[StyleCard, ...]
     training: dict[str, Any]
-    """The command, steps, data and losses the weights came from."""
+    """The command, steps, data and losses that the weights came from."""
     verification: dict[str, Any]
     """The error against PyTorch, measured when the file was written."""
     measured: dict[str, Any]
-    """How well it paints, by style, if it was measured: see benchmarks/quality.py."""
+    """Quality of each style; empty if it was not measured. See benchmarks/quality.py."""
     parts: tuple[str, ...] = ()
-    """Names of its parts, if the model has several: see engines/subgraphs.py."""
+    """Names of the parts, if the model has several. See engines/subgraphs.py."""
     style_tensors: tuple[str, ...] = ()
-    """Tensors that a picture's style is, if the model takes one: see engines/subgraphs.py."""
+    """Tensors that hold a picture's style, if the model takes one. See engines/subgraphs.py."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Bounds of what is convolved, for 8 bits (engines/openvino_/int8.py); empty where those are
-    too few."""
+    """Bounds of each convolved tensor, for int8 (engines/openvino_/int8.py).
+
+    Empty if 8 bits are too few for the model.
+    """
     half: str = CONVOLUTIONS
-    """What is in half precision when it is painted in fp16: one of engines.fp16.OPERATORS."""
+    """What is computed in half precision when painting in fp16: a key of engines.fp16.OPERATORS."""
     refused: tuple[str, ...] = ()
-    """Precisions in which it would paint another picture, measured when the file was written."""
+    """Precisions in which the picture would differ too much, measured when the file was written."""
     strokes: tuple[float, ...] = (1.0,)
-    """Sizes, from small to large, of each style's picture that strokes were learned of. Each of
-    `styles` has as many rows, one after the other, in the weights of a model of many styles."""
+    """Sizes of each style's picture that strokes were learned from, from small to large.
+
+    In the weights of a model of many styles, each of `styles` has one row per size, one after the
+    other.
+    """
     row_length: int = 0
-    """R of the STYLE_ROW; 0 for models that take none."""
+    """R of the STYLE_ROW; 0 for models that take no such row."""
     most_pixels: int | None = None
-    """Maximum pixels per frame, unless a size is asked for; None for no limit."""
+    """Maximum pixels per frame, unless the user asks for a size; None for no limit."""
 
     @property
     def takes_patches(self) -> bool:
-        """Whether a picture's style is its patches, which can't be added up, rather than a row."""
+        """Whether a picture's style is a set of patches, which can't be added up, and not a row."""
         return bool(self.style_tensors) and STYLE_ROW not in self.style_tensors
 
     def within(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height), made smaller where they have more than `most_pixels`."""
+        """Return (width, height), scaled down if they exceed `most_pixels`."""
         if self.most_pixels is None or width * height <= self.most_pixels:
             return width, height
         scale = math.sqrt(self.most_pixels / (width * height))
@@ -84,7 +91,7 @@ class ModelCard:
 
 @cache
 def _read(path: Path, _modified_ns: int) -> ModelCard:
-    import onnx  # a quarter of a second that a program without a model need not wait for
+    import onnx  # takes 0.25 s to import, which a program without a model saves
     from google.protobuf.message import DecodeError
 
     data = path.read_bytes()
@@ -121,7 +128,10 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card of the model at `path`. Raises EngineError if there is none to be read."""
+    """Return the card of the model at `path`.
+
+    Raises EngineError if the file can't be read, or has no card that this version understands.
+    """
     try:
         return _read(path, path.stat().st_mtime_ns)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Several devices that paint the frames of one video, each the next one that comes."""
+"""An engine of several devices that share the frames of one video."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from queue import SimpleQueue
@@ -11,15 +11,16 @@ from engines.errors import EngineError
 
 
 class MultiDeviceEngine(BaseEngine):
-    """Engines of one model that paint each frame for itself; see `engines.base.Engine`.
+    """Engines of one model that share the frames of a video; see `engines.base.Engine`.
 
-    Whoever asks gets the engine that has been idle the longest, so that equal devices take turns
-    and a slow one is passed by.
+    Each frame goes to the engine that has been idle longest, so that equal devices take turns and
+    a slow device gets fewer frames.
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
-        """Closes them with itself. Raises EngineError if they differ in precision: a video that
-        they paint in turn would flicker.
+        """Take over `engines`, which are closed together with this one.
+
+        Raises EngineError if their precisions differ, because the video would flicker.
         """
         self._engines = engines
         precisions = sorted({engine.precision for engine in engines})
@@ -56,7 +57,7 @@ class MultiDeviceEngine(BaseEngine):
             self._idle.put(engine)
 
     def set_concurrency(self, threads: int) -> int:
-        """Each engine gets a part of them, and one at least."""
+        """Share `threads` among the engines, at least one for each."""
         part = -(-threads // len(self._engines))
         turns = [engine.set_concurrency(part) for engine in self._engines]
         self._idle = _queue_of(

@@ -1,4 +1,4 @@
-"""Which backends there are, and opening a model on one of them."""
+"""The backends, and functions that open a model on one of them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,12 +19,12 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 class Backend(NamedTuple):
-    """Where a backend's class is, to be imported only when it is used."""
+    """Where to import a backend's engine class from, once the backend is used."""
 
     module: str
     engine: str
     problem: Callable[[], Problem | None]
-    """Why it can't be imported here, if so."""
+    """Returns why the backend can't be imported here, or None if it can."""
 
     def open(self, card: ModelCard, part: str | None, device: str, precision: str) -> Engine:
         if (problem := self.problem()) is not None:
@@ -36,21 +36,23 @@ class Backend(NamedTuple):
 
 
 BACKENDS = {
-    "openvino": Backend("engines.openvino_.engine", "OpenVinoEngine", openvino_problem),
-    "onnxruntime": Backend("engines.onnxruntime_.engine", "OnnxRuntimeEngine", onnxruntime_problem),
-    "tensorrt": Backend("engines.tensorrt_.engine", "TensorRtEngine", tensorrt_problem),
+    "openvino": Backend(f"{__package__}.openvino_.engine", "OpenVinoEngine", openvino_problem),
+    "onnxruntime": Backend(
+        f"{__package__}.onnxruntime_.engine", "OnnxRuntimeEngine", onnxruntime_problem
+    ),
+    "tensorrt": Backend(f"{__package__}.tensorrt_.engine", "TensorRtEngine", tensorrt_problem),
 }
 
 
 def open_engine(
     model: Path, backend: str = "auto", device: str = "auto", precision: str = "auto"
 ) -> Engine:
-    """Open the ONNX file `model` on a backend of `BACKENDS` and one of its devices, or on several,
-    such as cuda:0,cuda:1, which then paint every second frame each.
+    """Open the ONNX file `model` on one of `BACKENDS` and one or more of its devices.
 
-    `auto` takes the fastest that really works here: an accelerator through onnxruntime, else
-    OpenVINO, else onnxruntime on the CPU. What is asked for by name is what runs: EngineError
-    says why it can't and what to do.
+    Several devices, such as cuda:0,cuda:1, share the frames. `auto` takes the fastest combination
+    that works here: an accelerator through onnxruntime, else OpenVINO, else onnxruntime on the CPU.
+    A backend, device or precision that is asked for by name is never replaced by another. Raises
+    EngineError if it can't be used; the message says why and what to do.
     """
     card = read_card(model)
     if "," in device:
@@ -62,8 +64,8 @@ def open_engine(
 def _open_team(card: ModelCard, backend: str, devices: Sequence[str], precision: str) -> Engine:
     if card.family == WCT:
         raise EngineError(
-            f"{card.path.name} paints each frame by what it saw in the one before, which several "
-            "devices can't; give one --device"
+            f"{card.path.name} paints each frame with what it saw in the frames before, which "
+            "several devices can't share; give one --device"
         )
     with ExitStack() as stack:
         engines = [
@@ -82,16 +84,19 @@ def open_part(
     device: str = "auto",
     precision: str = "auto",
 ) -> Engine:
-    """As `open_engine`, one part of a model that has several; None for one that has not."""
+    """Open one part of a model, as `open_engine` does; `part` is None for a model without parts.
+
+    Raises EngineError if the backend, device or precision can't be used for the model.
+    """
     if precision not in (*PRECISIONS, "auto"):
-        raise EngineError(f"no precision {precision}; there is {', '.join(PRECISIONS)}")
+        raise EngineError(f"there is no precision {precision}; choose from {', '.join(PRECISIONS)}")
     if backend not in (*BACKENDS, "auto"):
-        raise EngineError(f"no engine {backend}; there is {', '.join(BACKENDS)}")
+        raise EngineError(f"there is no engine {backend}; choose from {', '.join(BACKENDS)}")
     card = read_card(model)
     if precision in card.refused:
         raise EngineError(
-            f"{card.path.name} paints another picture in {precision} than in float32, by "
-            f"{card.verification[precision + '_worst_psnr_db']} dB; give another precision"
+            f"{card.path.name} paints another picture in {precision} than in float32, with a PSNR "
+            f"of {card.verification[precision + '_worst_psnr_db']} dB; give another precision"
         )
     if backend != "auto":
         return BACKENDS[backend].open(card, part, device, precision)
@@ -105,7 +110,7 @@ def open_part(
 
 
 def _in_order_of_speed(device: str) -> Iterator[tuple[str, str]]:
-    """Backends and devices to try, given the device asked for."""
+    """Yield (backend, device) pairs to try, fastest first, for the device asked for."""
     if device != "auto":
         yield from ((name, device) for name in ("openvino", "onnxruntime"))
         return

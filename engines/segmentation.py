@@ -1,8 +1,8 @@
-"""Networks of others that find the subject of a picture, such as portrait matting.
+"""Third-party networks that find the subject of a picture, such as portrait matting.
 
-Any ONNX file with one picture as input, (1, 3, H, W) or (1, H, W, 3), of fixed or free size, and as
-its first output either one channel, the opacity of the subject or its logit, or a channel for each
-class, of which the first is the background.
+Any ONNX file works if it takes one picture, (1, 3, H, W) or (1, H, W, 3), of fixed or free size.
+Its first output has either one channel, the opacity of the subject or its logit, or one channel for
+each class, the first of which is the background.
 """
 
 from pathlib import Path
@@ -15,19 +15,22 @@ from engines.graphs import Placement, open_graph
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
-"""ImageNet's, by which nearly all such networks take their input."""
+"""ImageNet's mean and standard deviation, with which nearly all such networks normalize."""
 
 FREE_SIDE = 320
-"""Pixels of the longer side, for a network of free size; a multiple of 32, as most need."""
+"""Longer side in pixels for a network of free size; a multiple of 32, as most networks need."""
 
 FREE_MULTIPLE = 32
 
 
 class Segmentation:
-    """A network that segments. Used by one thread."""
+    """A segmentation network, used by one thread at a time."""
 
     def __init__(self, path: Path, placement: Placement = Placement()) -> None:
-        """Raises EngineError if the file is no such network, or can't run there."""
+        """Open the network in the file `path`.
+
+        Raises EngineError if the file is no segmentation network or can't run there.
+        """
         if not path.is_file():
             raise EngineError(f"there is no file {path}")
         self._graph = open_graph(path, placement)
@@ -44,7 +47,7 @@ class Segmentation:
         self._takes_bytes = port.dtype == np.uint8
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) that it takes a picture of this size at."""
+        """Return the (height, width) at which the network takes a picture of this size."""
         if all(self._fixed):
             return self._fixed[0], self._fixed[1]
         scale = FREE_SIDE / max(height, width)
@@ -52,8 +55,10 @@ class Segmentation:
         return sides[0] * FREE_MULTIPLE, sides[1] * FREE_MULTIPLE
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """How much of each place of `picture` (H, W, 3), RGB, of a `size` that it takes, is the
-        subject, (h, w), 0 to 255, at the network's own size.
+        """Return the opacity of the subject at each place of `picture`: (h, w), 0 to 255.
+
+        `picture` is (H, W, 3), RGB, at a size that `size` returned. The result has the network's
+        own output size.
         """
         x = picture if self._takes_bytes else (picture.astype(np.float32) / 255 - MEAN) / STD
         x = (x.transpose(2, 0, 1) if self._first else x)[np.newaxis]

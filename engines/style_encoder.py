@@ -1,4 +1,4 @@
-"""The style of a picture, for models that paint in any."""
+"""Compute the style of a picture, for models that paint in any picture's style."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -14,11 +14,11 @@ from engines.subgraphs import PICTURE, cut_out, split
 from engines.wct import transform as wct
 
 ON_CPU = Placement(device="cpu", precision="fp32")
-"""Where a style is computed: it is needed once."""
+"""Where styles are computed: on the CPU, because each is computed only once."""
 
 
 def takes_pictures(card: ModelCard) -> bool:
-    """Whether the model paints in the style of any picture, rather than in styles of its own."""
+    """Return whether the model can paint in the style of any picture."""
     return card.family == wct.WCT or bool(card.style_tensors)
 
 
@@ -28,16 +28,17 @@ def style_of(
     levels: Sequence[str] = wct.DEFAULT_LEVELS,
     alpha: float = 1.0,
 ) -> Style:
-    """What the model of `card` needs of a picture, (1, H, W, 3), to paint in its style.
+    """Return the style inputs for the model of `card` that make it paint in a picture's style.
 
-    `levels` and `alpha` are for WCT. It is computed on the CPU, in float32, whatever then paints,
-    once for a style. Raises EngineError if the model takes no picture.
+    `picture` is (1, H, W, 3). `levels` and `alpha` are for WCT. The style is computed once, on the
+    CPU and in float32, whatever engine paints with it. Raises EngineError if the model takes no
+    picture.
     """
     if not takes_pictures(card):
-        raise EngineError(f"{card.path.name} paints in styles of its own, not in a picture's")
+        raise EngineError(f"{card.path.name} paints in styles of its own, not in a picture's style")
     check_inputs(picture, NO_STYLE, ())
     if len(picture) != 1:
-        raise EngineError(f"a style is of one picture, got {len(picture)}")
+        raise EngineError(f"a style is made from one picture, got {len(picture)}")
     if card.style_tensors:
         encoder = _encoder(card.path, card.sha256, card.style_tensors)
         return {**_no_named_style(card), **encoder({PICTURE: picture})}
@@ -45,13 +46,13 @@ def style_of(
 
 
 def statistics_at(card: ModelCard, picture: Frames, level: str) -> wct.Statistics:
-    """What a level's encoder finds in a picture, for WCT."""
+    """Return the statistics of a picture's features at a level of WCT."""
     graph = _level_graph(card.path, card.sha256, level)
     return wct.statistics_in(graph({"frame": picture, "masks": wct.WHOLE}))
 
 
 def _no_named_style(card: ModelCard) -> Style:
-    """Weights of zero for the styles that the model knows by name."""
+    """Return weights of zero for the styles that the model knows by name."""
     rows = len(card.styles) * len(card.strokes)
     return {STYLE_WEIGHTS: np.zeros(rows, np.float32)} if rows else NO_STYLE
 

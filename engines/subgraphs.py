@@ -1,11 +1,11 @@
-"""Models of which an engine runs a part: one ONNX file holds one graph, and the part is cut out.
+"""Cut the part that an engine runs out of a model; an ONNX file holds only one graph.
 
-Of models of several parts (WCT), what belongs to a part alone is named PART/NAME; what the parts
-share, such as `frame` and common weights, has no part before its name.
+In a model of several parts (WCT), what belongs to one part only is named PART/NAME. What the parts
+share, such as `frame` and common weights, has no such prefix.
 
-Models that take a picture beside the frame (StyTr2, any-picture) are cut in two halves, between
-which are the tensors that the card lists as `style_tensors`: all that painting needs of the
-picture, so that they are computed once for a style, not once for a frame.
+A model that takes a picture beside the frame (StyTr2, any-picture) is cut into two halves. The
+tensors between the halves, which the card lists as `style_tensors`, are all that painting needs
+from the picture. So they are computed once for a style, not once for a frame.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,19 +17,21 @@ from engines.model_card import ModelCard
 SEPARATOR = "/"
 
 PICTURE = "picture"
-"""The input of the picture to paint in the style of."""
+"""Name of the input that takes the picture whose style to paint in."""
 
 
 def part_name(part: str, name: str) -> str:
-    """NAME of a part, as it is called in the whole graph."""
+    """Return the name that `name` of a part has in the whole graph."""
     return part + SEPARATOR + name
 
 
 def cut_out(path: Path, part: str, wanted: Collection[str] | None = None) -> bytes:
-    """The ONNX model of one part alone, whose inputs and outputs have no part before their name;
-    with `wanted`, only what computes these outputs of it.
+    """Return the ONNX model of one part, with the prefix removed from all names.
+
+    With `wanted`, the model has only these outputs and what computes them. Raises EngineError if
+    the model has no such part.
     """
-    import onnx  # slow, and only for models of several parts
+    import onnx  # slow to import, and only needed for models of several parts
 
     model = onnx.load(path)
     graph = model.graph
@@ -68,10 +70,12 @@ def cut_out(path: Path, part: str, wanted: Collection[str] | None = None) -> byt
 
 
 def split(path: Path, tensors: Sequence[str]) -> tuple[bytes, bytes]:
-    """The ONNX models from `picture` to `tensors`, and from all other inputs and `tensors` to
-    `stylized`.
+    """Cut the model at `tensors` and return both halves as ONNX models.
+
+    The first computes `tensors` from `picture`; the second computes `stylized` from `tensors` and
+    all other inputs.
     """
-    import onnx  # slow, and only for models that take pictures
+    import onnx  # slow to import, and only needed for models that take pictures
     from onnx.utils import Extractor
 
     model = onnx.load(path)
@@ -83,7 +87,7 @@ def split(path: Path, tensors: Sequence[str]) -> tuple[bytes, bytes]:
 
 
 def graph_of(card: ModelCard, part: str | None) -> Path | bytes:
-    """What a backend paints frames by: the file, a part of it, or the half behind the picture."""
+    """Return the graph that paints frames: the file, one part, or the half after the picture."""
     if part is not None:
         return cut_out(card.path, part)
     return split(card.path, card.style_tensors)[1] if card.style_tensors else card.path

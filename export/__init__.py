@@ -1,1 +1,1 @@
-"""Training of nets and export of engines; needs the extra `export`."""
+"""Train nets and export engines; needs the extra `export`."""

@@ -1,4 +1,4 @@
-"""The program `streamstyle-export`, also as python -m export: sets up the process for training."""
+"""Run `streamstyle-export`, also as `python -m export`, with process settings made for training."""
 
 import ctypes
 import os
@@ -8,9 +8,9 @@ from engines.availability import IN_FOLDER
 
 
 def main() -> int:
-    """Run `export.cli`; returns the exit status."""
-    # Read when PyTorch is loaded: threads that wait for work then sleep, and leave the cores to
-    # whatever else there is to do.
+    """Run `export.cli` and return its exit status, or 2 if a package is missing."""
+    # PyTorch reads this when it loads. Threads that wait then sleep and leave the cores to other
+    # work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     keep_memory()
     try:
@@ -26,8 +26,11 @@ def main() -> int:
 
 
 def keep_memory() -> None:
-    """From here on: a step frees gigabytes, and glibc would fetch them again in the next."""
-    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1  # by mallopt's numbers
+    """Make glibc keep freed memory instead of returning it to the system.
+
+    A training step frees gigabytes that the next step needs again.
+    """
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1  # option numbers of mallopt
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(mmap_threshold, most)
         libc.mallopt(trim_threshold, most)

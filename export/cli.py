@@ -1,4 +1,4 @@
-"""`streamstyle-export`: train a net for a picture, and make an engine of it."""
+"""Command line of `streamstyle-export`: train nets and write them as engines."""
 
 import argparse
 import os
@@ -35,11 +35,11 @@ from export.options import add_options, add_training, replaced
 Trained = TypeVar("Trained", TrainConfig, AnyPictureTrainConfig, StyTr2TrainConfig)
 
 RECIPE, PAPER, PAPER_CODE = "recipe", "paper", "paper-code"
-"""What ships was trained by the recipe; papers' settings are as published, or as in their code."""
+"""Presets: the recipe of the shipped engines, or settings as in the paper or its code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run one command and return its exit status: 0, 2 for bad input, or 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         command: Callable[[argparse.Namespace], None] = options.command
@@ -48,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"streamstyle-export: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("streamstyle-export: stopped; the same command goes on from there", file=sys.stderr)
+        print(
+            "streamstyle-export: stopped; run the same command again to continue a training",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
@@ -78,10 +81,12 @@ def _loss(options: argparse.Namespace) -> LossConfig:
 def _add_style(options: argparse.Namespace) -> None:
     card = read_card(options.to)
     if card.family not in ("many-style", ANY_PICTURE):
-        raise ExportError(f"{options.to} is a net for one style; give one for many")
+        raise ExportError(
+            f"{options.to} cannot learn more styles; give a many-style or any-picture engine"
+        )
     style = _style(options, options.picture, options.picture.stem)
     if style.name in [known.name for known in card.styles]:
-        raise ExportError(f"{options.to} has a style {style.name} already; give another --name")
+        raise ExportError(f"{options.to} already has a style {style.name}; give another --name")
     options.start_from = str(options.to)
     if options.out is None:
         options.out, options.overwrite = options.to, True
@@ -128,7 +133,7 @@ def _train_any_picture(options: argparse.Namespace) -> None:
 def _train(
     options: argparse.Namespace, config: Trained, trainer: Callable[[Trained, Path], nn.Module]
 ) -> None:
-    """Train by `config` with the options that were given, and write the engine."""
+    """Train with `config`, changed by the given options, and write the engine."""
     _check_out(options.out, options.overwrite)
     parts = {part: replaced(getattr(config, part), options) for part in ("net", "loss")}
     run = options.run or options.out.with_suffix(".run")
@@ -145,14 +150,14 @@ def _write(checkpoint: Path, options: argparse.Namespace) -> None:
     out: Path = options.out
     measured = write_from_checkpoint(checkpoint, out, options.photos)
     print(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB, at least "
-        f"{measured['worst_psnr_db']} dB from PyTorch at {', '.join(measured['sizes'])}"
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB, PSNR against PyTorch at least "
+        f"{measured['worst_psnr_db']} dB at {', '.join(measured['sizes'])}"
     )
     int8_db = measured.get("int8_worst_psnr_db")
     if int8_db is not None and not read_card(out).ranges:
         print(
-            f"{out.name} is not painted in 8 bits, where it has {int8_db} dB at worst: "
-            "a processor takes about twice as long"
+            f"{out.name} does not run in 8 bits, where its worst PSNR is {int8_db} dB; "
+            "in float32 a CPU takes about twice as long"
         )
 
 
@@ -175,17 +180,17 @@ def _train_wct(options: argparse.Namespace) -> None:
     run = options.run or options.out.with_suffix(".run")
     config = WctConfig(str(options.photos), str(options.pictures or ""))
     train_wct(replaced(config, options), run)
-    if int(os.environ.get("RANK", "0")) == 0:  # the first process of several writes
+    if int(os.environ.get("RANK", "0")) == 0:  # only the first of several processes writes
         _write(run / FILE, options)
 
 
 def _check_out(out: Path, overwrite: bool, suffixes: tuple[str, ...] = (".onnx",)) -> None:
     if out.suffix not in suffixes:
-        raise ExportError(f"the file to write ends in {' or '.join(suffixes)}, got {out}")
+        raise ExportError(f"the output file must end in {' or '.join(suffixes)}, got {out}")
     if out.exists() and not overwrite:
-        raise ExportError(f"{out} exists already; add --overwrite to replace it")
+        raise ExportError(f"{out} already exists; add --overwrite to replace it")
     if not out.parent.is_dir():
-        raise ExportError(f"the folder {out.parent} does not exist; make it first")
+        raise ExportError(f"the folder {out.parent} does not exist; create it first")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -196,23 +201,23 @@ def _parser() -> argparse.ArgumentParser:
 
     training = commands.add_parser("train", help="train a net")
     families = training.add_subparsers(required=True, metavar="FAMILY")
-    johnson = families.add_parser("johnson", help="a net for one picture")
+    johnson = families.add_parser("johnson", help="one net for one style")
     johnson.set_defaults(command=_train_johnson)
-    johnson.add_argument("--style", type=Path, required=True, help="the picture")
+    johnson.add_argument("--style", type=Path, required=True, help="the style picture")
     _add_preset(johnson, (RECIPE, PAPER), "net and losses")
     johnson.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     _add_style_options(johnson)
     add_training(johnson, TrainConfig, JohnsonConfig, LossConfig)
 
-    many = families.add_parser("many-style", help="one net for many pictures")
+    many = families.add_parser("many-style", help="one net for many styles")
     many.set_defaults(command=_train_many)
     many.add_argument(
         "--styles",
         type=Path,
         required=True,
-        help=f"CSV file with the columns {', '.join(COLUMNS)}; {', '.join(MORE)} may follow",
+        help=f"CSV file with the columns {', '.join(COLUMNS)}; optional: {', '.join(MORE)}",
     )
-    many.add_argument("--pictures", type=Path, required=True, help="the folder they are in")
+    many.add_argument("--pictures", type=Path, required=True, help="folder of their pictures")
     _add_preset(many, (RECIPE, PAPER), "losses")
     many.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     add_training(many, TrainConfig, ManyStyleConfig, LossConfig)
@@ -227,19 +232,19 @@ def _parser() -> argparse.ArgumentParser:
     any_style.set_defaults(command=_train_stytr2)
     any_style.add_argument("--pictures", type=Path, required=True, help="folder of paintings")
     any_style.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
-    any_style.add_argument("--compact", action="store_true", help="a net for real time on a CPU")
-    _add_preset(any_style, (PAPER, PAPER_CODE), "weights of the losses")
+    any_style.add_argument("--compact", action="store_true", help="smaller, for real time on a CPU")
+    _add_preset(any_style, (PAPER, PAPER_CODE), "loss weights")
     add_training(any_style, StyTr2TrainConfig, StyTr2Config, StyTr2LossConfig)
-    wct = families.add_parser("wct", help="nets that paint in the style of any picture")
+    wct = families.add_parser("wct", help="autoencoders for the style of any picture")
     wct.set_defaults(command=_train_wct)
     wct.add_argument("--pictures", type=Path, help="folder of paintings, for --style-steps")
     wct.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     add_training(wct, WctConfig)
 
-    adding = commands.add_parser("add-style", help="teach a net for many styles one more")
+    adding = commands.add_parser("add-style", help="add one style to a net for many styles")
     adding.set_defaults(command=_add_style)
     adding.add_argument("picture", type=Path)
-    adding.add_argument("--to", type=Path, required=True, help="the net, a .onnx file")
+    adding.add_argument("--to", type=Path, required=True, help="the .onnx file of the net")
     adding.add_argument("--out", type=Path, help="the .onnx file to write (default: --to)")
     _add_style_options(adding)
     add_training(adding, TrainConfig, LossConfig)
@@ -247,38 +252,45 @@ def _parser() -> argparse.ArgumentParser:
     optimizing = commands.add_parser("gatys", help="paint one photograph by optimization, slowly")
     optimizing.set_defaults(command=_gatys)
     optimizing.add_argument("photo", type=Path)
-    optimizing.add_argument("picture", type=Path, help="whose style to paint it in")
+    optimizing.add_argument("picture", type=Path, help="the style picture")
     optimizing.add_argument("--out", type=Path, required=True, help="the .png or .jpg to write")
     _add_preset(optimizing, (RECIPE, PAPER), "layers and losses")
     optimizing.add_argument("--overwrite", action="store_true", help="replace an existing file")
     add_options(optimizing, GatysConfig, LossConfig)
 
-    export = commands.add_parser("onnx", help="make an engine of a checkpoint")
+    export = commands.add_parser("onnx", help="write the engine of a checkpoint")
     export.set_defaults(command=_onnx)
     export.add_argument("checkpoint", type=Path)
     export.add_argument("out", type=Path, help="the .onnx file to write")
-    export.add_argument("--photos", type=Path, required=True, help="photographs to check it on")
+    export.add_argument(
+        "--photos", type=Path, required=True, help="folder of photographs for the check"
+    )
     export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser
 
 
 def _add_preset(parser: argparse.ArgumentParser, presets: tuple[str, ...], what: str) -> None:
-    """The first of `presets` is the default."""
+    """Add the option --preset; the first of `presets` is its default."""
     parser.add_argument(
         "--preset",
         choices=presets,
         default=presets[0],
-        help=f"{what} to begin with, which the options below change (default %(default)s)",
+        help=f"preset for {what}; the options below override it (default %(default)s)",
     )
 
 
 def _add_style_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--style-size", type=int, default=StylePicture.size, help="its short side, in pixels"
+        "--style-size",
+        type=int,
+        default=StylePicture.size,
+        help="short side of the style picture in pixels",
     )
-    card = parser.add_argument_group("what the file says of the style")
-    card.add_argument("--name", help="for --style (default: the file's name)")
-    card.add_argument("--title", help="of the picture (default: its file's name)")
+    card = parser.add_argument_group("description of the style in the file")
+    card.add_argument(
+        "--name", help="name of the style, as --style takes it (default: the file's name)"
+    )
+    card.add_argument("--title", help="title of the picture (default: its file's name)")
     card.add_argument("--artist", default="unknown")
     card.add_argument("--year", default="unknown")
     card.add_argument("--licence", default="unknown")

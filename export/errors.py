@@ -1,5 +1,5 @@
-"""What the export side tells a user in one sentence."""
+"""The error that the export side reports to the user in one sentence."""
 
 
 class ExportError(Exception):
-    """Something the user can put right; the command line prints it and exits with 2."""
+    """An error that the user can fix; the command line prints it and exits with status 2."""

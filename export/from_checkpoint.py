@@ -1,4 +1,4 @@
-"""Engines of checkpoints; what trained them goes into their cards."""
+"""Write engines from checkpoints; their cards say how they were trained."""
 
 import json
 import shlex
@@ -26,19 +26,24 @@ from export.families.wct.train import load_trained_wct
 from export.options import as_options
 
 STROKES = (0.6, 1.0, 1.6)
-"""Sizes of each style's picture that a net for many styles learns the strokes of."""
+"""Stroke sizes that a net for many styles learns, as factors of the style pictures' size."""
 
 ADDING = {"steps": 300, "batch_size": 2, "crop": 192, "learning_rate": 0.004, "style_warm_up": 1}
-"""What add-style takes unless told otherwise: there is little to learn, and no harm in haste."""
+"""Default training options of add-style.
+
+Few weights learn, so a few steps with a high learning rate are enough.
+"""
 
 
 def write_from_checkpoint(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
-    """Write the engine of a checkpoint of any family, checked on `photos`; returns what was
-    measured. Raises ExportError, and writes nothing, if it paints differently from PyTorch.
+    """Write the engine of a checkpoint of any family and return what its check measured.
+
+    The check compares the file with PyTorch on `photos`. Raises ExportError, and writes nothing, if
+    the file paints differently.
     """
     config = json.loads(read_checkpoint(checkpoint)["config"])
     writers = {STYTR2: _write_stytr2, WCT: _write_wct, ANY_PICTURE: _write_any_picture}
-    learned_styles = "styles" in config  # by a net of any family
+    learned_styles = "styles" in config  # true for a net of any family
     write = _write_feed_forward if learned_styles else writers[config["family"]]
     return write(checkpoint, out, photos)
 
@@ -81,7 +86,7 @@ def _write_wct(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
         "steps": step,
         "photos": len(list_photos(photos)),
         "losses": (
-            "pixels and features, a compact encoder's also to its teachers' features"
+            "pixels and features; for a compact encoder also its teachers' features"
             + (f"; content and style of {_named(config.network)}" if config.style_steps else "")
         ),
     }
@@ -95,7 +100,7 @@ def _training(
     photos: Path,
     style: str,
 ) -> dict[str, Any]:
-    """What the card says of a training; `style` names the losses at the style's layers."""
+    """Describe a training for the card; `style` names the losses at the style layers."""
     losses = config.loss
     return {
         **_history(config, command),
@@ -112,7 +117,7 @@ def _training(
 def _history(
     config: TrainConfig | AnyPictureTrainConfig | StyTr2TrainConfig | WctConfig, command: str
 ) -> dict[str, Any]:
-    """The commands that trained it, those of what it starts from first, and what is noted there."""
+    """Return the training commands, those of the starting engine first, and its note."""
     if not config.start_from:
         return {"commands": [command]}
     before = read_card(Path(config.start_from)).training
@@ -132,7 +137,7 @@ def _picture_command(family: str, config: AnyPictureTrainConfig | StyTr2TrainCon
 
 
 def _command(config: TrainConfig) -> str:
-    """The command that trains this, with names of files but not where they were."""
+    """Return the command that repeats a training, with file names but without their folders."""
     style = config.styles[0]
     parts: list[Any] = [config, config.net, config.loss]
     words = ["streamstyle-export"]
@@ -147,7 +152,7 @@ def _command(config: TrainConfig) -> str:
     if len(config.styles) == 1 and style.size != StylePicture.size:
         words += ["--style-size", str(style.size)]
     known: dict[str, Any] = {}
-    if config.kept_rows is not None:  # --to is start_from, and has the strokes
+    if config.kept_rows is not None:  # --to gives start_from and the strokes
         known = {"start_from": config.start_from, "strokes": config.strokes, **ADDING}
     for part in parts:
         words += as_options(part, known)

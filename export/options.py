@@ -1,4 +1,4 @@
-"""Configurations as the options of a command line, and back."""
+"""Convert configurations to command-line options and back."""
 
 import argparse
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 PATHS = {"network", "start_from", "clips", "encoder", "teachers"}
-"""Options whose files are named in the card, but not where they were."""
+"""Options that are paths; the card keeps only the last part of each."""
 
 UNSAID = {"device", "evaluate", "judge"}
-"""Options that leave the weights as they are, and so are not named in the card."""
+"""Options that do not affect the weights; the card leaves them out."""
 
 
 def add_options(parser: argparse.ArgumentParser, *configs: type) -> None:
-    """Every field of `configs` that has a default becomes an option."""
+    """Add an option for every field of `configs` that has a default."""
     for config in configs:
         group = parser.add_argument_group(config.__name__.removesuffix("Config"))
         for field in fields(config):
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser, *configs: type) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser, *configs: type) -> None:
-    """What every training takes, and the fields of `configs`."""
+    """Add the options of every training and those for the fields of `configs`."""
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--run", type=Path, help="folder for checkpoints (default: OUT.run)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
@@ -35,7 +35,7 @@ def _is_option(field: Any) -> bool:
 
 
 def _is_repeated(field: Any) -> bool:
-    """Whether an option is given once for each value of a tuple."""
+    """Return whether the option is given once for each value of its tuple."""
     return bool(field.metadata.get("repeated"))
 
 
@@ -61,11 +61,14 @@ def _add_option(group: Any, field: Any) -> None:
 
 
 def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
+    values = {"true": True, "false": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"must be true or false, got {text}")
+    return values[text.lower()]
 
 
 def replaced(config: Any, options: argparse.Namespace, **parts: Any) -> Any:
-    """`config` with the options that were given."""
+    """Return `config` with the given options and with `parts` replaced."""
     given = {
         field.name: tuple(value) if isinstance(value, list) else value
         for field in fields(config)
@@ -75,7 +78,7 @@ def replaced(config: Any, options: argparse.Namespace, **parts: Any) -> Any:
 
 
 def as_options(config: Any, known: dict[str, Any]) -> list[str]:
-    """The options that make `config`, but those that have the values of `known`."""
+    """Return the options that produce `config`, except values in `known` and defaults."""
     words = []
     for field in fields(config):
         value = getattr(config, field.name)

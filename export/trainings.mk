@@ -1,14 +1,17 @@
-# Trains what ships, from the most to the least worth, and goes on where it stopped:
+# Trains the shipped engines, the most valuable first. A repeated call continues where it stopped:
 #
 #     make -f export/trainings.mk DATA=data OUT=trainings
 #
 # DATA holds photos/train, photos/eval, paintings/train, paintings/eval (with any folders inside),
 # clips/train, and the loss networks vgg/distilled-encoder-relu5_1.safetensors and
-# vgg/vgg19-normalised-relu4_1.safetensors. On a GPU add DEVICE=cuda BATCH=32, and the targets that
-# gain the most: OUT/large.onnx OUT/stytr2-draft.onnx OUT/any-picture-draft.onnx. They need no clips:
-# `make -f export/trainings.mk pack` packs the rest of DATA into OUT/data.tar, to be unpacked there.
+# vgg/vgg19-normalised-relu4_1.safetensors.
 #
-# What is trained is OUT/NAME.onnx; OUT/NAME.run holds its log, samples and progress.
+# On a GPU, add DEVICE=cuda BATCH=32 and the targets that gain the most: OUT/large.onnx
+# OUT/stytr2-draft.onnx OUT/any-picture-draft.onnx. These need no clips.
+# `make -f export/trainings.mk pack` packs the rest of DATA into OUT/data.tar; unpack it on the
+# machine with the GPU.
+#
+# Each training writes the engine OUT/NAME.onnx; OUT/NAME.run holds its log, samples and progress.
 
 DATA ?= data
 OUT ?= trainings
@@ -18,7 +21,7 @@ PYTHON ?= python
 
 DISTILLED := $(DATA)/vgg/distilled-encoder-relu5_1.safetensors
 VGG := $(DATA)/vgg/vgg19-normalised-relu4_1.safetensors
-# The distilled network is 16 times cheaper; shallow layers of the real one see the finest patterns.
+# The distilled network is 16 times cheaper; the real one's shallow layers see the finest patterns.
 REAL_SHALLOW := --network $(DISTILLED) --network $(VGG):relu1_1,relu2_1
 
 TRAIN := $(PYTHON) -m export train
@@ -27,7 +30,7 @@ COMMON = --photos $(DATA)/photos/train --evaluate $(DATA)/photos/eval --judge $(
 STYLES := --styles export/sixteen.csv --pictures $(DATA)/paintings/train
 PICTURES := --pictures $(DATA)/paintings/train --evaluate-pictures $(DATA)/paintings/eval
 STEADY := --temporal-weight 60 --clips $(DATA)/clips/train
-# From a net that paints already, gently.
+# Gentle settings, for trainings that start from a net that already paints.
 REFINE := --learning-rate 5e-4 --style-warm-up 1 --content-weight 1.6 --style-weight 8
 
 all: $(addprefix $(OUT)/,medium.onnx any-picture.onnx stytr2.onnx small.onnx large.onnx wct.onnx)

@@ -20,7 +20,7 @@ def resized(image: Image, width: int, height: int) -> Image:
         return image
     cv2 = load_opencv()
     # Averages avoid moire in smaller pictures; cubic curves avoid steps in larger ones.
-    kind = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_CUBIC
+    kind = cv2.INTER_AREA if width * height < image[..., 0].size else cv2.INTER_CUBIC
     return cast(Image, cv2.resize(image, (width, height), interpolation=kind))
 
 
@@ -69,7 +69,7 @@ def softened(
 def scaled(field: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """Return a field (H, W) at another size: averaged if smaller, else linearly interpolated."""
     cv2 = load_opencv()
-    kind = cv2.INTER_AREA if width < field.shape[1] else cv2.INTER_LINEAR
+    kind = cv2.INTER_AREA if width * height < field.size else cv2.INTER_LINEAR
     return cast(NDArray[np.float32], cv2.resize(field, (width, height), interpolation=kind))
 
 

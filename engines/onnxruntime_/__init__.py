@@ -1,1 +1,1 @@
-"""onnxruntime: GPUs of several makers, and any CPU."""
+"""The onnxruntime backend: GPUs of several makers, and any CPU."""

@@ -15,13 +15,14 @@ Shapes = tuple[tuple[str, tuple[int, ...], str], ...]
 """Name, shape and type of each input."""
 
 KEPT_SHAPES = 8
-"""What is painted live goes up and down a ladder of six sizes."""
+"""Number of sets of shapes whose buffers are kept; a live session uses six sizes."""
 
 
 class Buffers:
-    """Runs a session by buffers of its own on `device`, in onnxruntime's words, and the `number` of
-    it: a frame is uploaded into the same memory as one before, and nothing is allocated while its
-    size stays.
+    """Runs a session with buffers on its device that are used again for the next frame.
+
+    `device` and `number` name the device in onnxruntime's words. Each frame is uploaded into the
+    same memory as the one before, and nothing is allocated while the size stays the same.
 
     Each thread that runs at the same time as others has buffers of its own, so that one frame is
     copied while another is computed.
@@ -35,14 +36,14 @@ class Buffers:
         self._lock = threading.Lock()
 
     def prepare(self, inputs: Arrays) -> None:
-        """Do ahead what the first run with inputs of these shapes would have to wait for."""
+        """Do in advance what the first run with inputs of these shapes would have to wait for."""
         with self._lock:
             known = _shapes(inputs) in self._idle
         if not known:
             self._run_first(inputs)
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """All that the graph gives, by name, in arrays that are the caller's."""
+        """Return all outputs of the graph by name; the arrays belong to the caller."""
         with self._lock:
             idle = self._idle.get(_shapes(inputs))
             if idle is not None:
@@ -55,7 +56,7 @@ class Buffers:
         return outputs
 
     def _run_first(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Without buffers: only what comes out tells the shapes that those of the outputs have."""
+        """Run without buffers, because only the outputs tell the shapes of their buffers."""
         outputs = dict(zip(self._names, self._session.run(self._names, inputs), strict=True))
         self._keep(inputs, _Bound(self._session, self._device, inputs, outputs))
         return outputs
@@ -100,7 +101,7 @@ def _like(array: NDArray[Any], device: str, number: int) -> ort.OrtValue:
 
 def _downloaded(value: ort.OrtValue) -> NDArray[Any]:
     array: NDArray[Any] = value.numpy()
-    # On the CPU it is a view of the buffer, which the next frame would overwrite.
+    # On the CPU this is a view of the buffer, which the next frame would overwrite.
     return array if array.flags.owndata else np.array(array)
 
 

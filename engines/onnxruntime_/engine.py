@@ -1,4 +1,4 @@
-"""onnxruntime: GPUs by CUDA, TensorRT, CoreML or DirectML, and any CPU."""
+"""The onnxruntime engine: GPUs with CUDA, TensorRT, CoreML or DirectML, and any CPU."""
 
 import contextlib
 import io
@@ -38,24 +38,32 @@ PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     TENSORRT: "TensorrtExecutionProvider",
 }
-"""By device, the fastest first; only who asks for TensorRT waits minutes for the first frame."""
+"""Execution provider of each device, the fastest first.
+
+TensorRT comes last, because only users who ask for it should wait minutes for the first frame.
+"""
 
 _PRECISIONS = {"cuda": ("fp32", "fp16"), TENSORRT: ("fp32", "fp16")}
-"""By device; fp32 where none are given. In fp32, GPUs that have TF32 multiply in it, as NVIDIA's
-libraries do by themselves: its mantissa is that of half precision."""
+"""Precisions of each device; only fp32 for devices that are not listed.
+
+In fp32, GPUs with TF32 multiply in TF32, which is the default of NVIDIA's libraries. Its mantissa
+is as long as half precision's.
+"""
 
 _MEMORY = {"cuda": "cuda", TENSORRT: "cuda"}
-"""Where the buffers of a device are; in the CPU's memory where it is not given."""
+"""Memory that holds a device's buffers; the CPU's for devices that are not listed."""
 
 _AT_ONCE = {"cuda": 2}
-"""Frames in work at the same time, by device: one is copied while another is computed. Others gain
-nothing by it: TensorRT's provider lets one run at a time."""
+"""Frames in work at the same time on each device: one is copied while another is computed.
+
+Devices that are not listed gain nothing from it: TensorRT's provider runs one frame at a time.
+"""
 
 _NUMBERED = ("cuda", "directml", TENSORRT)
-"""Devices of which a machine may have several."""
+"""Devices that a machine may have several of."""
 
 _GRAPHS_HALVED = OPERATORS[CONVOLUTIONS]
-"""What is in half precision in a graph that nobody has checked."""
+"""Types of operators in half precision in a graph whose error nobody has measured."""
 
 _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(float16)": np.float16}
 
@@ -63,7 +71,7 @@ _PROBLEMS = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}
 
 
 def devices() -> list[str]:
-    """The devices this build of onnxruntime was made for; whether they start is another matter."""
+    """Return the devices that this build of onnxruntime supports, even if they may not start."""
     available = ort.get_available_providers()
     return [device for device, provider in PROVIDERS.items() if provider in available]
 
@@ -81,7 +89,7 @@ class OnnxRuntimeEngine(BaseEngine):
         self.style_inputs = _style_inputs(self._session)
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
-        """Every size runs on one session; only a GPU sets something up with the first frame."""
+        """Prepare a GPU for frames of this size; one session runs every size, so a CPU is ready."""
         if self.device == "cpu":
             return
         shapes = self.style_inputs.items()
@@ -108,8 +116,8 @@ class OnnxRuntimeEngine(BaseEngine):
 
 
 def _tensorrt_options(card: ModelCard, part: str | None, precision: str) -> dict[str, Any]:
-    """To keep plans, one for each size, and the timings that they were chosen by."""
-    # onnxruntime names the plans by size, GPU and its own version, not by what is in the model.
+    """Return options that keep plans, one for each size, and the timings they were chosen by."""
+    # onnxruntime names plans after size, GPU and its own version, not after the model's contents.
     cache = str(plan_cache.FOLDER / card.sha256[:16] / (part or "") / precision)
     return {
         "trt_engine_cache_enable": True,
@@ -135,7 +143,7 @@ def _first_that_starts(
 def _start(
     card: ModelCard, part: str | None, device: str, precision: str
 ) -> tuple[str, ort.InferenceSession]:
-    """The engine's session on `device`."""
+    """Return `device` and the engine's session on it."""
     options = _tensorrt_options(card, part, precision)
     session = start_session(
         partial(graph_of, card, part), device, precision, OPERATORS[card.half], options
@@ -150,8 +158,10 @@ def start_session(
     halved: Collection[str],
     tensorrt_options: Mapping[str, Any],
 ) -> ort.InferenceSession:
-    """A session that really runs on `device`: onnxruntime itself would fall back in silence. `load`
-    gives the graph; of it `halved` are computed in half precision where that is asked for.
+    """Return a session that really runs on `device`; onnxruntime itself would silently fall back.
+
+    `load` returns the graph. In fp16, its operators of the types `halved` are computed in half
+    precision. Raises EngineError if the device can't be used or lacks the precision.
     """
     kind, number = kind_and_number(NAME, device, _NUMBERED)
     able = _PRECISIONS.get(kind, ("fp32",))
@@ -167,7 +177,7 @@ def start_session(
     graph = load()
     which = {"device_id": number} if kind in _NUMBERED else {}
     providers: list[Any] = [(PROVIDERS[kind], which)]
-    if kind == TENSORRT:  # and CUDA for what TensorRT does not know
+    if kind == TENSORRT:  # with CUDA for operators that TensorRT lacks
         providers = [
             (PROVIDERS[kind], {**which, **tensorrt_options}),
             (PROVIDERS["cuda"], which),
@@ -178,7 +188,7 @@ def start_session(
     if session.get_providers()[0] != PROVIDERS[kind]:
         raise EngineError(
             f"onnxruntime could not start {device} and would run on the CPU; "
-            "streamstyle doctor says more, --device cpu accepts it"
+            "run streamstyle doctor to see why, or give --device cpu"
         )
     return session
 
@@ -187,8 +197,11 @@ class OnnxRuntimeGraph:
     """A graph on one of onnxruntime's devices; see `engines.graphs.Graph`."""
 
     def __init__(self, graph: Path | bytes, device: str, precision: str, any_size: bool) -> None:
-        """Every size runs on one session."""
-        precision = "fp16" if precision == "fp16" else "fp32"  # what it has
+        """Open the graph; one session runs every size.
+
+        Raises EngineError if the graph can't be read or the device can't be used.
+        """
+        precision = "fp16" if precision == "fp16" else "fp32"  # the two that it can run in
         try:
             self._session = start_session(
                 lambda: graph, "cpu" if device == "auto" else device, precision, _GRAPHS_HALVED, {}
@@ -210,11 +223,11 @@ class OnnxRuntimeGraph:
 
 def _session(graph: Path | bytes, providers: list[Any]) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors; its warnings are about placement of tiny nodes
-    # Its threads would burn the cores after each frame, which decoding and encoding need; on two
-    # cores the frame itself is no slower without.
+    options.log_severity_level = 3  # errors only; its warnings are about where tiny nodes run
+    # Spinning threads would keep the cores busy after each frame, when decoding and encoding need
+    # them. Without spinning, the frame itself is no slower on two cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # What does not start is reported above in one sentence, so not on stdout as well.
+    # start_session reports in one sentence what does not start, so nothing is printed here.
     with contextlib.redirect_stdout(io.StringIO()):
         return ort.InferenceSession(graph, options, providers=providers)
 

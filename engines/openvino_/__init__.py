@@ -1,1 +1,1 @@
-"""OpenVINO: CPUs, and Intel's GPUs and NPUs."""
+"""The OpenVINO backend: CPUs, and Intel's GPUs and NPUs."""

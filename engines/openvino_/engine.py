@@ -1,4 +1,4 @@
-"""OpenVINO: the engine for CPUs, and for Intel's GPUs and NPUs when asked for by name."""
+"""The OpenVINO engine: for CPUs, and for Intel's GPUs and NPUs when asked for by name."""
 
 import threading
 from collections import OrderedDict
@@ -25,34 +25,40 @@ Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 """Name and shape of each input."""
 
 KEPT_SIZES = 8
-"""Compiled sizes kept: a graph of fixed size is a third faster than one of dynamic size and
-compiles in about 0.2 s; a folder of photos alternates between a few sizes, and what is painted live
-goes up and down a ladder of six."""
+"""Number of sizes for which a compiled model is kept.
+
+A graph of fixed size is a third faster than one of dynamic size and compiles in about 0.2 s. A
+folder of photos alternates between a few sizes, and a live session uses six.
+"""
 
 PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 INT8 = "int8"
-"""Convolutions in 8 bits; all else is in what the device computes in by itself."""
+"""Convolutions in 8 bits; everything else in the device's default precision."""
 
 FOUR_PATCHES = (MIN_SIDE, MIN_SIDE)
-"""(height, width) of frames between whose four patches OpenVINO's attention in bfloat16 gives other
-numbers each time; of six it gives the right ones."""
+"""(height, width) of frames that have four patches.
+
+With four patches, OpenVINO's attention in bfloat16 gives other numbers each time; with six, it
+gives the right ones.
+"""
 
 _CAPABILITIES = {"fp32": "FP32", "fp16": "FP16", "bf16": "BF16", INT8: "INT8"}
 
 
 @cache
 def core() -> ov.Core:
-    """The one of this process, kept to its end.
+    """Return the OpenVINO core of this process, which is kept until the process ends.
 
-    When OpenVINO unloads its CPU plugin, with the last engine, it frees a stack for signal handlers
-    that it gave the thread that had loaded it. If another thread unloads it, that one is left with
-    a stack that is gone, and the next signal, Ctrl-C for one, ends the process without a word.
+    When OpenVINO unloads its CPU plugin, with the last engine, it frees the stack for signal
+    handlers that it gave to the thread that loaded the plugin. If another thread unloads it, the
+    first thread keeps using the freed stack, and the next signal, such as Ctrl-C, ends the process
+    without a message.
     """
     return ov.Core()
 
 
 def devices() -> list[str]:
-    """The devices that OpenVINO sees here, such as ["CPU", "GPU.0"]."""
+    """Return the devices that OpenVINO sees here, such as ["CPU", "GPU.0"]."""
     return list(core().available_devices)
 
 
@@ -67,12 +73,12 @@ class OpenVinoEngine(BaseEngine):
         self._config = {"PERFORMANCE_HINT": "LATENCY"}
         self._threads = 1
         if precision == INT8 and not card.ranges:
-            raise EngineError(f"{card.path.name} can't be painted in int8; give another precision")
+            raise EngineError(f"{card.path.name} can't paint in int8; give another precision")
         if precision != "auto":
             _check_precision(self.device, precision)
         if precision in PRECISIONS:
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
-        elif card.refused:  # one of them might be what the device takes by itself
+        elif card.refused:  # the device might choose a refused one by itself
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS["fp32"]
         self._in_int8 = precision == INT8 or (
             precision == "auto" and bool(card.ranges) and _int8_is_fast(self.device)
@@ -96,7 +102,7 @@ class OpenVinoEngine(BaseEngine):
 
     @property
     def precision(self) -> str:
-        if self._precision is None:  # only what is compiled knows
+        if self._precision is None:  # only a compiled model knows
             self.prepare(64, 64)
         assert self._precision is not None
         return self._precision
@@ -107,14 +113,14 @@ class OpenVinoEngine(BaseEngine):
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         check_inputs(frames, style, self.style_inputs)
-        # OpenVINO takes only arrays that could be written to, and does not keep them alive.
+        # OpenVINO takes only writable arrays, and does not keep them alive.
         inputs = {
             name: np.require(array, requirements=["C", "W"])
             for name, array in {"frame": frames, **style}.items()
         }
         compiled = self._compiled_for({name: array.shape for name, array in inputs.items()})
-        # The device writes straight into an array of its own for each call: nothing is copied,
-        # and nothing that the caller holds is overwritten by the next frame.
+        # The device writes straight into a new array for each call: nothing is copied, and the
+        # next frame overwrites nothing that the caller holds.
         painted = np.empty(frames.shape, np.uint8)
         with compiled.request() as request:
             for name, array in {**inputs, "stylized": painted}.items():
@@ -129,12 +135,12 @@ class OpenVinoEngine(BaseEngine):
             self._compiled.clear()
 
     def set_concurrency(self, threads: int) -> int:
-        """On a CPU each works on cores of its own, which then need not wait for each other."""
+        """Give each thread cores of its own on a CPU, so that no core waits for the others."""
         self._threads = threads if self.device == "CPU" else 1
         return self._threads
 
     def _compiled_for(self, shapes: Mapping[str, tuple[int, ...]]) -> "_Compiled":
-        """The model compiled for these shapes, the least recently used one dropped."""
+        """Return the model compiled for these shapes; the least recently used one is dropped."""
         threads = self._threads
         key = threads, tuple(sorted(shapes.items()))
         with self._lock:
@@ -144,7 +150,7 @@ class OpenVinoEngine(BaseEngine):
             if compiled is not None:
                 self._compiled.move_to_end(key)
                 return compiled
-        # Outside the lock, so that preparing another size does not hold up the painting.
+        # Compile outside the lock, so that preparing another size does not hold up painting.
         model = self._model.clone()
         model.reshape({name: list(shape) for name, shape in shapes.items()})
         config = self._config | ({"NUM_STREAMS": str(threads)} if threads > 1 else {})
@@ -167,7 +173,7 @@ class OpenVinoGraph:
     def __init__(self, graph: Path | bytes, device: str, precision: str, any_size: bool) -> None:
         self._device = _known_device("cpu" if device == "auto" else device)
         self._config = {"PERFORMANCE_HINT": "LATENCY"}
-        if precision not in ("auto", INT8):  # there are no bounds for 8 bits
+        if precision not in ("auto", INT8):  # a graph has no bounds for int8
             _check_precision(self._device, precision)
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
         try:
@@ -208,7 +214,7 @@ class OpenVinoGraph:
 
 
 class _Compiled:
-    """A model compiled for one size, with a request for each thread that has painted at once."""
+    """A model compiled for one size, with one infer request for each thread that paints."""
 
     def __init__(self, model: ov.CompiledModel) -> None:
         self.model = model
@@ -216,7 +222,7 @@ class _Compiled:
 
     @contextmanager
     def request(self) -> Iterator[ov.InferRequest]:
-        """One that nobody else uses meanwhile."""
+        """Lend an infer request that no other thread uses meanwhile."""
         try:
             request = self._idle.pop()
         except IndexError:
@@ -236,14 +242,14 @@ def _known_device(device: str) -> str:
 
 
 def _int8_is_fast(device: str) -> bool:
-    """Whether it is known to be: by AVX2 and what came after it; not so what ARM gains by it."""
-    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})  # without what is empty
+    """Return whether int8 is known to be fast: with AVX2 or later, but not known for ARM."""
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})  # empty entries are left out
     has = {*simd.get("baseline", ()), *simd.get("found", ())}
     return device == "CPU" and not has.isdisjoint({"AVX2", "X86_V3"})
 
 
 def _check_precision(device: str, precision: str) -> None:
-    """OpenVINO would take another precision in silence."""
+    """Raise EngineError if the device lacks a precision; OpenVINO would silently use another."""
     capabilities = core().get_property(device, "OPTIMIZATION_CAPABILITIES")
     able = [name for name, capability in _CAPABILITIES.items() if capability in capabilities]
     if precision not in able:

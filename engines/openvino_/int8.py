@@ -1,9 +1,10 @@
-"""Convolutions in 8 bits, in OpenVINO: twice as fast as in float32 by AVX2, and as in bfloat16 by
-AMX.
+"""Convolutions in int8 with OpenVINO.
 
-What is convolved is rounded to one of 256 steps between the bounds that the model's card gives
-(export/common/calibration.py), and weights to one of 127 for each channel; normalization and
-everything else stays as it was.
+They are twice as fast as in float32 with AVX2, and twice as fast as in bfloat16 with AMX.
+
+The input of a convolution is rounded to one of 256 steps between the bounds that the model's card
+gives (export/common/calibration.py), and the weights of each channel to one of 127 steps.
+Normalization and everything else stays as it was.
 """
 
 from collections.abc import Mapping
@@ -13,25 +14,28 @@ import openvino as ov
 from openvino import opset13 as ops
 
 Ranges = Mapping[str, tuple[float, float]]
-"""The bounds of each tensor that is convolved, by its name in the ONNX file."""
+"""Bounds of each tensor that is convolved, by its name in the ONNX file."""
 
 WEIGHT_STEPS = 63
-"""On each side of zero. Processors that have no VNNI add products of bytes by pairs, in 16 bits,
-which hold no more than 2 x 255 x 64: with 127 steps the picture was 9 to 12 dB further from
-float32's there, and with VNNI it would be nearer by half a decibel."""
+"""Steps of a weight on each side of zero.
+
+Processors without VNNI add products of bytes in pairs, in 16 bits, which hold no more than
+2 x 255 x 64. There, 127 steps took the picture 9 to 12 dB further from float32's; with VNNI, they
+would bring it only half a decibel nearer.
+"""
 
 _MOVES = ("Pad", "Transpose")
-"""Operators that only move numbers: what they move is rounded before, so that they move bytes."""
+"""Operators that only move numbers; rounding comes before them, so that they move bytes."""
 
 
 def convolved(model: ov.Model) -> dict[str, ov.Output]:
-    """What the convolutions of `model` convolve, before it is padded, by name."""
+    """Return the inputs of the convolutions of `model` by name, taken before padding."""
     sources = [_into(node).get_source_output() for node in _convolutions(model)]
     return {min(source.get_names()): source for source in sources if source.get_names()}
 
 
 def quantise(model: ov.Model, ranges: Ranges) -> None:
-    """Make 8 bits of what `ranges` names, in `model` itself."""
+    """Quantize, in `model` itself, the convolutions whose inputs are in `ranges`."""
     for node in _convolutions(model):
         place = _into(node)
         names = place.get_source_output().get_names()
@@ -47,7 +51,7 @@ def _convolutions(model: ov.Model) -> list[ov.Node]:
 
 
 def _into(convolution: ov.Node) -> ov.Input:
-    """Where the picture enters the convolution, or what pads it."""
+    """Return where the picture enters the convolution, or the operators that pad it first."""
     place = convolution.input(0)
     while (node := place.get_source_output().get_node()).get_type_name() in _MOVES:
         place = node.input(0)
@@ -63,8 +67,9 @@ def _rounded(source: ov.Output, low: float, high: float) -> ov.Output:
 
 
 def _rounded_weights(weights: ov.Output) -> ov.Output:
-    """Constant `weights`, (O, I, H, W), as bytes and a scale for each O: the form that OpenVINO
-    takes for a convolution of bytes.
+    """Return constant `weights`, (O, I, H, W), as bytes times a scale for each O.
+
+    OpenVINO takes a convolution with weights in this form for a convolution of bytes.
     """
     alone = ov.Model([ops.result(weights)], [])
     values = ov.compile_model(alone, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0]

@@ -1,1 +1,1 @@
-"""TensorRT: NVIDIA's GPUs, natively."""
+"""The TensorRT backend: NVIDIA's GPUs, natively."""

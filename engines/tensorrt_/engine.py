@@ -1,4 +1,4 @@
-"""TensorRT: NVIDIA's GPUs, by plans that it takes minutes to build, while CUDA paints."""
+"""The TensorRT engine: it builds plans, which takes minutes, while CUDA paints."""
 
 import hashlib
 import logging
@@ -23,27 +23,33 @@ from engines.tensorrt_.plan_cache import Bounds, Recipe
 NAME = "tensorrt"
 
 DEVICES = ("cuda", "lean")
-"""`lean` is CUDA by plans that TensorRT's lean runtime can run, too, where they are copied to: that
-of the same version, on a GPU of the same name. A plan for any version would have to bring a runtime
-along, and whoever wrote the file could then run what he likes here."""
+"""`lean` is `cuda` with plans that TensorRT's lean runtime can run as well.
+
+A `lean` plan can be copied to a machine with a lean runtime of the same version and a GPU of the
+same name. A plan for any version would have to bring a runtime along, and whoever wrote the file
+could then run any code here.
+"""
 
 SIDES = (640, 1280, 1920, 3840)
-"""Pixels of the longer side up to which a plan is for: few, so that they are soon all built, and
-the sizes that a live picture goes through, down to three tenths of its own, are in two or three."""
+"""Longest sides, in pixels, of the frames that each plan is for.
+
+They are few, so that all plans are soon built. The sizes of a live picture, down to three tenths of
+its full size, need only two or three of them.
+"""
 
 REGIONS = (1, 1, 2)
-"""Fewest, usual number and most regions of a style that has some."""
+"""Fewest, usual and most regions of a style that has regions."""
 
 STYLE_SIDES = (1, 1024, 4096)
-"""The same of a mask's sides, and of the patches of a picture."""
+"""Least, usual and greatest length of a mask's sides, and number of a picture's patches."""
 
 _log = logging.getLogger(__name__)
 _building = threading.Lock()
-"""One at a time: TensorRT chooses by how long things take."""
+"""Held during a build: TensorRT chooses by timing, which a second build would distort."""
 
 
 class TensorRtEngine(BaseEngine):
-    """A model on TensorRT, and until there is a plan on onnxruntime's CUDA; see `Engine`."""
+    """A model on TensorRT, or on onnxruntime's CUDA until a plan is built; see `Engine`."""
 
     def __init__(self, card: ModelCard, part: str | None, device: str, precision: str) -> None:
         kind, self._number = kind_and_number("TensorRT", device, DEVICES)
@@ -56,7 +62,7 @@ class TensorRtEngine(BaseEngine):
             )
         self._gpu = gpu_name(self._number)
         module = installed_tensorrt()
-        assert module is not None  # or there was a problem
+        assert module is not None  # else tensorrt_problem() would have refused
         if module != FULL_TENSORRT and kind == "cuda":
             raise EngineError(
                 "only TensorRT's lean runtime is installed, which builds no plans; "
@@ -100,7 +106,7 @@ class TensorRtEngine(BaseEngine):
         return self._precision if self._paints_by is None else self._paints_by.precision
 
     def prepare(self, height: int, width: int, batch: int = 1, style: Style = NO_STYLE) -> None:
-        """Begins to build the plan for this size, if there is none, and does not wait for it."""
+        """Begin to build the plan for this size if there is none; do not wait for it."""
         shapes = {name: array.shape for name, array in style.items()} or self.style_inputs
         plan = self._plan_for({"frame": (batch, height, width, 3), **shapes})
         if plan is None and self._meanwhile is not None:
@@ -127,7 +133,7 @@ class TensorRtEngine(BaseEngine):
             self._meanwhile.close()
 
     def _plan_for(self, shapes: Mapping[str, tuple[int, ...]]) -> Plan | None:
-        """None where the other engine paints such shapes, for now or for good."""
+        """Return the plan for these shapes, or None if the other engine paints them."""
         with self._lock:
             if self._closed:
                 raise EngineError("this engine is closed")
@@ -151,13 +157,14 @@ class TensorRtEngine(BaseEngine):
         if data is None:
             raise EngineError(
                 f"{plan_cache.FOLDER} has no plan of {self.card.path.name} in {self._precision} "
-                f"for frames up to {side} pixels; paint one with --device lean where TensorRT "
-                f"{self._trt.__version__} and the same GPU ({self._gpu}) are, and copy that folder"
+                f"for frames up to {side} pixels; paint one with --device lean on a machine with "
+                f"TensorRT {self._trt.__version__} and the same GPU ({self._gpu}), and copy that "
+                "folder from it"
             )
         return Plan(self._trt, data, self._number)
 
     def _begin_building(self, side: int) -> None:
-        """Unless it goes on already, or has failed."""
+        """Start to build a plan, unless a build is running or has failed."""
         if self._failed or (self._builder is not None and self._builder.is_alive()):
             return
         self._builder = threading.Thread(
@@ -174,7 +181,7 @@ class TensorRtEngine(BaseEngine):
                 self._make_ready(side)
             finally:
                 _building.release()
-        except Exception as error:  # whatever it is, the picture goes on
+        except Exception as error:  # whatever went wrong, painting goes on
             self._failed = True
             if not self._closed:
                 _log.warning("TensorRT builds no more plans of %s: %s", self.card.path.name, error)
@@ -209,7 +216,7 @@ class TensorRtEngine(BaseEngine):
 
 
 def bounds_of(shapes: Shapes, side: int) -> Bounds:
-    """The shapes that a plan for frames up to `side` is for, of inputs of these shapes."""
+    """Return the bounds of each input, of the given shapes, in a plan for frames up to `side`."""
     bounds: Bounds = {}
     for name, shape in shapes.items():
         limits = [
@@ -224,6 +231,7 @@ def bounds_of(shapes: Shapes, side: int) -> Bounds:
 
 
 def fits(shapes: Mapping[str, tuple[int, ...]], bounds: Bounds) -> bool:
+    """Return whether all shapes are within the bounds of a plan."""
     return all(
         least <= length <= most
         for name, shape in shapes.items()

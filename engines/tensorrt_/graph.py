@@ -1,9 +1,10 @@
-"""The graph as TensorRT takes it: strongly typed, as weak typing is gone with TensorRT 11.
+"""Convert graphs to the form that TensorRT takes.
 
-TensorRT knows bytes only as inputs and outputs of a network, with a cast to or from floats beside
-them, and our graphs move bytes about before they cast them. In half precision, convolutions and
-linear layers take and give numbers of 16 bits; everything else, normalization above all, which
-overflows in float16, stays in float32 because the graph says so.
+Graphs are strongly typed, because TensorRT 11 has no weak typing. TensorRT knows bytes only as
+inputs and outputs of a network, with a cast to or from floats right beside them, but our graphs
+move bytes around before they cast them. In half precision, convolutions and linear layers take and
+give 16-bit numbers. Everything else stays in float32 because the graph says so, above all
+normalization, which overflows in float16.
 """
 
 from pathlib import Path
@@ -17,27 +18,30 @@ HALVES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 PRECISIONS = ("fp32", *HALVES)
 
 _OPSET = 22
-"""From here on, a convolution may be in bfloat16. What our graphs are made of says the same in it
-as in the one that they are written in."""
+"""First opset in which a convolution may be in bfloat16.
+
+The operators of our graphs mean the same in it as in the opset that the graphs are written in.
+"""
 
 Shapes = dict[str, tuple[int, ...]]
 """Shape of each input by name; -1 for a side that may have any length."""
 
 
 def for_tensorrt(graph: Path | bytes, precision: str) -> bytes:
-    """The ONNX model that paints as `graph` does, in one of PRECISIONS."""
+    """Return an ONNX model for TensorRT that paints as `graph` does, in one of PRECISIONS."""
     model = onnx.load_from_string(graph) if isinstance(graph, bytes) else onnx.load(graph)
     model.opset_import[0].version = _OPSET
     _fold_stored_weights(model.graph)
     if precision in HALVES:
         _halve(model.graph, HALVES[precision])
     _keep_bytes_at_the_ends(model.graph)
-    del model.graph.value_info[:]  # types that are no longer so
+    del model.graph.value_info[:]  # its types are no longer right
     data: bytes = model.SerializeToString()
     return data
 
 
 def inputs_of(model: bytes) -> Shapes:
+    """Return the shape of each input of an ONNX model."""
     graph = onnx.load_from_string(model).graph
     return {
         port.name: tuple(
@@ -49,7 +53,7 @@ def inputs_of(model: bytes) -> Shapes:
 
 
 def _fold_stored_weights(graph: onnx.GraphProto) -> None:
-    """Weights that are stored in half precision with a cast behind them, as initializers."""
+    """Replace weights that are stored in half precision, and their casts, by cast initializers."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     kept = []
     for node in graph.node:
@@ -64,7 +68,7 @@ def _fold_stored_weights(graph: onnx.GraphProto) -> None:
 
 
 def _halve(graph: onnx.GraphProto, half: int) -> None:
-    """Cast what convolutions and linear layers take to `half`, and back what they give."""
+    """Cast the inputs of convolutions and linear layers to `half`, and their outputs back."""
     weights = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in graph.initializer
@@ -93,7 +97,7 @@ def _halve(graph: onnx.GraphProto, half: int) -> None:
 
 
 def _keep_bytes_at_the_ends(graph: onnx.GraphProto) -> None:
-    """Floats wherever bytes were: they are only moved there, so it is the same picture."""
+    """Use floats where bytes were; they are only moved there, so the picture stays the same."""
     names = {"frame": "frame/floats", "stylized": "stylized/floats"}
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
@@ -119,7 +123,7 @@ def _tensor(values: NDArray[Any], data_type: int, name: str) -> TensorProto:
 
 
 def _replace(field: Any, values: list[Any]) -> None:
-    """Put `values` in place of what a list of messages holds."""
-    copies = list(values)  # which the field would otherwise clear with itself
+    """Replace the contents of `field`, a list of protobuf messages, by `values`."""
+    copies = list(values)  # clearing the field would also clear messages in it
     del field[:]
     field.extend(copies)

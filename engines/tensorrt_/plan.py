@@ -1,7 +1,7 @@
-"""Building plans and running them: all that is asked of TensorRT's and CUDA's packages.
+"""Build plans and run them: all calls to the TensorRT and CUDA packages.
 
-No machine of ours has a GPU. The tests hold each of these calls against the packages' own
-signatures, but that a plan is built, loaded and run awaits its first time on hardware.
+No plan has been built, loaded and run on a GPU yet. The tests check each of these calls against the
+packages' own signatures.
 """
 
 import ctypes
@@ -17,30 +17,34 @@ from engines.errors import EngineError
 from engines.tensorrt_.plan_cache import Recipe
 
 WORKSPACE = 2 << 30
-"""Bytes of the GPU's memory for a layer while building, as painting goes on beside it."""
+"""Bytes of GPU memory for a layer during a build, since painting goes on meanwhile."""
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def gpu_name(number: int) -> str:
-    """Name and compute capability of that GPU. Raises EngineError where CUDA does not work; it has
-    to be asked before anything of TensorRT is made, which would end the process there.
+    """Return the name and compute capability of GPU `number`.
+
+    Raises EngineError if CUDA does not work. Call this before creating any TensorRT object, which
+    would then end the process.
     """
     properties = _checked(cuda.cudaGetDeviceProperties(number))
     return f"{properties.name.decode()} {properties.major}.{properties.minor}"
 
 
 def use_gpu(number: int) -> None:
-    """What this thread makes from here on is on that GPU."""
+    """Make this thread use GPU `number` from now on."""
     _checked(cuda.cudaSetDevice(number))
 
 
 def build(
     trt: Any, graph: bytes, recipe: Recipe, timings: bytes, wanted: Callable[[], bool]
 ) -> tuple[bytes | None, bytes]:
-    """A plan of the ONNX model `graph` for this thread's GPU, None if it is no longer `wanted`, and
-    the timings that it was chosen by, of which `timings` had the first; it takes minutes. The
-    recipe says the rest.
+    """Build a plan of the ONNX model `graph` for this thread's GPU, which takes minutes.
+
+    `recipe` says what kind of plan. Returns the plan, or None if it is no longer `wanted`, and the
+    timings that it was chosen by: those in `timings` and new ones. Raises EngineError if TensorRT
+    can't read the model or build the plan.
     """
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
@@ -63,12 +67,12 @@ def build(
     config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None and wanted():
-        raise EngineError("TensorRT can't build a plan, and says above why")
+        raise EngineError("TensorRT can't build a plan; its messages above say why")
     return None if plan is None else bytes(plan), bytes(cache.serialize())
 
 
 def _monitor(trt: Any, wanted: Callable[[], bool]) -> Any:
-    """Lets building end early."""
+    """Return a progress monitor that ends the build once the plan is no longer `wanted`."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -89,8 +93,8 @@ def _monitor(trt: Any, wanted: Callable[[], bool]) -> Any:
 class Plan:
     """A plan on a GPU, run by one thread at a time.
 
-    The second frame of a size is captured as a CUDA graph, by which the GPU starts the next ones,
-    copies included, in one go: small nets take longer to be asked for layer by layer.
+    The second frame of a size is captured as a CUDA graph. With it, the GPU starts each later
+    frame, copies included, in one go; small networks take longer if launched layer by layer.
     """
 
     def __init__(self, trt: Any, data: bytes, number: int) -> None:
@@ -101,7 +105,7 @@ class Plan:
         self._engine = runtime.deserialize_cuda_engine(data)
         if self._engine is None:
             raise EngineError(
-                "TensorRT does not take a plan of its own; run: streamstyle doctor --forget-plans"
+                "TensorRT can't load a plan that it built; run: streamstyle doctor --forget-plans"
             )
         self._context = self._engine.create_execution_context()
         if self._context is None:
@@ -118,7 +122,7 @@ class Plan:
         self._captures = True
 
     def run(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """From arrays by name to the outputs by name, each the caller's."""
+        """Run the plan on arrays by name; the outputs, also by name, belong to the caller."""
         use_gpu(self._number)
         shapes = {name: array.shape for name, array in arrays.items()}
         is_first = shapes != self._shapes
@@ -146,7 +150,7 @@ class Plan:
 
     def _bind(self, shapes: Shapes) -> None:
         self._forget_graph()
-        self._shapes = {}  # until all is bound
+        self._shapes = {}  # stays empty until all is bound
         self._inputs = {name: self._tensor(name, shape) for name, shape in shapes.items()}
         for name, shape in shapes.items():
             if not self._context.set_input_shape(name, shape):
@@ -158,18 +162,18 @@ class Plan:
         self._shapes = shapes
 
     def _enqueue(self) -> None:
-        """Ask for the copies and layers of a frame."""
+        """Enqueue the copies and layers of a frame."""
         kinds = cuda.cudaMemcpyKind
         for host, device in self._inputs.values():
             self._copy(device, host.ctypes.data, host.nbytes, kinds.cudaMemcpyHostToDevice)
         if not self._context.execute_async_v3(int(self._stream)):
-            raise EngineError("TensorRT can't run its plan, and says above why")
+            raise EngineError("TensorRT can't run its plan; its messages above say why")
         for host, device in self._outputs.values():
             self._copy(host.ctypes.data, device, host.nbytes, kinds.cudaMemcpyDeviceToHost)
 
     def _captured(self) -> Any:
-        """What `_enqueue` asks for, to be launched; None where it can't be captured."""
-        # Other threads, such as one that builds, may do meanwhile what a capture forbids.
+        """Return the work of `_enqueue` as a CUDA graph to launch; None if it can't be captured."""
+        # Meanwhile, other threads, such as one that builds a plan, may do what a capture forbids.
         mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         _checked(cuda.cudaStreamBeginCapture(self._stream, mode))
         try:
@@ -190,7 +194,7 @@ class Plan:
             self._graph = None
 
     def _tensor(self, name: str, shape: tuple[int, ...]) -> "_Tensor":
-        """There for the plan to find."""
+        """Return a tensor's memory, after telling the plan its address."""
         dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
         size = math.prod(shape) * dtype.itemsize
         memory = self._memory.get(name)
@@ -208,11 +212,11 @@ class Plan:
 class _Tensor(NamedTuple):
     host: NDArray[Any]
     device: int
-    """Its address there."""
+    """Address of the tensor on the GPU."""
 
 
 class _Memory:
-    """As many bytes on the GPU as on the host, pinned there so that they are copied alongside."""
+    """Equal buffers on the GPU and the host; pinned on the host, so that copies run alongside."""
 
     def __init__(self, size: int) -> None:
         self.device: int = _checked(cuda.cudaMalloc(size))
@@ -225,7 +229,7 @@ class _Memory:
 
 
 def _checked(outcome: tuple[Any, ...]) -> Any:
-    """What a call of CUDA gave."""
+    """Return the result of a CUDA call; raise EngineError if the call failed."""
     error, *values = outcome
     if error != cuda.cudaError_t.cudaSuccess:
         _, text = cuda.cudaGetErrorString(error)

@@ -1,5 +1,7 @@
-"""Plans, as TensorRT calls what it makes of a model in minutes, and the timings that it chose by:
-files in the user's cache folder, which any number of processes may read and write.
+"""A cache of TensorRT's plans and of the timings that TensorRT chose them by.
+
+A plan is what TensorRT builds from a model, in minutes. The cache is a set of files in the user's
+cache folder, which any number of processes may read and write.
 """
 
 import contextlib
@@ -12,25 +14,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FOLDER = Path.home() / ".cache" / "streamstyle" / "tensorrt"
-"""What onnxruntime's TensorRT keeps is in it, too."""
+"""Folder of the cache; onnxruntime's TensorRT provider keeps its files in it, too."""
 
 Bounds = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
-"""The least, best and largest shape of each input."""
+"""Least, best and largest shape of each input."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a plan depends on."""
+    """Everything that a plan depends on."""
 
     graph_sha256: str
-    """SHA-256 of the ONNX model that TensorRT is given: it has the part and the precision in it."""
+    """SHA-256 of the ONNX model for TensorRT, which differs by part and precision."""
     bounds: Bounds
     is_lean: bool
     """Whether TensorRT's lean runtime can run it."""
     tensorrt: str
-    """Its version."""
+    """Version of TensorRT."""
     gpu: str
-    """Its name and compute capability."""
+    """Name and compute capability of the GPU."""
     system: str = sys.platform
 
     @property
@@ -47,7 +49,7 @@ def _digest(value: object) -> str:
 
 
 def read(name: str) -> bytes | None:
-    """What was kept under a name, if anything."""
+    """Return the data kept under `name`, or None if there is none."""
     try:
         return (FOLDER / name).read_bytes()
     except FileNotFoundError:
@@ -55,7 +57,7 @@ def read(name: str) -> bytes | None:
 
 
 def keep(name: str, data: bytes) -> None:
-    """Put the whole of `data` there in one step: of two processes that do, the later one stays."""
+    """Keep `data` under `name`, written in one step; of two processes, the later one wins."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=FOLDER, suffix=".part", delete=False) as file:
         partial = Path(file.name)
@@ -69,7 +71,7 @@ def keep(name: str, data: bytes) -> None:
 
 
 def forget_all() -> int:
-    """Delete the folder; returns how many bytes that were."""
+    """Delete the folder, and return how many bytes it held."""
     size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
     with contextlib.suppress(FileNotFoundError):  # nothing was kept
         shutil.rmtree(FOLDER)

@@ -1,1 +1,1 @@
-"""Whitening and coloring transforms (Li et al., NIPS 2017): the style of any picture."""
+"""Whitening and coloring transforms (Li et al., NIPS 2017): painting in any picture's style."""

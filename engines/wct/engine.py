@@ -1,7 +1,7 @@
-"""Painting frame by frame with whitening and coloring.
+"""Paint frame by frame with whitening and coloring.
 
-Statistics are smoothed over time: so a frame is encoded and decoded once, by a transform that the
-frames before it gave.
+Statistics are smoothed over time. So a frame is encoded and decoded only once, with a transform
+made from the frames before it.
 """
 
 import threading
@@ -26,24 +26,29 @@ from engines.wct.transform import (
 )
 
 KEPT = 0.9
-"""Weight of the statistics so far, in each frame that is like those before."""
+"""Weight of the earlier statistics in a frame that is just like the frames before."""
 
 FOLLOWED = 0.05
-"""Change of the statistics, as `Statistics.change` has it, from which on nothing of the earlier is
-kept: a camera that turns changes them by 0.01 to 0.05 from frame to frame."""
+"""Change of the statistics (`Statistics.change`) from which on no earlier statistics are kept.
+
+A turning camera changes them by 0.01 to 0.05 from frame to frame.
+"""
 
 NEW_SCENE = 0.08
-"""Change from which a frame is painted once more, by its own statistics: cuts were 0.09 and more in
-six clips, and nothing else was."""
+"""Change of the statistics from which on a frame is painted again, with its own statistics.
+
+In six clips, every cut changed them by 0.09 or more, and nothing else did.
+"""
 
 
 class WctEngine(BaseEngine):
-    """Paints in the style of any picture; see `Engine`. The levels of a style are painted from the
-    deepest to the shallowest (section 3.3).
+    """Paints in the style of any picture; see `Engine`.
+
+    The levels of a style are painted from the deepest to the shallowest (section 3.3).
     """
 
     style_inputs: Mapping[str, tuple[int, ...]] = {}
-    """What `style_of` makes, and `in_regions`."""
+    """Empty, because a style's inputs depend on its levels; see `style_of` and `in_regions`."""
 
     def __init__(self, card: ModelCard, open_part: Callable[[str], Engine]) -> None:
         self.card = card
@@ -82,7 +87,7 @@ class WctEngine(BaseEngine):
                 mean, color, alpha = (style[f"{level}/{part}"] for part in PARTS)
             except KeyError as error:
                 raise EngineError(f"this model's style inputs lack {error}") from error
-            if new_scene:  # which later levels can't see: they get it in the style's colors
+            if new_scene:  # later levels can't see it: they get the frame in the style's colors
                 self._level(level).forget()
             masks = style.get(MASKS, WHOLE)
             painted, is_new = self._level(level).paint(painted, mean, color, alpha, masks)
@@ -100,7 +105,7 @@ class WctEngine(BaseEngine):
                 level.engine.close()
 
     def _level(self, name: str) -> "_Level":
-        """Opened when it is first needed."""
+        """Return a level, which is opened when it is first needed."""
         with self._lock:
             if self._closed:
                 raise EngineError("this engine is closed")
@@ -110,7 +115,7 @@ class WctEngine(BaseEngine):
 
 
 def _levels_of(style: Style) -> list[str]:
-    """The deepest first."""
+    """Return the levels of a style, the deepest first."""
     return sorted({name.partition("/")[0] for name in style if name != MASKS}, reverse=True)
 
 
@@ -134,9 +139,9 @@ class _Level:
         alpha: NDArray[np.float32],
         masks: NDArray[np.float32],
     ) -> tuple[Frames, bool]:
-        """The painting, and whether it is of a new scene."""
+        """Return the painting, and whether it starts a new scene."""
         is_new = self._content is None or len(self._content.mean) != len(masks)
-        if self._content is None or is_new:  # what is painted meanwhile is thrown away
+        if self._content is None or is_new:  # this run is only for the statistics
             nothing = {
                 n: np.repeat(array, len(masks), axis=0) for n, array in self._nothing.items()
             }
@@ -161,8 +166,9 @@ class _Level:
         alpha: NDArray[Any],
         masks: NDArray[np.float32],
     ) -> Style:
-        """Equations 2 to 4 as one matrix for each region: alpha * (coloring @ whitening @ (f - m) +
-        m_style) + (1 - alpha) * f.
+        """Return equations 2 to 4 as one matrix for each region.
+
+        They are alpha * (coloring @ whitening @ (f - m) + m_style) + (1 - alpha) * f.
         """
         assert self._content is not None
         center, white = self._content.mean, whitening(self._content.covariance)

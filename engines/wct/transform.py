@@ -1,5 +1,7 @@
-"""Whitening and coloring: the transforms of Li et al. (Universal Style Transfer via Feature
-Transforms, NIPS 2017), made in float64 from the statistics that the graph gives of each frame.
+"""Compute whitening and coloring transforms in float64, from each frame's statistics.
+
+The transforms are those of Li et al. (Universal Style Transfer via Feature Transforms, NIPS 2017).
+The graph gives the statistics.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,22 +18,28 @@ from engines.errors import EngineError
 from engines.model_card import ModelCard
 
 WCT = "wct"
-"""The family, in the card."""
+"""Name of the family in the card."""
 
 DEFAULT_LEVELS = ("relu4_1",)
-"""Its decoder has learned to paint colored features, and in their colors; shallower levels after it
-take from its strokes, and cost a pass each."""
+"""Levels that are painted by default.
+
+The decoder of relu4_1 has learned to paint colored features, in their colors. Shallower levels
+after it weaken its strokes and cost a pass each.
+"""
 
 FLOOR = 0.1
-"""Part of the mean variance, added to each variance before whitening: where a picture has next
-to none, whitening would blow up its noise, which is what flickers most. A thousandth flickered
-half as much again in fast motion and looked no better. A flat picture stays flat."""
+"""Share of the mean variance that is added to each variance before whitening.
+
+Where a picture has next to no variance, whitening would amplify its noise, which flickers most. A
+thousandth flickered half as much again in fast motion and looked no better. A flat picture stays
+flat.
+"""
 
 TINY = 1e-8
-"""Added on top, so that no variance at all is no division by zero."""
+"""Also added to each variance, so that no variance at all causes no division by zero."""
 
 STATISTICS = ("content_mean", "content_covariance")
-"""What the graph of a level gives besides the painting."""
+"""Outputs of a level's graph besides the painting."""
 
 _Array = NDArray[np.float64]
 
@@ -52,7 +60,10 @@ class Statistics:
         )
 
     def change(self, other: "Statistics") -> float:
-        """The distance of the distributions, in relation to their spread; the largest there is."""
+        """Return the distance of the distributions relative to their spread.
+
+        With several regions, this is the largest of their distances.
+        """
         spread = np.trace(self.covariance + other.covariance, axis1=1, axis2=2)
         of_means = np.sum((self.mean - other.mean) ** 2, axis=1)
         of_spreads = np.linalg.norm(self.covariance - other.covariance, axis=(1, 2))
@@ -60,7 +71,7 @@ class Statistics:
 
 
 def whitening(covariance: _Array) -> _Array:
-    """Equation 2's E D^(-1/2) E', with a floor under the variances, of each (C, C)."""
+    """Return equation 2's E D^(-1/2) E' of each (C, C), with a floor under the variances."""
     with on_one_core():
         variances, directions = np.linalg.eigh(covariance)
         variances = np.maximum(variances, 0) + floor(variances)
@@ -68,21 +79,23 @@ def whitening(covariance: _Array) -> _Array:
 
 
 def floor(variances: _Array) -> _Array:
-    """What is added to each of (..., C), (..., 1)."""
+    """Return what is added to each of the variances (..., C) before whitening, as (..., 1)."""
     least: _Array = FLOOR * np.mean(np.maximum(variances, 0), axis=-1, keepdims=True) + TINY
     return least
 
 
 def coloring(covariance: _Array) -> _Array:
-    """Equation 3's E D^(1/2) E', of each (C, C)."""
+    """Return equation 3's E D^(1/2) E' of each (C, C)."""
     with on_one_core():
         variances, directions = np.linalg.eigh(covariance)
         return _composed(directions, np.sqrt(np.maximum(variances, 0)))
 
 
 def on_one_core() -> AbstractContextManager[Any]:
-    """For numpy: its other threads would go on waiting by spinning, and while they took the cores
-    from the network, a frame took twice as long.
+    """Return a context in which numpy uses one thread.
+
+    Its other threads would wait by spinning. While they took the cores from the network, a frame
+    took twice as long.
     """
     limited: AbstractContextManager[Any] = _BLAS.limit(limits=1, user_api="blas")
     return limited
@@ -99,11 +112,16 @@ def style_of(
     levels: Sequence[str] = DEFAULT_LEVELS,
     alpha: float = 1.0,
 ) -> Style:
-    """The style of a picture, whose statistics are given by level: for each of `levels` the mean
-    and coloring, and how much of the content's own features gives way to them (equation 4).
+    """Return the style of a picture: the mean, coloring and alpha for each of `levels`.
 
-    Styles of the same levels can be mixed by weights: as the transform is linear in them, the mix
-    is that of the features (section 4.3). All arrays are those of one region, (1, ...).
+    `statistics_at` returns the picture's statistics at a level. `alpha`, from 0 to 1, says how much
+    of the content's own features gives way to the style (equation 4). All arrays are for one
+    region, (1, ...).
+
+    Styles of the same levels can be mixed by weights: because the transform is linear in them, this
+    mixes the features (section 4.3).
+
+    Raises EngineError if the model lacks a level or if `alpha` is out of range.
     """
     unknown = [level for level in levels if level not in card.parts]
     if unknown or not levels:
@@ -123,9 +141,11 @@ def style_of(
 
 
 def in_regions(styles: Sequence[Style], masks: NDArray[np.float32]) -> Style:
-    """One style of several, each in a region: `masks`, (R, h, w), of any size, say how much of each
-    place is in each, and sum up to 1. The features of each region are whitened by themselves, and
-    decoded together.
+    """Combine styles, one for each region, into one style.
+
+    `masks` is (R, h, w), of any size. It says how much of each place is in each region, and sums to
+    1 over the regions. The features of each region are whitened separately and decoded together.
+    Raises EngineError if the styles have different levels.
     """
     names = {name for style in styles for name in style}
     if any(style.keys() != names for style in styles):
@@ -135,16 +155,16 @@ def in_regions(styles: Sequence[Style], masks: NDArray[np.float32]) -> Style:
 
 
 PARTS = ("mean", "coloring", "alpha")
-"""Arrays of a style, for each level."""
+"""Arrays that a style has for each level."""
 
 MASKS = "masks"
 
 WHOLE = np.ones((1, 1, 1), np.float32)
-"""One region: the frame."""
+"""Mask of one region, the whole frame."""
 
 
 def statistics_in(outputs: Mapping[str, NDArray[Any]]) -> Statistics:
-    """Those of the frame, in what the graph of a level gives."""
+    """Return the frame's statistics from the outputs of a level's graph."""
     return Statistics(
         outputs["content_mean"].astype(float), outputs["content_covariance"].astype(float)
     )

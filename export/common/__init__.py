@@ -1,1 +1,1 @@
-"""What families of nets share."""
+"""Code that the families of nets share."""

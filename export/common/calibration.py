@@ -1,4 +1,4 @@
-"""Bounds of what a net convolves, so that its convolutions can be done in 8 bits."""
+"""Calibrate 8-bit inference: measure the bounds of each tensor that a net convolves."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,32 +16,45 @@ from export.common.comparison import BEST_DB, psnr
 from export.data.photos import frame_of, list_photos
 
 SIZE = (240, 320)
-"""(height, width) of the photos that bounds are taken from."""
+"""(height, width) in pixels of the photos used for calibration."""
 
 PHOTOS = 6
-"""Photos that bounds are taken from; the result is judged on as many others."""
+"""Photos used for calibration; as many others judge the result."""
 
 INSIDE = 99.995
-"""Percent of the numbers that the bounds hold: a single one that lies far out would make all steps
-coarse, and cutting off many is seen."""
+"""Percentile that sets the upper bound; 100 minus it sets the lower bound.
+
+A single outlier inside the bounds would make all quantization steps coarse; clipping many values
+would be visible.
+"""
 
 EACH = 3
-"""Every third line and column is looked at."""
+"""Stride of the rows and columns that are measured."""
 
 MIN_PSNR_DB = 36.0
-"""Least PSNR of every style on every photo beside float32, or the net has no form in 8 bits."""
+"""Minimum PSNR in dB against float32, for every style on every photo.
+
+Below it, the net gets no 8-bit form.
+"""
 
 LEFT_OUT = 3
-"""Convolutions that may stay as they are where the net needs it: those without which 8 bits are the
-closest."""
+"""Maximum number of convolutions that stay unquantized if the PSNR is too low otherwise.
+
+The choice is the one that brings 8 bits closest to float32.
+"""
 
 IN_REACH_DB = 3.0
-"""What leaving them out may be hoped to bring: it brought 1 dB where it was needed."""
+"""Largest lack of PSNR, in dB, for which leaving out convolutions is tried.
+
+It gained 1 dB where it was needed.
+"""
 
 
 def calibrated(model: bytes, styles: Sequence[Style], photos: Path) -> tuple[Ranges, float]:
-    """The bounds of each tensor that the ONNX graph `model` convolves, none if it can't be done
-    well, and the worst PSNR in dB of what it then paints in any of `styles`.
+    """Return the bounds of each tensor that the ONNX graph `model` convolves, and the worst PSNR.
+
+    The bounds are empty if 8 bits miss MIN_PSNR_DB. The PSNR, in dB against float32, is the worst
+    over all `styles` and photos.
     """
     paths = list_photos(photos)
     chosen = paths[:: max(1, len(paths) // (2 * PHOTOS))][: 2 * PHOTOS]
@@ -83,7 +96,7 @@ def calibrated(model: bytes, styles: Sequence[Style], photos: Path) -> tuple[Ran
 
 
 def _inputs(photos: list[Path], styles: Sequence[Style]) -> Iterator[dict[str, NDArray[Any]]]:
-    """Each photo in each style."""
+    """Yield the graph inputs for each photo in each style."""
     for photo in photos:
         frame = frame_of(photo, SIZE).numpy()
         for style in styles:

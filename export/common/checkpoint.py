@@ -1,4 +1,4 @@
-"""What every training does: go on after a pause, keep a log, and compute as fast as it can."""
+"""Checkpoints, logs and optimizer steps of all trainings."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ FILE = "checkpoint.pt"
 
 
 class Stateful(Protocol):
-    """A net, an optimizer or a schedule."""
+    """An object whose state a checkpoint keeps: a net, an optimizer or a schedule."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -23,22 +23,24 @@ class Stateful(Protocol):
 
 
 def save_checkpoint(run: Path, config: str, step: int, parts: Mapping[str, Stateful]) -> None:
-    """Write `parts` and what they came from into the folder `run`."""
+    """Write the states of `parts`, the configuration and the step into the folder `run`."""
     run.mkdir(parents=True, exist_ok=True)
     partial = run / "checkpoint.partial"
     states = {name: part.state_dict() for name, part in parts.items()}
     torch.save({"config": config, "step": step, **states}, partial)
-    partial.replace(run / FILE)  # never half a checkpoint, whenever the power fails
+    partial.replace(run / FILE)  # a power cut never leaves half a checkpoint
 
 
 def has_checkpoint(run: Path) -> bool:
-    """Whether a training in the folder `run` goes on from where it stopped."""
+    """Return whether the folder `run` holds a checkpoint to resume from."""
     return (run / FILE).exists()
 
 
 def resume(run: Path, config: str, parts: Mapping[str, Stateful], device: torch.device) -> int:
-    """Load the checkpoint in `run`, if any, into `parts`; returns the steps already done. Raises
-    ExportError if it is of a training with another configuration.
+    """Load the checkpoint in `run`, if any, into `parts` and return the number of steps done.
+
+    Log lines of later steps are removed. Raises ExportError if the checkpoint is of a training with
+    another configuration or cannot be read.
     """
     path = run / FILE
     if not path.exists():
@@ -57,7 +59,10 @@ def resume(run: Path, config: str, parts: Mapping[str, Stateful], device: torch.
 
 
 def read_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:
-    """What `save_checkpoint` wrote."""
+    """Return what `save_checkpoint` wrote to `path`.
+
+    Raises ExportError if the file is not a checkpoint.
+    """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device or "cpu", weights_only=True)
         state["config"], state["step"]
@@ -73,10 +78,10 @@ def optimizer_step(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     max_gradient_norm: float,
 ) -> dict[str, float]:
-    """One step down the mean of the loss terms of `count` batches, which is returned by name.
+    """Do one optimizer step on the mean loss of `count` batches; return the loss terms by name.
 
-    Gradients are clipped to `max_gradient_norm`; a step whose gradients overflow is left out.
-    Raises ExportError where a loss is not a number: the nets are then what they were.
+    Gradients are clipped to `max_gradient_norm`. If they overflow, the weights are not updated.
+    Raises ExportError, and leaves the weights unchanged, if a loss is not a finite number.
     """
     optimizer.zero_grad(set_to_none=True)
     means: dict[str, float] = {}
@@ -98,7 +103,7 @@ def optimizer_step(
 
 
 def log(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a line to the CSV file `path`, below a header with the names."""
+    """Append a row to the CSV file `path`; a new file first gets a header with the keys."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", newline="") as file:
@@ -109,7 +114,7 @@ def log(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def _cut(table: Path, step: int) -> None:
-    """Take out the lines of steps that came after the checkpoint and are now done again."""
+    """Remove the lines of steps after the checkpoint, which now run again."""
     header, *lines = table.read_text().splitlines(keepends=True)
     kept = [line for line in lines if int(line.partition(",")[0]) <= step]
     if len(kept) < len(lines):
@@ -117,8 +122,9 @@ def _cut(table: Path, step: int) -> None:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16, except on a CPU that has no instructions for it: there one step with VGG-19 took a
-    minute instead of seconds.
+    """Return bfloat16, or float32 on a CPU without bfloat16 instructions.
+
+    There one step with VGG-19 in bfloat16 took a minute instead of seconds.
     """
     capabilities = torch.cpu.get_capabilities()
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))

@@ -1,4 +1,4 @@
-"""Writing an engine: one ONNX file that keeps the contract of engines/base.py."""
+"""Write engines: ONNX files that keep the contract of engines/base.py."""
 
 import json
 import logging
@@ -40,29 +40,32 @@ from export.families.many_style.model import ManyStyle
 OPSET = 20
 
 SIZES = ((480, 640), (359, 641), (MIN_SIDE, MIN_SIDE), (320, 180))
-"""(height, width) that a new file is checked at: usual, odd, smallest, portrait."""
+"""(height, width) at which a new file is checked: usual, odd, smallest and portrait."""
 
 HALVED = "_half"
-"""Behind the name of a weight that is stored in half precision."""
+"""Suffix of the names of weights that are stored in half precision."""
 
 TWIN_NOISE = 0.01
-"""What sets repeated channels apart, as a part of the weights' standard deviation."""
+"""Standard deviation of the noise that sets repeated channels apart.
+
+It is a fraction of the weights' standard deviation.
+"""
 
 NET = "net."
-"""Before the name of each weight of a net."""
+"""Prefix of the names of a net's weights."""
 
 BASE = "base"
-"""The weight of an AnyPicture net that predicted rows are differences from."""
+"""Name of the AnyPicture weight to which predicted differences are added."""
 
 STYLES = "styles"
-"""The weight of a ManyStyle net that has a row for each style."""
+"""Name of the ManyStyle weight that has one row per style."""
 
-SMALLESTHALVED = 1024
-"""Numbers in a tensor from which storing it in half precision is worth its cast."""
+SMALLEST_HALVED = 1024
+"""Minimum size of a tensor, in numbers, for which half precision is worth its cast."""
 
 
 EXAMPLE = torch.zeros(2, 37, 50, 3, dtype=torch.uint8)
-"""Frames of no size that might be taken as fixed."""
+"""Example frames for export, of a size that cannot be mistaken for a constant."""
 
 FRAME_SIZES = {
     0: torch.export.Dim("batch"),
@@ -72,8 +75,10 @@ FRAME_SIZES = {
 
 
 class FrameGraph(nn.Module):
-    """uint8 (N, H, W, 3), and style weights (S,) for a net of many styles, to uint8 of the same
-    shape, around a net that maps RGB (N, 3, H, W), 0..1.
+    """Wraps a net so that it maps uint8 frames (N, H, W, 3) to uint8 frames of the same shape.
+
+    A net for many styles also takes style weights (S,). The wrapped net maps RGB (N, 3, H, W) in
+    0..1.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -97,11 +102,11 @@ def write_engine(
     photos: Path,
     strokes: Sequence[float] = (1.0,),
 ) -> dict[str, Any]:
-    """Export `net`, check the file against it on photos, and write it under `out` if it agrees.
+    """Export `net`, compare the file with it on photos, and write it to `out` if both agree.
 
-    A net of many styles has a row for each of `strokes`, sizes of the picture, in each style.
-    Returns what was measured, which is in the file as well. Raises ExportError, and writes
-    nothing, if any painted photo is too far off.
+    A net for many styles has one row per style for each of `strokes`, factors of the style
+    picture's size. Returns the measurements, which the file holds as well. Raises ExportError, and
+    writes nothing, if any painted photo differs too much.
     """
     graph = FrameGraph(net).eval()
     model = export_graph(graph)
@@ -129,8 +134,10 @@ def write_checked(
     out: Path,
     verify: Callable[[Path], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Write `model` under `out`, its weights halved, with what describes it in its card, if
-    `verify`, which is given a trial file, does not raise; returns what that found.
+    """Write `model` with half-precision weights to `out` if `verify` accepts a trial file.
+
+    `described` goes into the card. `verify` raises an error to reject the file; otherwise it
+    returns measurements, which go into the card and are returned from here.
     """
     halve_weights(model)
     card = {
@@ -149,7 +156,7 @@ def write_checked(
 
 
 def export_graph(graph: FrameGraph) -> onnx.ModelProto:
-    """The ONNX graph alone: unchecked, and without a card."""
+    """Return the ONNX graph alone, unchecked and without a card."""
     example: tuple[Tensor, ...] = (EXAMPLE,)
     shapes: tuple[dict[int, Any] | None, ...] = (FRAME_SIZES,)
     names = ["frame"]
@@ -167,10 +174,10 @@ def trace(
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> onnx.ModelProto:
-    """The ONNX graph of `module`, whose first output has its first input's shape."""
+    """Return the ONNX graph of `module`; its first output has the shape of its first input."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # about torch's own code
+        warnings.simplefilter("ignore", FutureWarning)  # from torch's own code
         program = torch.onnx.export(
             module,
             example,
@@ -188,27 +195,31 @@ def trace(
     output = model.graph.output[0].type.tensor_type
     output.CopyFrom(model.graph.input[0].type.tensor_type)  # exactly the same height and width
     for owner in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
-        del owner.metadata_props[:]  # the exporter's notes, paths of this machine among them
+        del owner.metadata_props[:]  # the exporter's notes, with local paths
     for node in model.graph.node:
         node.ClearField("doc_string")
     return model
 
 
 def _fold(node: Any) -> bool | None:
-    """False if a constant is not to be computed now: what is made of a net's weights is left to the
-    runtime, once for each size, so that the file holds the weights that `load_weights` looks for.
-    None to let the optimizer decide.
+    """Return False for a node made of a net's weights, which must not be folded into a constant.
+
+    The runtime computes such nodes once for each size, and the file keeps the weights that
+    `load_weights` looks for. None leaves the decision to the optimizer.
     """
     names = [value.name for value in node.inputs if value is not None]
     return False if any(name.startswith(NET) for name in names) else None
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
-    """Store large weights as float16 with a cast behind them: half the file, computed as before."""
+    """Store large weights as float16, each with a cast to float32 after it.
+
+    This halves the file; the computation stays in float32.
+    """
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < SMALLESTHALVED:
+        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
             continue
         if np.abs(values).max() > np.finfo(np.float16).max:
             continue
@@ -223,6 +234,7 @@ def halve_weights(model: onnx.ModelProto) -> None:
 
 
 def save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
+    """Check `model` and write it to `path` with `card` as its metadata."""
     del model.metadata_props[:]
     helper.set_model_props(model, card)
     model.producer_name, model.producer_version = "streamstyle", version("streamstyle")
@@ -231,9 +243,7 @@ def save(model: onnx.ModelProto, card: dict[str, str], path: Path) -> None:
 
 
 def keep_measured(path: Path, measured: dict[str, Any]) -> None:
-    """Write into the card of the engine file `path` what was measured of it, in place of what was
-    there.
-    """
+    """Write `measured` into the card of the engine file `path`, replacing older measurements."""
     model = onnx.load(path)
     card = {entry.key: entry.value for entry in model.metadata_props}
     del model.metadata_props[:]
@@ -244,12 +254,12 @@ def keep_measured(path: Path, measured: dict[str, Any]) -> None:
 
 
 def load_weights(net: nn.Module, engine: Path, part: str | None = None) -> None:
-    """Fill `net` with the weights of an engine file, or of a part of it, which are in half
-    precision.
+    """Fill `net` with the half-precision weights of an engine file, or of one part of it.
 
-    The file's net has the same architecture, or, if it has convolutions only, is narrower by a
-    whole factor: `net` then paints as that one does, and has the more to learn with (Net2WiderNet,
-    Chen et al. 2016). A net of many styles may have more of them than the file.
+    The file's net must have the same architecture. A net that has only convolutions may also be
+    wider by a whole factor: it then paints like the file's net and can learn more (Net2WiderNet,
+    Chen et al. 2016). A net for many styles may have more styles than the file. Raises ExportError
+    if the architectures differ.
     """
     read_card(engine)
     prefix = NET if part is None else part_name(part, NET)
@@ -263,7 +273,7 @@ def load_weights(net: nn.Module, engine: Path, part: str | None = None) -> None:
         rows = weights.get(STYLES, net.styles.detach()[:0])  # a file for any picture may have none
         if isinstance(net, AnyPicture) and BASE not in weights:
             weights = {**net.state_dict(), **weights, BASE: rows.mean(dim=0)}
-        # A new style begins as the mean of those that there are.
+        # A new style begins as the base row, or as the mean of the known styles.
         new = (weights[BASE] if BASE in weights else rows.mean(dim=0)).expand_as(net.styles)
         weights[STYLES] = torch.cat([rows, new[len(rows) :]])[: len(net.styles)]
     widens = not any(isinstance(module, nn.Linear) for module in net.modules())
@@ -274,25 +284,28 @@ def load_weights(net: nn.Module, engine: Path, part: str | None = None) -> None:
         net.load_state_dict(weights)
     except RuntimeError as error:
         raise ExportError(
-            f"{engine} is of another architecture, so its weights can't be taken over"
+            f"{engine} has another architecture, so its weights cannot be loaded"
         ) from error
 
 
 def _widened(values: Tensor, shape: torch.Size) -> Tensor:
-    """Channels repeated to `shape`, where it is a multiple; each input then counts a part."""
+    """Repeat channels up to `shape`, a multiple of the old one, without changing the result.
+
+    The weights of repeated inputs are divided by the factor.
+    """
     factors = [new // old for new, old in zip(shape, values.shape, strict=True)]
     if all(factor <= 1 for factor in factors):
         return values
     values = values.repeat(factors)
     if values.ndim == 1:
         return values
-    # Twins that were exactly alike would get the same gradients and stay alike.
+    # Exact twins would get the same gradients and stay identical.
     noise = TWIN_NOISE * values.std() * torch.randn_like(values)
     return values / factors[1] + noise
 
 
 def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
-    """Paint photos of each size by PyTorch and by the file."""
+    """Compare the file with PyTorch on photos of each size and return the measurements."""
     candidates = list_photos(photos)
     chosen = candidates[:: max(1, len(candidates) // len(SIZES))][: len(SIZES)]
     comparison = Comparison()
@@ -305,7 +318,7 @@ def _verify(graph: FrameGraph, path: Path, photos: Path) -> dict[str, Any]:
             style = NO_STYLE
             if isinstance(graph.net, ManyStyle):
                 weights = torch.rand(len(graph.net.styles), generator=chance)
-                weights = (weights**4 / (weights**4).sum()).float()  # a mix in which some prevail
+                weights = (weights**4 / (weights**4).sum()).float()  # a mix in which a few dominate
                 style = {STYLE_WEIGHTS: weights.numpy()}
             with torch.no_grad():
                 expected = graph(frame, weights)

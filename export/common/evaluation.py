@@ -1,8 +1,8 @@
-"""How well a net paints photographs that it never saw, judged by a loss network.
+"""Score how well a net paints photographs that it never saw, with a loss network as the judge.
 
-The losses are those of Deng et al. (StyTr2, 2022), equations 9 and 10, table II, as the authors'
-code has them: mean squared differences, the content's of features normalized in each channel. Judge
-by another network than the one that was trained with, and look at the samples: no loss sees beauty.
+The losses are equations 9 and 10 of Deng et al. (StyTr2, 2022), as in table II and the authors'
+code: mean squared differences, with content features normalized in each channel. Use another
+network than the one in the training's losses, and look at the samples: no loss sees beauty.
 """
 
 import csv
@@ -17,28 +17,28 @@ from export.common.checkpoint import log
 from export.common.vgg import LossNetwork
 
 JUDGED_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-"""Layers of the style; the last one is the content's. The paper takes relu5_1 as well."""
+"""Layers of the style loss, the last also of the content loss; the paper adds relu5_1."""
 
 JUDGED_SIDE = 256
 """Short side in pixels at which photographs are painted and pictures are compared."""
 
 
 class Score(NamedTuple):
-    """The two losses of a style, averaged over photographs."""
+    """The content and style loss of one style, averaged over photographs."""
 
     content_loss: float
     style_loss: float
 
 
 Scores = dict[str, Score]
-"""Scores by the style's name."""
+"""Scores by style name."""
 
 
 class Judge:
-    """Scores what is painted of some photographs."""
+    """Scores what a net paints of a fixed set of photographs."""
 
     def __init__(self, network: LossNetwork, photos: Sequence[Tensor]) -> None:
-        """`photos` are (1, 3, H, W), RGB, 0..1, with a short side of JUDGED_SIDE."""
+        """Take `photos` (1, 3, H, W), RGB in 0..1, with a short side of JUDGED_SIDE pixels."""
         self._network = network
         self._photos = photos
         deepest = JUDGED_LAYERS[-1:]
@@ -47,7 +47,10 @@ class Judge:
 
     @torch.no_grad()
     def score(self, paint: Callable[[Tensor], Tensor], picture: Tensor) -> Score:
-        """Score `paint`, from a photograph to its painting, against the style of `picture`."""
+        """Score `paint`, which maps a photograph to its painting, against the style of `picture`.
+
+        All are (1, 3, H, W), RGB in 0..1.
+        """
         wanted = self._features(picture)
         losses = []
         for photo, content in zip(self._photos, self._contents, strict=True):
@@ -63,12 +66,12 @@ class Judge:
 
 
 def content_loss(painted: Tensor, photo: Tensor) -> float:
-    """Equation 9 for one layer's features, (1, C, H, W)."""
+    """Compute equation 9 for the features of one layer, (1, C, H, W)."""
     return float((_normalized(painted) - _normalized(photo)).square().mean())
 
 
 def style_loss(painted: dict[str, Tensor], picture: dict[str, Tensor]) -> float:
-    """Equation 10 for features by layer, each (1, C, H, W) of any size; summed over the layers."""
+    """Compute equation 10, summed over the layers; features are (1, C, H, W) of any size."""
     total = 0.0
     for layer, features in painted.items():
         for statistic in (torch.mean, torch.std):
@@ -78,14 +81,14 @@ def style_loss(painted: dict[str, Tensor], picture: dict[str, Tensor]) -> float:
 
 
 def keep_scores(run: Path, step: int, scores: Scores) -> None:
-    """Add `scores` to `evaluation.csv` in the folder `run`, and plot all that is there."""
+    """Append `scores` to `evaluation.csv` in the folder `run` and plot the whole table."""
     for style, score in scores.items():
         log(run / "evaluation.csv", {"step": step, "style": style, **score._asdict()})
     plot_scores(run / "evaluation.csv", run / "evaluation.png")
 
 
 def plot_scores(table: Path, out: Path) -> None:
-    """Draw both losses of each style, and their means, over the steps."""
+    """Plot both losses of each style, and their means, over the steps."""
     from matplotlib.figure import Figure
 
     with table.open(newline="") as file:

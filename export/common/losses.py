@@ -1,4 +1,4 @@
-"""Perceptual losses: Johnson, Alahi, Fei-Fei 2016, section 3."""
+"""Perceptual losses after Johnson, Alahi, Fei-Fei 2016, section 3."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,55 +11,70 @@ from torch.nn import functional
 from export.common.vgg import CombinedLossNetwork, LossNetwork
 
 EPSILON = 0.01
-"""Variance of a channel, as a part of the mean of all channels', below which it counts as dead."""
+"""Variance, relative to the mean over all channels, below which a channel counts as dead."""
 
 CELL = 4
-"""Side in pixels of the cells that nets for real time paint in."""
+"""Side in pixels of the cells that nets for real time work on."""
 
 LATTICE_WINDOW = 12
-"""Cells across, over which a pattern that repeats with every cell is looked for."""
+"""Side, in cells, of the windows that are searched for a pattern repeating in every cell."""
 
 UNSEEN_DETAIL = 1 / 255**2
-"""Power of detail, of colors 0..1, that nobody sees."""
+"""Power of detail that nobody sees, for colors in 0..1."""
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Which losses, and how much each counts. The defaults paint what ships; `paper()` is as
-    published.
+    """Loss networks, layers and weights; the defaults trained the shipped engines.
+
+    `paper()` gives the published settings.
     """
 
     network: tuple[str, ...] = field(default=("vgg19",), metadata={"repeated": True})
-    """Loss networks, each torchvision's vgg16 or vgg19, or a safetensors file, and, behind a colon,
-    the layers that are taken from it instead of from those before it (export/common/vgg.py)."""
+    """Loss networks: torchvision's vgg16 or vgg19, or safetensors files.
+
+    SOURCE:LAYER,LAYER takes these layers from SOURCE instead of from the networks before it
+    (export/common/vgg.py).
+    """
     content_layers: tuple[str, ...] = ("relu4_1",)
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     content_weight: float = 1.2
     style_weight: float = 6.0
     coarse_style_weight: float = 3.0
-    """Weight of the style once more, of painting and picture at half their size: it is what brings
-    large strokes."""
+    """Weight of a second style loss, with painting and picture at half their size.
+
+    It brings large strokes.
+    """
     total_variation_weight: float = 0.1
     range_weight: float = 10.0
     """Weight of the squared distance of colors from 0..1."""
     lattice_weight: float = 3.0
-    """Weight of patterns that repeat with every cell of 4x4 pixels, which loss networks hardly see
-    and eyes do."""
+    """Weight of patterns that repeat in every cell of 4x4 pixels.
+
+    Loss networks hardly see them, but eyes do.
+    """
     normalized_content: bool = True
-    """Compare content features normalized in each channel, so that colors and contrast are free;
-    channels that are dead in the photograph are left out."""
+    """Compare content features normalized in each channel, which leaves colors and contrast free.
+
+    Channels that are dead in the photograph are left out.
+    """
     style_statistics: Literal["mean-covariance", "gram"] = "mean-covariance"
-    """What of the features has to agree with the style picture's: mean and covariance, or the
-    paper's Gram matrix. That is the covariance plus the outer product of the mean, by which it is
-    dominated: with it, colors arrive long before strokes do."""
+    """Feature statistics that must match the style picture's.
+
+    They are the mean and covariance, or the paper's Gram matrix. The Gram matrix is the covariance
+    plus the outer product of the mean, which dominates it: with the Gram matrix, colors arrive long
+    before strokes do.
+    """
     balanced: bool = True
-    """Divide each layer's style term by the mean of both squared norms (Cheng et al. 2021), the
-    painting's as a constant, so that every layer counts the same whatever the scale of its
-    features; and raw content's by its power."""
+    """Divide each layer's style term by the mean of both squared norms (Cheng et al. 2021).
+
+    Every layer then counts the same, whatever the scale of its features. The painting's norm is
+    treated as a constant. Content features that are not normalized are divided by their power.
+    """
 
     @classmethod
     def paper(cls) -> "LossConfig":
-        """Section 4.1 and its supplement, with VGG-16 on pixels of 0..255."""
+        """Return the settings of section 4.1 and its supplement: VGG-16 on pixels of 0..255."""
         return cls(
             network=("vgg16",),
             content_layers=("relu3_3",),
@@ -77,29 +92,32 @@ class LossConfig:
 
 
 def feature_reconstruction_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Equation 2: the squared distance divided by C * H * W, averaged over the batch."""
+    """Compute equation 2: squared distance divided by C * H * W, averaged over the batch."""
     return (features.float() - target.float()).square().mean()
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Equation 3: (N, C, H, W) to (N, C, C), divided by C * H * W."""
+    """Compute equation 3: (N, C, H, W) to the Gram matrix (N, C, C), divided by C * H * W."""
     n, c, h, w = features.shape
     flat = features.reshape(n, c, h * w)
-    # bfloat16 features are summed in float32 by every matrix product, and have its range.
+    # Safe in bfloat16: it has the range of float32, and matrix products sum it in float32.
     return (flat @ flat.transpose(1, 2)).float() / (c * h * w)
 
 
 def mean_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (N, 1, C) and covariance (N, C, C), divided by C as the Gram matrix is."""
+    """Return the mean (N, 1, C) and covariance (N, C, C) of features (N, C, H, W).
+
+    The covariance is divided by C, as the Gram matrix is.
+    """
     places = features.permute(0, 2, 3, 1).flatten(1, 2)
     mean, covariance = _MeanCovariance.apply(places)  # type: ignore[no-untyped-call]
     return mean, covariance / features.shape[1]
 
 
 class _MeanCovariance(torch.autograd.Function):
-    """Mean (N, 1, C) and covariance (N, C, C) of (N, P, C) over its places, in float32.
+    """Mean (N, 1, C) and covariance (N, C, C) of (N, P, C) over its P positions, in float32.
 
-    With its gradient by hand, which is one matrix product: at relu1_1 the general one took a fifth
+    The gradient is written by hand as one matrix product: at relu1_1, the general one took a fifth
     of a training step.
     """
 
@@ -120,20 +138,21 @@ class _MeanCovariance(torch.autograd.Function):
 
 
 def style_reconstruction_loss(statistic: Tensor, target: Tensor) -> Tensor:
-    """Equation 4: the squared Frobenius norm of the difference, (N,)."""
+    """Compute equation 4: the squared Frobenius norm of the difference, (N,)."""
     return (statistic - target).square().sum(dim=(1, 2))
 
 
 def total_variation(rgb: Tensor) -> Tensor:
-    """Mean squared difference of neighbors, down plus across, of (N, 3, H, W)."""
+    """Return the mean squared difference of neighbors, down plus across, in (N, 3, H, W)."""
     down = rgb[..., 1:, :] - rgb[..., :-1, :]
     across = rgb[..., :, 1:] - rgb[..., :, :-1]
     return down.square().mean() + across.square().mean()
 
 
 def normalized_difference(features: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared difference of features (N, C, H, W), normalized in each channel; channels that
-    are dead in `wanted` are left out.
+    """Return the mean squared difference of features (N, C, H, W) normalized in each channel.
+
+    Channels that are dead in `wanted` are left out.
     """
     mean, variance = _mean_variance(features)
     wanted_mean, wanted_variance = _mean_variance(wanted)
@@ -151,17 +170,17 @@ def _mean_variance(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def out_of_range(rgb: Tensor) -> Tensor:
-    """Mean squared distance of colors from 0..1."""
+    """Return the mean squared distance of colors from 0..1."""
     return (rgb - rgb.clamp(0, 1)).square().mean()
 
 
 def lattice(rgb: Tensor) -> Tensor:
-    """How much of the detail is a pattern that repeats with every cell of 4x4 pixels, 0..1, of
-    (N, 3, H, W), averaged over windows of LATTICE_WINDOW cells across and down.
+    """Return how much of the detail repeats in every cell of 4x4 pixels, in 0..1, for (N, 3, H, W).
 
-    Detail is second differences. Averaged over a window at each place of a cell for itself, all
-    detail cancels but what repeats: its power is what is measured, in relation to that of all
-    detail, so that flat places count as much as textured ones. Pictures have about 1 in 100.
+    Detail is second differences. For each position in the cell, it is averaged over the cells of a
+    window, LATTICE_WINDOW cells across and down; all detail cancels except what repeats. The power
+    of the rest is divided by the power of all detail, so that flat areas count as much as textured
+    ones, and averaged over the windows. Pictures have about 0.01.
     """
     height, width = (side // CELL * CELL for side in rgb.shape[2:])
     rgb = rgb[..., :height, :width]
@@ -176,26 +195,28 @@ def lattice(rgb: Tensor) -> Tensor:
 
     repeated = torch.unflatten(averaged(places.flatten(1, 2)), 1, (3, CELL * CELL))
     repeated = (repeated - repeated.mean(dim=2, keepdim=True)).square().mean(dim=2)
-    # As a constant, or more detail would be a way to less lattice.
+    # A constant: otherwise more detail would lower the loss.
     detail = averaged(places.detach().square().mean(dim=2))
     return (repeated / (detail + UNSEEN_DETAIL)).mean()
 
 
 Statistics = list[dict[str, tuple[Tensor, ...]]]
-"""What style is measured by: statistics by layer, (N, ...) each, of pictures at full size and, with
-a coarse style, at half of it."""
+"""Statistics by layer, (N, ...) each, by which style is measured.
+
+The first dict is for pictures at full size; with a coarse style loss, a second is for half size.
+"""
 
 
 class Losses(NamedTuple):
-    """Loss terms, already weighted, whose sum is minimized; and the style's for each picture."""
+    """Weighted loss terms, whose sum is minimized, and the style loss of each picture."""
 
     terms: dict[str, Tensor]
     style_of_each: Tensor
-    """(N,), without its weight."""
+    """Style loss of each picture, (N,), without its weight."""
 
 
 class PerceptualLoss(nn.Module):
-    """Content, style, and what keeps colors and pixels clean, of painted pictures."""
+    """Content loss, style loss and terms for clean colors and pixels."""
 
     def __init__(self, config: LossConfig, network: LossNetwork | CombinedLossNetwork) -> None:
         super().__init__()
@@ -209,8 +230,10 @@ class PerceptualLoss(nn.Module):
         targets: Statistics,
         weights: Tensor | float = 1.0,
     ) -> Losses:
-        """Losses of `painted` (N, 3, H, W) against `content` of the same shape, RGB, 0..1, and the
-        `statistics` of N style pictures, whose terms count by `weights`, (N,).
+        """Return the losses of `painted` (N, 3, H, W), RGB in 0..1.
+
+        `content` has the same shape. `targets` are the `statistics` of N style pictures, and
+        `weights`, (N,), scale their style terms.
         """
         config = self.config
         features = self.network(painted)
@@ -238,7 +261,10 @@ class PerceptualLoss(nn.Module):
 
     @torch.no_grad()
     def statistics(self, pictures: Tensor) -> Statistics:
-        """Statistics of style pictures (N, 3, H, W), RGB, 0..1, at the size whose strokes count."""
+        """Return the statistics of style pictures (N, 3, H, W), RGB in 0..1.
+
+        The size of the pictures sets the size of the strokes.
+        """
         scales = [pictures, _halved(pictures)] if self.config.coarse_style_weight else [pictures]
         layers = self.config.style_layers
         return [
@@ -253,7 +279,7 @@ class PerceptualLoss(nn.Module):
         return feature_reconstruction_loss(features, wanted) / power
 
     def _style(self, features: dict[str, Tensor], targets: dict[str, tuple[Tensor, ...]]) -> Tensor:
-        """(N,): averaged over the layers."""
+        """Return the style loss of each picture, (N,), averaged over the layers."""
         terms = []
         for layer in self.config.style_layers:
             for value, target in zip(
@@ -273,7 +299,7 @@ class PerceptualLoss(nn.Module):
 
 
 def joined(statistics: Sequence[Statistics]) -> Statistics:
-    """Statistics of several pictures, each (1, ...), as of one batch."""
+    """Join the statistics of several pictures, each (1, ...), into one batch."""
     return [
         {
             layer: tuple(torch.cat(parts) for parts in zip(*(s[layer] for s in scale), strict=True))
@@ -284,7 +310,7 @@ def joined(statistics: Sequence[Statistics]) -> Statistics:
 
 
 def chosen(statistics: Statistics, rows: Tensor) -> Statistics:
-    """Statistics of the pictures with the numbers `rows`, (N,)."""
+    """Select the statistics of the pictures with the numbers `rows`, (N,)."""
     return [{k: tuple(v[rows] for v in pair) for k, pair in scale.items()} for scale in statistics]
 
 

@@ -1,14 +1,14 @@
-"""Pixels of 0..255 as the numbers of 0..1 that nets work on, and back."""
+"""Convert between uint8 pixels and the numbers in 0..1 that nets work on."""
 
 import torch
 from torch import Tensor
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """uint8 to float32, 0..1."""
+    """Convert uint8 pixels to float32 in 0..1."""
     return pixels.to(torch.float32) / 255
 
 
 def to_pixels(unit: Tensor) -> Tensor:
-    """About 0..1 to uint8."""
+    """Convert numbers to uint8 pixels, clamped to 0..1."""
     return (unit.clamp(0, 1) * 255).round().to(torch.uint8)

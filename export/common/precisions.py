@@ -1,4 +1,4 @@
-"""What a new engine file paints in other precisions than float32, beside PyTorch."""
+"""Measure how a new engine file paints in lower precisions than float32, against PyTorch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,21 +21,24 @@ CHECKED = ("fp16", "bf16")
 
 
 class Sample(NamedTuple):
+    """One input of an engine and the frames expected of it."""
+
     frame: Frames
     style: Style
     expected: NDArray[np.uint8]
-    """What PyTorch paints in float32."""
+    """Frames that PyTorch paints in float32."""
     part: str | None = None
-    """The part that paints it, if the model has several; `style` is what that takes."""
+    """Part of the model that paints the sample, with `style` as its inputs; None for the whole."""
 
 
 def other_precisions(path: Path, samples: Sequence[Sample]) -> dict[str, Any]:
-    """For the card of the engine file `path`: the worst PSNR in fp16 and, where this processor
-    computes in it, in bf16; what is to be in half precision; and which precisions are refused, as
-    they are further from float32 than 8 bits may be.
+    """Measure the engine file `path` in lower precisions and return the results for its card.
 
-    Half precision is tried with as many layers in it as can be, then with fewer. Frames of the
-    least size are left out: of a few places, one that differs is a good part of the picture.
+    They are the worst PSNR in fp16 and, if this processor computes in it, in bf16; the layers to
+    run in half precision; and the refused precisions, whose PSNR is below the limit for 8 bits.
+
+    Half precision is tried with as many layers as possible, then with fewer. Frames of the smallest
+    size are left out: with so few positions, a single different one is a large part of the picture.
     """
     samples = [sample for sample in samples if min(sample.frame.shape[1:3]) > MIN_SIDE]
     found: dict[str, Any] = {}
@@ -56,14 +59,17 @@ def _worst_in_bfloat16(path: Path, samples: Sequence[Sample]) -> float | None:
         try:
             engine = open_part(path, sample.part, "openvino", "cpu", "bf16")
         except EngineError:
-            return None  # this processor has no bfloat16, and onnxruntime has it on none
+            return None  # this processor has no bfloat16; onnxruntime has it on no CPU
         with engine:
             painted.append(engine.paint(sample.frame, sample.style))
     return _worst_db(painted, samples)
 
 
 def _worst_in_half(path: Path, operators: Sequence[str], samples: Sequence[Sample]) -> float:
-    """As a GPU computes it: onnxruntime on the CPU would not round anything."""
+    """Return the worst PSNR in fp16, with the rounding that a GPU does.
+
+    onnxruntime on the CPU would not round by itself.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
@@ -77,11 +83,11 @@ def _worst_in_half(path: Path, operators: Sequence[str], samples: Sequence[Sampl
 
 
 def rounded(graph: bytes) -> bytes:
-    """What `in_half` gives, computed in float32 and rounded where it is in half precision.
+    """Return the result of `in_half`, computed in float32 and rounded where it is half precision.
 
-    onnxruntime has few operators in half precision on the CPU. It computes the others in float32,
-    with casts before and behind, and drops the casts between two of them, and with them all that
-    rounding and overflow do. Between casts that have something between them it drops none.
+    onnxruntime has few half-precision operators on the CPU. It computes the others in float32, with
+    casts before and after each, and drops the casts between two of them, and with them all rounding
+    and overflow. It does not drop casts that have an operator between them.
     """
     model = onnx.load_model_from_string(graph)
     nodes = []

@@ -1,4 +1,4 @@
-"""Sample sheets of a training: the same photographs in the same styles, every so many steps."""
+"""Sample sheets of a training: the same photographs in the same styles at regular steps."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,25 +15,25 @@ from export.data.photos import to_image
 TILE = 192
 """Side of a tile in pixels."""
 
-QUALITY = 92  # of JPEG
+QUALITY = 92  # JPEG quality
 
 
 class Sheet(NamedTuple):
-    """Photographs, pictures, and each photograph in the style of each picture."""
+    """Photographs, style pictures, and each photograph in the style of each picture."""
 
     photos: Tensor
     """(P, 3, side, side), RGB, 0..1."""
     pictures: list[Tensor]
-    """A style's picture for each column, (1, 3, H, W)."""
+    """Style picture of each column, (1, 3, H, W)."""
     columns: list[Tensor]
-    """What is painted in each style, (P, 3, side, side)."""
+    """Paintings in each style, (P, 3, side, side)."""
 
 
 def save_sheet(run: Path, step: int, sheet: Sheet) -> None:
-    """Write `samples/STEP.jpg` and, from all of them, `progress.jpg` in the folder `run`.
+    """Write `samples/STEP.jpg` and, from all samples, `progress.jpg` in the folder `run`.
 
-    A sample has pictures above and photographs at the left. The progress has a row for each of a
-    few steps, ever further apart, which shows each style on one photograph.
+    A sample has the pictures on top and the photographs at the left. The progress sheet has a row
+    for each of a few steps, at growing distances, and shows each style on one photograph.
     """
     corner = torch.ones(1, 3, TILE, TILE)
     columns = [torch.cat([corner, _tiles(sheet.photos)])]
@@ -47,7 +47,7 @@ def save_sheet(run: Path, step: int, sheet: Sheet) -> None:
 
 
 def center_crops(photos: list[Tensor], side: int) -> Tensor:
-    """The middle of each photograph (1, 3, H, W), scaled to (N, 3, side, side)."""
+    """Crop each photograph (1, 3, H, W) to its middle square and scale to (N, 3, side, side)."""
     return torch.cat([_resized(_square(photo), side) for photo in photos])
 
 
@@ -63,7 +63,7 @@ def _save_progress(run: Path, samples: list[Path]) -> None:
 
 
 def _strip(sample: Path) -> NDArray[np.uint8]:
-    """One row of tiles of a sample sheet, each style on the next photograph, and its step."""
+    """Return a row of tiles of a sample sheet, each style on the next photograph, with its step."""
     with Image.open(sample) as image:
         pixels = np.asarray(image.convert("RGB"))
     photos, styles = (side // TILE - 1 for side in pixels.shape[:2])
@@ -87,7 +87,7 @@ def _resized(rgb: Tensor, side: int) -> Tensor:
 
 
 def _square(rgb: Tensor) -> Tensor:
-    """The middle of (1, 3, H, W)."""
+    """Return the middle square of (1, 3, H, W)."""
     height, width = rgb.shape[2:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

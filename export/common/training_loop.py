@@ -1,4 +1,4 @@
-"""The loop that every training runs: steps, averaged weights, checkpoints, samples, judgement."""
+"""Training loop: steps, averaged weights, checkpoints, sample sheets and evaluation."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -27,51 +27,60 @@ from export.common.sheets import Sheet, save_sheet
 from export.errors import ExportError
 
 LOG_EVERY = 25  # steps; often enough to see a divergence early
-SAVE_EVERY = 500  # steps; what a power cut may cost
+SAVE_EVERY = 500  # steps; the most that a power cut can cost
 SAMPLE_EVERY = 1000  # steps
 EVALUATE_EVERY = 5000  # steps
 
 MAX_GRADIENT_NORM = 5.0
-"""A photo without structure, an empty sky, gives gradients in the thousands."""
+"""Norm to which gradients are clipped.
+
+A photo without structure, such as an empty sky, gives gradients in the thousands.
+"""
 
 LAST_RATE = 0.02
-"""The learning rate at the end, as a part of the highest."""
+"""Learning rate at the end, as a fraction of the highest."""
 
 RATE_WARM_UP = 100
-"""Steps in which the learning rate rises; a tenth of a short training."""
+"""Steps over which the learning rate rises; a tenth of the steps in a short training."""
 
 AVERAGE_WARM_UP = 20
-"""Steps that the average looks back on at first, instead of the hundreds of its decay."""
+"""Steps that the average first looks back on, instead of the hundreds of its decay."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """What every training is told."""
+    """Settings of every training that runs this loop."""
 
     start_from: str = ""
-    """An engine of ours, whose weights to begin with: half the steps do then, as most of painting
-    is the same in every style. Empty to begin with nothing."""
+    """Engine file whose weights the training starts from; empty for random weights.
+
+    It halves the steps needed, as most of painting is the same in every style.
+    """
     steps: int = 10_000
     batch_size: int = 4
     accumulate: int = 1
-    """Batches whose gradients are added up for one step, where memory holds no larger batch."""
+    """Batches whose gradients are averaged for one step, if memory holds no larger batch."""
     crop: int = 192
-    """Side of the square training crops in pixels."""
+    """Side in pixels of the square training crops."""
     learning_rate: float = 1e-3
-    """Adam's learning rate at its highest."""
+    """Highest learning rate of Adam."""
     average_decay: float = 0.999
-    """Decay, each step, of the running average of the weights, which is what samples, judgement and
-    export use; 0 for the weights as they are."""
+    """Decay per step of the running average of the weights; 0 to use the weights as they are.
+
+    Samples, evaluation and export use the average.
+    """
     evaluate: str = ""
-    """Folder of photographs, never trained on, for samples and judgement; samples take crops of the
-    training's photographs if it is empty."""
+    """Folder of photographs, never trained on, for samples and evaluation.
+
+    If it is empty, samples use crops of the training photographs.
+    """
     judge: str = ""
-    """Loss network for the judgement, best another one than the training's; empty for none."""
+    """Loss network for the evaluation, best not one of the training's; empty for none."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, as a part of the highest: a rise, then half a cosine."""
+        """Return a step's learning rate, relative to the highest: a rise, then half a cosine."""
         cosine = (1 + math.cos(math.pi * min(1.0, step / self.steps))) / 2
         risen = min(1.0, (step + 1) / min(RATE_WARM_UP, max(1, self.steps // 10)))
         return risen * (LAST_RATE + (1 - LAST_RATE) * cosine)
@@ -85,22 +94,22 @@ class Family(Protocol):
 
     net: nn.Module
     state: Mapping[str, Stateful]
-    """What else changes from step to step, to be kept in checkpoints."""
+    """Other objects that change from step to step; checkpoints keep them."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups of parameters as optimizers take them, with their learning rates."""
+        """Return parameter groups with their learning rates, as optimizers take them."""
 
     def batches(self, first: int) -> Iterable[Any]:
-        """Batches from number `first` on; each depends on its number alone."""
+        """Yield batches from number `first` on; each depends on its number alone."""
 
     def losses(self, batch: Any, step: int) -> dict[str, Tensor]:
-        """Weighted loss terms by name, whose sum is minimized."""
+        """Return the weighted loss terms by name; their sum is minimized."""
 
     def sheet(self, net: nn.Module) -> Sheet:
-        """Photographs painted by `net`, which is in evaluation mode."""
+        """Return photographs painted by `net`, which is in evaluation mode."""
 
     def scores(self, net: nn.Module) -> Scores | None:
-        """How well `net` paints photographs that it never saw; None without a judge."""
+        """Score `net` on photographs that it never saw; return None without a judge."""
 
 
 def run_training(
@@ -110,13 +119,13 @@ def run_training(
     run: Path,
     on_start: Callable[[], None] = lambda: None,
 ) -> nn.Module:
-    """Train, or go on training, in the folder `run`; returns the averaged net, in evaluation mode.
+    """Train, or resume a training, in the folder `run`; return the averaged net in evaluation mode.
 
     The folder holds `checkpoint.pt`, `log.csv` (step and loss terms), `samples/STEP.jpg`,
-    `progress.jpg` (the samples of more and more steps, one row a step) and, with a judge,
-    `evaluation.csv` and `evaluation.png`. `description` is the configuration as JSON. Raises
-    ExportError if the folder holds a training with another one. `on_start` is called once the
-    weights of `start_from` are in the net.
+    `progress.jpg` (one row for each of a few steps) and, with a judge, `evaluation.csv` and
+    `evaluation.png`. `description` is the configuration as JSON. `on_start` is called once the
+    weights of `start_from` are in the net. Raises ExportError if the folder holds a training with
+    another configuration.
     """
     device = torch.device(config.device)
     net = family.net
@@ -160,7 +169,7 @@ def run_training(
 
 
 def averaged(net: nn.Module, decay: float) -> AveragedModel:
-    """A running average of `net`'s weights, which follows closely in the first steps."""
+    """Return a running average of `net`'s weights that follows closely in the first steps."""
 
     def average(before: Tensor, now: Tensor, updates: Tensor | int) -> Tensor:
         step = float(updates)
@@ -173,8 +182,9 @@ def averaged(net: nn.Module, decay: float) -> AveragedModel:
 def load_trained(
     checkpoint: Path, parse: Callable[[str], Config], make_net: Callable[[Config], nn.Module]
 ) -> tuple[nn.Module, Config, int]:
-    """The averaged net of a checkpoint, in evaluation mode, with its configuration and step. Raises
-    ExportError if it is of another family, which `parse` sees.
+    """Return the averaged net of a checkpoint in evaluation mode, its configuration and its step.
+
+    `parse` reads the configuration. Raises ExportError if the checkpoint is of another family.
     """
     state = read_checkpoint(checkpoint)
     try:
@@ -182,6 +192,6 @@ def load_trained(
         average = averaged(make_net(config), config.average_decay)
         average.load_state_dict(state["average"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ExportError(f"{checkpoint} is not of a net of this family: {error}") from error
+        raise ExportError(f"{checkpoint} holds no net of this family: {error}") from error
     net: nn.Module = average.module.eval()
     return net, config, int(state["step"])

@@ -1,4 +1,4 @@
-"""VGG as a loss network: the features that content and style are measured in."""
+"""VGG loss networks: the features in which content and style are measured."""
 
 import re
 from collections.abc import Sequence
@@ -18,17 +18,20 @@ IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])
 
 
 class LossNetwork(nn.Module):
-    """A frozen VGG from RGB (N, 3, H, W), 0..1, to {"relu1_1": (N, C, H, W), ...}.
+    """A frozen VGG that maps RGB (N, 3, H, W) in 0..1 to {"relu1_1": (N, C, H, W), ...}.
 
-    Built from weights named conv0 (the 1x1 convolution that normalizes RGB), conv1_1, conv1_2, ...;
-    2x2 places are pooled between blocks. Only what `layers` needs is kept and computed.
+    The weights are named conv0 (the 1x1 convolution that normalizes RGB), conv1_1, conv1_2, ...
+    Blocks are separated by 2x2 max pooling. Only the convolutions that `layers` need are kept and
+    computed.
     """
 
     def __init__(
         self, weights: dict[str, Tensor], layers: Sequence[str] | None, padding: str
     ) -> None:
-        """`layers` are all that there are if None; `padding` is "reflect" or "constant" (zeros), as
-        the weights were trained.
+        """Build the network for `layers`, or for all layers in `weights` if None.
+
+        `padding` is "reflect" or "constant" (zeros), as in the training of the weights. Raises
+        ExportError if `weights` lack one of the layers.
         """
         super().__init__()
         known = [name.removesuffix(".weight") for name in weights if _is_layer(name)]
@@ -52,13 +55,13 @@ class LossNetwork(nn.Module):
         self.requires_grad_(False)
 
     def channels(self, layer: str) -> int:
-        """C of the features at `layer`."""
+        """Return the number of channels C of the features at `layer`."""
         return int(self.state_dict()[f"convolutions.{layer.replace('relu', 'conv')}.bias"].numel())
 
     def forward(self, rgb: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """The features at `layers`, or at all that it was built for; nothing deeper is computed."""
+        """Return the features at `layers`, or at all built layers; nothing deeper is computed."""
         wanted = set(self.layers if layers is None else layers)
-        # The dtype of the weights: see train.py, which converts them as a whole.
+        # The weights decide the dtype: trainings convert the network as a whole.
         x = self.convolutions["conv0"](rgb.to(next(self.parameters()).dtype))
         features = {}
         block = "1"
@@ -77,16 +80,16 @@ class LossNetwork(nn.Module):
 
 
 class CombinedLossNetwork(nn.Module):
-    """Several loss networks as one, each of which gives the layers that it is named for."""
+    """Several loss networks as one; each gives its own layers."""
 
     def __init__(self, networks: Sequence[LossNetwork]) -> None:
-        """No two of `networks` have a layer in common."""
+        """Combine `networks`, no two of which may have a layer in common."""
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.layers = tuple(layer for network in networks for layer in network.layers)
 
     def forward(self, rgb: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """As of a `LossNetwork`; one whose layers are not asked for is not computed."""
+        """Return features as a `LossNetwork` does; networks that are not needed do not run."""
         wanted = self.layers if layers is None else layers
         features: dict[str, Tensor] = {}
         for network in self.networks:
@@ -100,10 +103,11 @@ class CombinedLossNetwork(nn.Module):
 def load_loss_networks(
     sources: Sequence[str], layers: Sequence[str]
 ) -> LossNetwork | CombinedLossNetwork:
-    """The `layers` of one or several networks.
+    """Load the `layers` from one or several networks.
 
     A source is what `load_loss_network` takes, or SOURCE:LAYER,LAYER for these layers alone, which
-    are then taken from it instead of from the sources before it.
+    are then taken from it instead of from the sources before it. Raises ExportError if a layer has
+    no source or a source cannot be found.
     """
     owners: dict[str, str] = {}
     for source in sources:
@@ -115,7 +119,7 @@ def load_loss_networks(
     missing = [layer for layer in layers if layer not in owners]
     if missing:
         raise ExportError(
-            f"no loss network is given for {', '.join(missing)}; name one without layers first"
+            f"no loss network is given for {', '.join(missing)}; first give one without layers"
         )
     by_source: dict[str, list[str]] = {}
     for layer in dict.fromkeys(layers):
@@ -125,17 +129,18 @@ def load_loss_networks(
 
 
 def load_loss_network(source: str, layers: Sequence[str] | None) -> LossNetwork:
-    """The `layers`, or all that there are, of a network.
+    """Load the `layers` of a network, or all its layers if None.
 
-    `source` is "vgg16" or "vgg19" (torchvision's, which it downloads) or a safetensors file with
-    weights named as `LossNetwork` says, trained with reflection padding.
+    `source` is "vgg16" or "vgg19", which torchvision downloads, or a safetensors file with weights
+    named as in `LossNetwork` and trained with reflection padding. Raises ExportError if there is no
+    such network or layer.
     """
     if source in TORCHVISION:
         return LossNetwork(_torchvision_weights(source), layers, padding="constant")
     path = Path(source)
     if not path.is_file():
         raise ExportError(
-            f"no loss network {source}: give {' or '.join(TORCHVISION)}, "
+            f"there is no loss network {source}; give {' or '.join(TORCHVISION)}, "
             "which torchvision downloads, or a safetensors file"
         )
     return LossNetwork(load_file(path), layers, padding="reflect")
@@ -146,7 +151,7 @@ def _is_layer(name: str) -> bool:
 
 
 def _torchvision_weights(name: str) -> dict[str, Tensor]:
-    """torchvision's numbered layers under the names of the paper."""
+    """Return torchvision's weights under the layer names of the paper."""
     from torchvision.models import get_model
 
     weights = {

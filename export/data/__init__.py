@@ -1,1 +1,1 @@
-"""What nets learn from."""
+"""Data that nets learn from: photographs, paintings, video clips and the table of styles."""

@@ -1,4 +1,4 @@
-"""Pairs of consecutive frames of real video, with the optical flow between them."""
+"""Load pairs of consecutive frames of real video, with the optical flow between them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,30 +16,31 @@ from export.data.optical_flow import motion_between
 from export.errors import ExportError
 
 PAIRS = 12
-"""Pairs from each clip, spread over its beginning."""
+"""Maximum number of pairs from each clip, spread over its beginning."""
 
 SPREAD = 8
-"""Frames from one pair to the next."""
+"""Distance in frames from one pair to the next."""
 
 
 class Pair(NamedTuple):
-    """Crops, square, of one place of two frames."""
+    """Square crops from the same place in two consecutive frames."""
 
     before: Tensor
     """(3, H, W), RGB, 0..1."""
     after: Tensor
     grid: Tensor
-    """(H, W, 2): where each place of `after` was in `before`, as grid_sample takes it."""
+    """Position in `before` of each pixel of `after`, (H, W, 2), as grid_sample takes it."""
     inside: Tensor
-    """(1, H, W): 1 where it was in sight there."""
+    """Mask (1, H, W): 1 where the pixel was in sight in `before`, else 0."""
 
 
 class ClipPairs(Dataset[Pair]):
-    """Sample `i` is a random crop of a random pair, by `seed` and `i` alone."""
+    """Dataset whose sample `i` is a random crop of a random pair, by `seed` and `i` alone."""
 
     def __init__(self, folder: Path, crop: int, samples: int, seed: int) -> None:
-        """Reads all videos of `folder`. Raises ExportError if one can't be read, or none is
-        there.
+        """Read all videos in `folder`; crops are squares of `crop` pixels.
+
+        Raises ExportError if a video can't be read or there is none.
         """
         self.crop = crop
         self.samples = samples
@@ -47,7 +48,7 @@ class ClipPairs(Dataset[Pair]):
         clips = sorted(path for path in folder.glob("*") if path.is_file())
         self._pairs = [pair for clip in clips for pair in _read_pairs(clip, crop)]
         if not self._pairs:
-            raise ExportError(f"there is no video in {folder}")
+            raise ExportError(f"there is no video in {folder}; give a folder of videos")
 
     def __len__(self) -> int:
         return self.samples
@@ -74,7 +75,7 @@ _WholePair = tuple[Image, Image, NDArray[np.float32], NDArray[np.bool_]]
 
 
 def _read_pairs(clip: Path, side: int) -> Iterator[_WholePair]:
-    """Scaled so that the shorter side is `side`."""
+    """Yield the frame pairs of a clip, scaled so that the shorter side is `side` pixels."""
     try:
         with av.open(str(clip)) as container:
             before: Image | None = None

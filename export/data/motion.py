@@ -1,8 +1,8 @@
-"""Steadiness: painting has to commute with motion.
+"""Temporal loss: what is painted must move as the video does, so that strokes stay steady.
 
-After Huang et al. (Real-Time Neural Style Transfer for Videos, CVPR 2017), whose temporal loss
-takes the optical flow of real videos (export/data/clips.py); here also the motion is made, of a
-photo as a camera would move, so that it is known exactly and no video is needed.
+The loss follows Huang et al. (Real-Time Neural Style Transfer for Videos, CVPR 2017), who take the
+optical flow of real videos (here export/data/clips.py). Motion can also be synthetic: a photo moves
+as a camera would move it, so that the motion is known exactly and no video is needed.
 """
 
 import math
@@ -12,32 +12,32 @@ from torch import Tensor
 from torch.nn import functional
 
 SHIFT = 0.04
-"""Largest shift, as a part of the picture's side: frames of 30 per second move less."""
+"""Largest shift, relative to the picture's side; frames of 30 per second move less."""
 
 ZOOM = 0.03
 ROTATION = math.radians(2)
 LOCAL = 0.01
-"""How much places move differently from their neighbors, as a part of the picture's side."""
+"""Largest local displacement on top of the common motion, relative to the picture's side."""
 
 LOCAL_CELLS = 4
 NOISE = 0.02
-"""Standard deviation of the camera's noise, of 1."""
+"""Standard deviation of the camera noise, for colors in 0..1."""
 
 LIGHT = 0.05
-"""By which the picture may become brighter or darker."""
+"""Largest relative change of brightness."""
 
 
 class Motion:
-    """From N square pictures to what a camera sees a moment later."""
+    """Moves N square pictures to what a camera sees a moment later."""
 
     def __init__(self, grid: Tensor, inside: Tensor) -> None:
-        """`grid`, (N, H, W, 2), says where each place was before, as grid_sample takes it."""
+        """Take the earlier position of each pixel, (N, H, W, 2), in the form of grid_sample."""
         self._grid = grid
         self.inside = inside
-        """(N, 1, H, W): 1 where the moved picture shows something of the one before."""
+        """Mask (N, 1, H, W): 1 where the moved picture shows part of the earlier one."""
 
     def __call__(self, rgb: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) after the motion."""
+        """Return the pictures (N, 3, H, W) after the motion."""
         grid = self._grid.to(rgb.device, rgb.dtype)
         return functional.grid_sample(
             rgb, grid, mode="bilinear", padding_mode="reflection", align_corners=False
@@ -45,7 +45,7 @@ class Motion:
 
 
 class SyntheticMotion(Motion):
-    """A random smooth motion, made by `generator` alone."""
+    """A random smooth motion that depends on `generator` alone."""
 
     def __init__(self, count: int, side: int, generator: torch.Generator) -> None:
         def random(*shape: int) -> Tensor:
@@ -71,16 +71,17 @@ class SyntheticMotion(Motion):
         self._light = 1 + LIGHT * random(count, 1, 1, 1)
 
     def filmed(self, rgb: Tensor) -> Tensor:
-        """Pictures as the camera sees them after the motion: with noise, in other light."""
+        """Return the pictures after the motion as a camera sees them: noisy and in other light."""
         noise, light = self._noise.to(rgb.device), self._light.to(rgb.device)
         return (self(rgb) * light + noise).clamp(0, 1)
 
 
 def temporal_loss(painted: Tensor, painted_after: Tensor, motion: Motion) -> Tensor:
-    """Mean squared difference of what was painted before, moved, and what is painted after, where
-    both show the same.
+    """Return the mean squared difference of the painting, moved, and the painting after the motion.
+
+    Only positions that both show count.
     """
     inside = motion.inside.to(painted.device)
     difference = (painted_after.float() - motion(painted.float())) * inside
-    # At a cut between two scenes nothing is the same.
+    # At a cut between two scenes, no position counts.
     return difference.square().sum() / (3 * inside.sum()).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Optical flow between two frames, and where it holds."""
+"""Compute the optical flow between two frames, and where it holds."""
 
 from typing import Any
 
@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 AGREEMENT = 1.0
-"""Pixels by which flow there and flow back may disagree before a place counts as occluded."""
+"""Disagreement in pixels of flow there and back from which a pixel counts as occluded."""
 
 
 def motion_between(
     before: NDArray[np.uint8], after: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Optical flow between RGB frames (H, W, 3): where each pixel of `after` was in `before`,
-    (H, W, 2), x and y; and whether it was in sight there, (H, W). By dense inverse search
-    (Kroeger et al. 2016), there and back.
+    """Return where each pixel of `after` was in `before`, and whether it was in sight there.
+
+    The frames are RGB (H, W, 3). The positions are x and y, (H, W, 2); the mask is (H, W). The flow
+    is computed by dense inverse search (Kroeger et al. 2016), there and back.
     """
     dis: Any = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
         cv2.DISOPTICAL_FLOW_PRESET_MEDIUM

@@ -1,5 +1,6 @@
-"""Pack what trainings need, all but clips, into one file of some 40 MiB for a machine with a GPU:
-python -m export.data.pack DATA OUT.tar, DATA as export/trainings.mk says.
+"""Pack the training data, all but clips, into one file of about 40 MiB for a machine with a GPU.
+
+Usage: python -m export.data.pack DATA OUT.tar, with DATA as described in export/trainings.mk.
 """
 
 import argparse
@@ -15,9 +16,9 @@ from tqdm import tqdm
 from export.data.photos import SUFFIXES
 
 SHORT_SIDES = {"photos": 224, "paintings": 320}
-"""Pixels to which pictures are scaled down, by the folder they are in."""
+"""Short side in pixels to which pictures are scaled down, by their folder."""
 
-QUALITY = 72  # of JPEG
+QUALITY = 72  # JPEG quality
 
 NETWORKS = (
     "vgg/distilled-encoder-relu5_1.safetensors",
@@ -33,7 +34,9 @@ def main() -> None:
     options = parser.parse_args()
     with tarfile.open(options.out, "w") as tar:
         for folder, side in SHORT_SIDES.items():
-            paths = sorted(p for p in (options.data / folder).rglob("*") if p.suffix in SUFFIXES)
+            paths = sorted(
+                p for p in (options.data / folder).rglob("*") if p.suffix.lower() in SUFFIXES
+            )
             for path in tqdm(paths, desc=folder, unit="picture"):
                 _add(tar, str(path.relative_to(options.data)), _smaller(path, side))
         for name in NETWORKS:

@@ -1,4 +1,4 @@
-"""Training crops of photographs and paintings."""
+"""Load photographs and paintings, and cut training crops from them."""
 
 import math
 import os
@@ -20,23 +20,25 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 def list_photos(folder: Path) -> list[Path]:
+    """Return the pictures in `folder` and below, sorted; raises ExportError if there are none."""
     photos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not photos:
-        raise ExportError(f"no photographs ({', '.join(sorted(SUFFIXES))}) in {folder}")
+        raise ExportError(f"there are no photographs ({', '.join(sorted(SUFFIXES))}) in {folder}")
     return photos
 
 
 def spread(paths: list[Path], count: int) -> list[Path]:
-    """`count` of `paths`, evenly spread over all."""
+    """Return up to `count` of `paths`, evenly spread over all of them."""
     return paths[:: max(1, len(paths) // count)][:count]
 
 
 def load_picture(path: Path, short_side: int | None = None) -> Tensor:
-    """A picture as (1, 3, H, W), float32 RGB, 0..1, scaled to `short_side` pixels if given."""
-    try:
-        picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ExportError(f"cannot read the picture {path}: {error}") from error
+    """Load a picture as (1, 3, H, W), float32 RGB in 0..1.
+
+    It is scaled to a short side of `short_side` pixels, if given. Raises ExportError if the file
+    can't be read.
+    """
+    picture = _open_picture(path)
     if short_side is not None:
         scale = short_side / min(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -44,11 +46,20 @@ def load_picture(path: Path, short_side: int | None = None) -> Tensor:
     return _to_tensor(picture)[None]
 
 
-class Crops:
-    """Sample `i` is a random square crop of a picture, (3, side, side), RGB, 0..1.
+def _open_picture(path: Path) -> Image.Image:
+    """Open a picture as RGB, upright."""
+    try:
+        with Image.open(path) as picture:
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ExportError(f"cannot read the picture {path}: {error}") from error
 
-    Everything random about it comes from `seed` and `i` alone: a training that resumes at sample
-    `i` sees what it would have seen without the pause.
+
+class Crops:
+    """Random square crops of pictures: sample `i` is (3, side, side), RGB in 0..1.
+
+    All randomness comes from `seed` and `i` alone, so a training that resumes at sample `i` sees
+    the same crops as without the pause.
     """
 
     def __init__(self, paths: list[Path], side: int, seed: int) -> None:
@@ -61,14 +72,17 @@ class Crops:
         return _to_tensor(self.crop(self.draw(random), random))
 
     def draw(self, random: np.random.Generator) -> Path:
-        """One of the pictures."""
+        """Draw one of the pictures at random."""
         return self.paths[random.integers(len(self.paths))]
 
     def crop(self, path: Path, random: np.random.Generator) -> Image.Image:
-        """From half the picture's short side to all of it: small crops stand in for the smooth,
-        blurred pixels of large frames, which photographs of a few hundred pixels do not have.
+        """Return a random square crop, scaled to `side` pixels and mirrored half of the time.
+
+        It takes from half the picture's short side to all of it. Small crops stand in for the
+        smooth, blurred pixels of large frames, which photographs of a few hundred pixels do not
+        have.
         """
-        picture = Image.open(path).convert("RGB")
+        picture = _open_picture(path)
         extent = min(picture.size) * random.uniform(0.5, 1.0)
         left = random.uniform(0, picture.width - extent)
         top = random.uniform(0, picture.height - extent)
@@ -81,14 +95,16 @@ class Crops:
 
 
 class PaintingCrops(Crops):
-    """Crops of paintings, drawn by artist and then by painting: an artist of n paintings is drawn
-    as often as the square root of n says. The artist is what stands before `__` in the file's name,
-    or the name without its number. Some are recolored, so that a few hundred paintings stand for
-    many.
+    """Crops of paintings that balance artists and vary colors.
+
+    An artist is drawn first, then a painting; the chance of an artist with n paintings is
+    proportional to the square root of n. The artist is the part of the file's name before `__`, or
+    else the name without its number. Some crops are recolored, so that a few hundred paintings
+    stand for many.
     """
 
     RECOLORED = 0.5
-    """The part of the crops that is recolored."""
+    """Fraction of the crops that are recolored."""
 
     def __init__(self, paths: list[Path], side: int, seed: int) -> None:
         super().__init__(paths, side, seed)
@@ -114,7 +130,7 @@ def _artist(path: Path) -> str:
 
 
 def _recolored(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Turned in hue about the gray axis, mostly, and changed in gamma."""
+    """Return the picture with its gamma changed and, mostly, its hue turned about the gray axis."""
     rgb = np.asarray(picture, np.float32) / 255
     if random.random() < 0.7:
         angle = random.uniform(0, 2 * math.pi)
@@ -127,7 +143,7 @@ def _recolored(picture: Image.Image, random: np.random.Generator) -> Image.Image
 
 
 class Samples(Protocol):
-    """Samples without end, each made of its number alone."""
+    """An endless sequence of samples; each depends on its number alone."""
 
     def __getitem__(self, index: int) -> Tensor: ...
 
@@ -135,11 +151,11 @@ class Samples(Protocol):
 def prefetch(
     sources: Sequence[Samples], batch_size: int, first: int
 ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
-    """Batches without end, from number `first` on: the number, and a batch of each source.
+    """Yield batch numbers from `first` on, without end, each with one batch from every source.
 
-    They are made by threads while the ones before are used. Not by processes: one that is forked
-    while other libraries' threads hold locks may wait for them for ever, and Pillow lets other
-    threads run while it decodes and scales.
+    Threads make the next batches while the current one is used. Processes are no alternative: one
+    forked while other libraries' threads hold locks may wait for them forever. Threads are enough,
+    as Pillow lets other threads run while it decodes and scales.
     """
 
     def make(number: int) -> tuple[Tensor, ...]:
@@ -161,18 +177,18 @@ def prefetch(
 
 
 def _to_tensor(picture: Image.Image) -> Tensor:
-    # By NumPy: PyTorch would give the thread that makes batches a team of threads of its own.
+    # With NumPy: PyTorch would start a thread pool for each thread that makes batches.
     pixels = np.asarray(picture, np.float32).transpose(2, 0, 1) / 255
     return torch.from_numpy(np.ascontiguousarray(pixels))
 
 
 def to_image(rgb: Tensor) -> Image.Image:
-    """(3, H, W), RGB, 0..1 and clamped to it, as a picture."""
+    """Convert (3, H, W), RGB in 0..1, to a picture; values outside are clamped."""
     pixels = (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
     return Image.fromarray(pixels.cpu().numpy())
 
 
 def frame_of(photo: Path, size: tuple[int, int]) -> Tensor:
-    """A photograph as uint8 (1, H, W, 3) of this height and width."""
+    """Load a photograph as a uint8 frame (1, H, W, 3), resized to `size`, (height, width)."""
     rgb = nn.functional.interpolate(load_picture(photo), size, mode="area")
     return (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

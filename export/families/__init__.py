@@ -1,1 +1,1 @@
-"""Kinds of nets, a folder each: what they are, how they learn, how they are written."""
+"""Families of nets, a folder each: their models, trainings and engine writers."""

@@ -1,5 +1,6 @@
-"""Style transfer by optimizing the pixels themselves: Gatys, Ecker, Bethge, Image Style Transfer
-Using Convolutional Neural Networks (CVPR 2016). Slow, and what every net here is an answer to.
+"""Style transfer by optimizing the pixels themselves: the slow method that nets replace.
+
+After Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks (CVPR 2016).
 """
 
 from collections.abc import Callable
@@ -15,25 +16,30 @@ from export.data.photos import load_picture
 from export.errors import ExportError
 
 HISTORY = 10
-"""Steps that L-BFGS looks back on: each holds two copies of the picture."""
+"""Steps that L-BFGS looks back on; each holds two copies of the picture."""
 
 
 @dataclass(frozen=True)
 class GatysConfig:
-    """The defaults ask for what the nets that ship were asked for; `paper()` for the paper's."""
+    """Settings of the optimization; the defaults have the losses of the shipped nets.
+
+    `paper()` has the paper's losses.
+    """
 
     steps: int = 300
-    """Evaluations of the loss, at most."""
+    """Maximum number of loss evaluations."""
     side: int = 512
-    """Short side in pixels that photograph and picture are scaled to."""
+    """Short side in pixels to which photograph and picture are scaled."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     loss: LossConfig = field(default_factory=LossConfig)
 
     @classmethod
     def paper(cls) -> "GatysConfig":
-        """Section 3: conv4_2 against conv1_1 to conv5_1 of VGG-19, by Gram matrices (equations 3
-        to 6), here each layer in relation to its own power, which makes a ratio of weights hold for
-        every network; the paper's 1e-3 is for its own rescaled one.
+        """Return the settings of section 3: conv4_2 against conv1_1 to conv5_1 of VGG-19.
+
+        Style is compared by Gram matrices (equations 3 to 6). Here each layer is divided by its own
+        power, which makes a ratio of weights hold for every network; the paper's 1e-3 is for its
+        own rescaled network.
         """
         return cls(
             loss=LossConfig(
@@ -52,10 +58,11 @@ class GatysConfig:
 def paint(
     photo: Path, picture: Path, config: GatysConfig, on_step: Callable[[float], None]
 ) -> Tensor:
-    """The painting, (3, H, W), RGB, 0..1, with a short side of `config.side`.
+    """Return the painting (3, H, W), RGB in 0..1, with a short side of `config.side` pixels.
 
-    Begins with the photograph, as equation 7's minimum depends little on where it is sought from
-    (figure 6). `on_step` is told the loss of each step.
+    It starts from the photograph, as the minimum of equation 7 depends little on the start (figure
+    6). `on_step` gets the loss of each step. Raises ExportError if a picture can't be read or the
+    optimization diverges.
     """
     device = torch.device(config.device)
     layers = (*config.loss.content_layers, *config.loss.style_layers)
@@ -72,7 +79,10 @@ def optimized(
     steps: int,
     on_step: Callable[[float], None] = lambda _loss: None,
 ) -> Tensor:
-    """`photo` (1, 3, H, W), painted in the style that `style` measures, by minimising `loss`."""
+    """Return `photo` (1, 3, H, W), painted in a style by minimizing `loss`.
+
+    `style` holds the statistics of the style picture. Raises ExportError if the pixels diverge.
+    """
     painted = photo.contiguous().clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [painted],

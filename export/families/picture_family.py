@@ -1,4 +1,4 @@
-"""What nets that paint in the style of any picture have in common: how they learn, and on what."""
+"""Training code that nets for the style of any picture share."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,42 +26,47 @@ SAMPLES = 4
 """Photographs on a sample sheet."""
 
 SAMPLE_PICTURES = 8
-"""Paintings on it."""
+"""Paintings on a sample sheet."""
 
 SAMPLE_SIDE = 256
-"""Pixels of a side at which both are taken."""
+"""Side in pixels of the photographs and paintings on a sample sheet."""
 
 EVALUATED = 3
-"""Photographs that the judge looks at, in the style of each of SAMPLE_PICTURES paintings."""
+"""Photographs that the judge scores in the style of each of SAMPLE_PICTURES paintings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureConfig(LoopConfig):
-    """What such trainings are told."""
+    """Training settings of nets for the style of any picture."""
 
     photos: str
-    """The folder of photographs to learn on."""
+    """Folder of photographs to learn on."""
     pictures: str
-    """The folder of paintings to learn on."""
+    """Folder of paintings to learn on."""
     evaluate_pictures: str = ""
-    """Folder of paintings, never trained on, for samples and judgement; those of the training if it
-    is empty."""
+    """Folder of paintings, never trained on, for samples and evaluation.
+
+    If it is empty, they use the paintings of the training.
+    """
 
 
 class PictureFamily:
-    """Data, samples and judgement; what is painted, and by which losses, is a subclass's."""
+    """Data, samples and evaluation; subclasses add how to paint and the losses."""
 
     state: Mapping[str, Stateful] = {}
 
     def __init__(self, config: PictureConfig, net: nn.Module, picture_crop: int) -> None:
-        """`picture_crop` is the side in pixels of the crops of paintings."""
+        """Load the data and prepare `net` for training on the device.
+
+        `picture_crop` is the side in pixels of the crops of paintings.
+        """
         self.config = config
         self.device = torch.device(config.device)
         self.dtype = fast_dtype(self.device)
-        # channels_last serves bfloat16; in float32 on a CPU a step takes half as long again in it.
+        # channels_last speeds up bfloat16; in float32 on a CPU it makes a step 50% longer.
         in_float = self.dtype == torch.float32
         self.layout = torch.contiguous_format if in_float else torch.channels_last
-        # Of different seeds, so that a photo meets another painting each time.
+        # Different seeds, so that a photo meets another painting each time.
         self._crops = (
             Crops(list_photos(Path(config.photos)), config.crop, config.seed),
             PaintingCrops(list_photos(Path(config.pictures)), picture_crop, config.seed + 1),
@@ -70,7 +75,7 @@ class PictureFamily:
         self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def paint(self, net: nn.Module, photos: Tensor, picture: Tensor) -> Tensor:
-        """Photographs (N, 3, H, W) in the style of one picture, (1, 3, h, w)."""
+        """Paint photographs (N, 3, H, W) in the style of one picture, (1, 3, h, w)."""
         raise NotImplementedError
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -104,13 +109,16 @@ class PictureFamily:
     def loss_network(
         self, sources: tuple[str, ...], layers: tuple[str, ...]
     ) -> LossNetwork | CombinedLossNetwork:
-        """Frozen, so that it can be in bfloat16 as a whole: a third faster than under autocast."""
+        """Return a frozen loss network for `layers`, wholly in the fast dtype.
+
+        In bfloat16 as a whole it is a third faster than under autocast.
+        """
         network = load_loss_networks(sources, layers).to(self.device, self.dtype)
         network.to(memory_format=self.layout)  # type: ignore[call-overload]
         return network
 
     def autocast(self) -> torch.autocast:
-        """For what the net computes in a training step."""
+        """Return the autocast context for what the net computes in a training step."""
         low = self.dtype != torch.float32
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=low)
 
@@ -133,8 +141,8 @@ class PictureFamily:
             return None
         if not config.evaluate or not config.evaluate_pictures:
             raise ExportError(
-                "--judge takes photographs and paintings that were not trained on: --evaluate and "
-                "--evaluate-pictures"
+                "--judge needs photographs and paintings that were not trained on; "
+                "give --evaluate and --evaluate-pictures"
             )
         network = load_loss_network(config.judge, JUDGED_LAYERS).to(self.device, self.dtype)
         photos = spread(self._photos, EVALUATED)

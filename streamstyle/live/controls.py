@@ -29,8 +29,7 @@ class Controls(Finish):
     """The settings of one moment.
 
     A change makes a new object, so that each frame is painted with the same settings from beginning
-    to end, whatever is pressed meanwhile. Raises UserError if strength, steady or stroke
-    is not from 0 to 1.
+    to end, whatever is pressed meanwhile. Raises UserError if a number is not from 0 to 1.
     """
 
     style: StyleSpec = parse_style(DEFAULT_STYLE)
@@ -47,4 +46,5 @@ class Controls(Finish):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share("stroke", self.stroke)
+        for name in ("stroke", "mix", "split"):
+            check_share(name, getattr(self, name))

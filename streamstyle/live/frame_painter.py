@@ -58,6 +58,7 @@ class FramePainter:
     def _outside(self, controls: Controls, sizes: tuple[Size, ...], at_s: float) -> list[Layer]:
         """Return what paints outside of the mask; empty if nothing does."""
         if controls.second_style is None:
+            self._mix_outside.release(sizes)
             return []
         second = replace(controls, style=controls.second_style, second_style=None)
         return self._mix_outside.layers(second, sizes, at_s)[0]

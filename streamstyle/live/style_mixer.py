@@ -53,6 +53,11 @@ class StyleMixer:
         self._pool.use(self, frozenset(weights), sizes)
         return self._paintings(weights, sizes[0], controls.stroke), changed
 
+    def release(self, sizes: tuple[Size, ...]) -> None:
+        """Let the pool close the engines that only this mixer used."""
+        self._target = self._origin = {}
+        self._pool.use(self, frozenset(), sizes)
+
     def _weights(self, at_s: float) -> dict[StyleSpec, float]:
         done = min(1.0, (at_s - self._since_s) / FADE_S)
         styles = [*self._origin, *(style for style in self._target if style not in self._origin)]

@@ -28,7 +28,7 @@ class PacedSource(Closing):
         self._loop = loop
         self._source = opener()
         self.info = self._source.info
-        self.notes = self._source.notes
+        self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
@@ -45,11 +45,16 @@ class PacedSource(Closing):
                 sleep(max(0.0, zero_s + due_s - at_s))
                 yield replace(frame, index=index, captured_at_s=now_s())
                 index += 1
+            self._keep_notes()
             if not self._loop:
                 return
             self._source.close()
             self._source = self._opener()
-            self.notes = self._source.notes
 
     def close(self) -> None:
         self._source.close()
+        self._keep_notes()
+
+    def _keep_notes(self) -> None:
+        """Keep what each pass has noted, once."""
+        self.notes += [note for note in self._source.notes if note not in self.notes]

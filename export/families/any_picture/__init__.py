@@ -1,1 +1,1 @@
-"""The style of any picture in one net (Ghiasi et al., BMVC 2017)."""
+"""One net for the style of any picture (Ghiasi et al., BMVC 2017)."""

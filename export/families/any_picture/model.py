@@ -1,6 +1,7 @@
-"""One net for the style of any picture: rows of scales and shifts predicted from the picture
-(Ghiasi et al.: Exploring the Structure of a Real-Time, Arbitrary Neural Artistic Stylization
-Network, BMVC 2017), for the trunk that paints many styles.
+"""One net for the style of any picture: it predicts the row of scales and shifts from the picture.
+
+The row is for the trunk that paints many styles. After Ghiasi et al.: Exploring the Structure of a
+Real-Time, Arbitrary Neural Artistic Stylization Network (BMVC 2017).
 """
 
 from dataclasses import dataclass
@@ -14,22 +15,24 @@ from export.common.space_to_depth import space_to_depth
 from export.families.many_style.model import CELL, ManyStyle, ManyStyleConfig
 
 EPSILON = 1e-5
-"""Added to a variance, where a channel has none."""
+"""Added to variances, as a channel may have none."""
 
 
 @dataclass(frozen=True)
 class AnyPictureConfig(ManyStyleConfig):
-    """Sizes of the trunk, and of what predicts its rows."""
+    """Sizes of the trunk and of the net that predicts its rows."""
 
     encoder_width: int = 64
-    """Channels of the style encoder's first layer; twice as many at last."""
+    """Channels of the style encoder's first layer; the last layers have twice as many."""
     hidden: int = 512
     """Width of the layers between a picture's statistics and its row."""
 
 
 class AnyPicture(ManyStyle):
-    """A net for many styles that also predicts a row from a picture, RGB (N, 3, h, w), 0..1, of a
-    size of its own from 16x16 up. Rows of named styles and of pictures mix alike.
+    """A net for many styles that also predicts a row from a picture.
+
+    Pictures are RGB (N, 3, h, w) in 0..1, of any size from 16x16 up, whatever the size of the
+    frames. Rows of named styles and rows of pictures can be mixed.
     """
 
     def __init__(self, config: AnyPictureConfig, styles: int = 0) -> None:
@@ -37,7 +40,7 @@ class AnyPicture(ManyStyle):
         self.style_encoder = StyleEncoder(config.encoder_width)
         hidden, row = config.hidden, self.plain_row()
         self.base = nn.Parameter(row)
-        """The row that predictions are differences from."""
+        """Row (R,) to which the predicted difference is added."""
         self.predictor = nn.Sequential(
             nn.LayerNorm(self.style_encoder.statistics),
             nn.Linear(self.style_encoder.statistics, hidden),
@@ -52,21 +55,21 @@ class AnyPicture(ManyStyle):
         nn.init.zeros_(last.bias)
 
     def rows_of(self, pictures: Tensor) -> Tensor:
-        """The row of each picture, (N, R)."""
+        """Return the row of each picture, (N, R)."""
         return self.predict(self.style_encoder(pictures))
 
     def predict(self, statistics: Tensor) -> Tensor:
-        """The rows, (N, R), of pictures with these statistics, (N, K)."""
+        """Return the rows (N, R) of pictures with the statistics (N, K)."""
         rows: Tensor = self.base + self.predictor(statistics)
         return rows
 
 
 class StyleEncoder(nn.Module):
-    """Pictures RGB (N, 3, h, w), 0..1, to what their style is told by, (N, K): mean and standard
-    deviation of each channel of several layers, and of the colors.
+    """Maps pictures, RGB (N, 3, h, w) in 0..1, to statistics of their style, (N, K).
 
-    It begins with cells of 4x4 pixels, as the trunk does: statistics need no finer places, only
-    filters that see all pixels.
+    They are the mean and standard deviation of each channel of several layers, and of the colors.
+    The encoder begins with cells of 4x4 pixels, as the trunk does: statistics need no finer
+    positions, only filters that see all pixels.
     """
 
     def __init__(self, width: int) -> None:
@@ -87,10 +90,10 @@ class StyleEncoder(nn.Module):
             assert isinstance(layer, nn.Conv2d)
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         self.statistics = 2 * (3 + width + middle + 4 * wide)
-        """K."""
+        """Number of statistics, K."""
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, h, w) to (N, K)."""
+        """Map pictures (N, 3, h, w) to statistics (N, K)."""
         found = [_mean_deviation(pictures)]
         cells = space_to_depth(reflect_pad(pictures, 0, CELL).permute(0, 2, 3, 1), CELL)
         x = 2 * cells.permute(0, 3, 1, 2) - 1
@@ -101,7 +104,7 @@ class StyleEncoder(nn.Module):
 
 
 def _mean_deviation(x: Tensor) -> Tensor:
-    """(N, C, H, W) to (N, 2 C)."""
+    """Return the means and standard deviations of the channels: (N, C, H, W) to (N, 2 C)."""
     x = x.float()
     mean = x.mean(dim=(2, 3))
     variance = (x - mean[..., None, None]).square().mean(dim=(2, 3))

@@ -1,5 +1,7 @@
-"""Writing the engine file of a net for any picture: one graph, which engines/subgraphs.py cuts into
-what is computed once for a picture and what is computed for a frame.
+"""Write the engine file of a net for any picture.
+
+The file holds one graph. engines/subgraphs.py cuts it into the part that runs once per picture and
+the part that runs for each frame.
 """
 
 import json
@@ -41,17 +43,21 @@ SIZES = (
     ((MIN_SIDE, MIN_SIDE), (MIN_SIDE, 50)),
     ((320, 180), (256, 200)),
 )
-"""(height, width) of frame and picture that a new file is checked at."""
+"""(height, width) of frame and picture at which a new file is checked."""
 
 TRIED = 12
 """Pictures whose styles are tried in 8 bits."""
 
 TRIED_SIZE = (384, 384)
+"""(height, width) in pixels of the pictures tried in 8 bits."""
 
 
 class AnyPictureGraph(nn.Module):
-    """Frames, uint8 (N, H, W, 3), a picture, uint8 (1, h, w, 3), and the weights of named styles,
-    (S,), to uint8 of the frames' shape, and the picture's row, which is added to the named rows.
+    """Paints uint8 frames in a mix of a picture's style and named styles.
+
+    It takes frames (N, H, W, 3), a picture (1, h, w, 3), both uint8, and the weights of named
+    styles, (S,). It returns uint8 frames of the same shape and the picture's row, which is added to
+    the weighted rows of the named styles.
     """
 
     def __init__(self, net: AnyPicture) -> None:
@@ -75,11 +81,11 @@ def write_any_picture_engine(
     photos: Path,
     pictures: Path,
 ) -> dict[str, Any]:
-    """Export `net`, check the file against it on photos in the style of pictures, and write it
-    under `out` if it agrees. `styles` have a row in the net for each of `strokes`.
+    """Export `net`, compare the file with it on photos, and write it to `out` if both agree.
 
-    Returns what was measured, which is in the file as well. Raises ExportError, and writes
-    nothing, if any painted photo is too far off.
+    The photos are painted in the style of `pictures`. `styles` have a row in the net for each of
+    `strokes`. Returns the measurements, which the file holds as well. Raises ExportError, and
+    writes nothing, if any painted photo differs too much.
     """
     graph = AnyPictureGraph(net).eval()
     model = export_any_picture_graph(graph)
@@ -103,7 +109,7 @@ def write_any_picture_engine(
 
 
 def export_any_picture_graph(graph: AnyPictureGraph) -> onnx.ModelProto:
-    """The ONNX graph alone: unchecked, and without a card."""
+    """Return the ONNX graph alone, unchecked and without a card."""
     sides = {
         1: torch.export.Dim("picture_height", min=MIN_SIDE),
         2: torch.export.Dim("picture_width", min=MIN_SIDE),
@@ -116,7 +122,7 @@ def export_any_picture_graph(graph: AnyPictureGraph) -> onnx.ModelProto:
         shapes += (None,)
         inputs.append(STYLE_WEIGHTS)
     model = trace(graph, example, shapes, inputs, ["stylized", STYLE_ROW])
-    # The row was an output only to have a name, which it keeps as a value of the graph.
+    # The row was an output only to get a name, which it keeps as a value of the graph.
     del model.graph.output[1:]
     shape = [1, len(graph.net.base)]
     model.graph.value_info.append(
@@ -126,7 +132,7 @@ def export_any_picture_graph(graph: AnyPictureGraph) -> onnx.ModelProto:
 
 
 def _styles(net: AnyPicture, pictures: Sequence[Path]) -> list[Style]:
-    """The inputs for each picture and each named style."""
+    """Return the style inputs for each picture and each named style."""
     named = len(net.styles)
     no_weights = {STYLE_WEIGHTS: np.zeros(named, np.float32)} if named else {}
     styles: list[Style] = []
@@ -141,8 +147,9 @@ def _styles(net: AnyPicture, pictures: Sequence[Path]) -> list[Style]:
 
 
 def _verify(net: AnyPicture, path: Path, photos: Path, pictures: Path) -> dict[str, Any]:
-    """Paint photos of each size in the style of pictures, mixed with named ones, by PyTorch and by
-    the halves of the file.
+    """Compare both parts of the file with PyTorch and return the measurements.
+
+    Photos of each size are painted in the style of pictures, mixed with named styles.
     """
     frames, styles = list_photos(photos), list_photos(pictures)
     comparison = Comparison()
@@ -157,7 +164,7 @@ def _verify(net: AnyPicture, path: Path, photos: Path, pictures: Path) -> dict[s
             style: Style = style_of(read_card(path), picture.numpy())
             with torch.no_grad():
                 rows = net.rows_of(to_unit(picture.permute(0, 3, 1, 2)))
-                if named:  # half of the picture's, half of a named style's
+                if named:  # half the picture's style, half a named style
                     weights = torch.zeros(named)
                     weights[index % named] = 0.5
                     half = np.float32(0.5) * style[STYLE_ROW]

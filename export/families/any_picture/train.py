@@ -1,4 +1,4 @@
-"""Training of a net for the style of any picture, on photographs and paintings."""
+"""Train a net for the style of any picture on photographs and paintings."""
 
 import dataclasses
 import json
@@ -19,15 +19,17 @@ FAMILY = "any-picture"
 
 @dataclass(frozen=True, kw_only=True)
 class AnyPictureTrainConfig(PictureConfig):
-    """The recipe of nets for many styles, with another painting for each photograph."""
+    """Settings as for many styles, but with another painting for each photograph."""
 
     picture_crop: int = 256
-    """Side of the square crops of paintings in pixels."""
+    """Side in pixels of the square crops of paintings."""
     style_warm_up: int = 300
-    """Steps over which the style's weight grows from nothing."""
+    """Steps over which the style weight grows from zero."""
     teacher_weight: float = 1.0
-    """Weight of what the style encoder's statistics have to tell: the loss network's, by a linear
-    map, which is no part of the engine."""
+    """Weight of the loss that teaches the style encoder the loss network's style statistics.
+
+    A linear map, which is not part of the engine, predicts them from the encoder's statistics.
+    """
     net: AnyPictureConfig = field(default_factory=AnyPictureConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
@@ -38,7 +40,7 @@ class AnyPictureTrainConfig(PictureConfig):
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         if values.pop("family") != FAMILY:
-            raise ValueError("it is of another family of nets")
+            raise ValueError("it belongs to another family of nets")
         tuples = ("network", "content_layers", "style_layers")
         layers = {key: tuple(values["loss"][key]) for key in tuples}
         values["loss"] = LossConfig(**(values["loss"] | layers))
@@ -47,7 +49,7 @@ class AnyPictureTrainConfig(PictureConfig):
 
 
 def train_any_picture(config: AnyPictureTrainConfig, run: Path) -> nn.Module:
-    """Train, or go on training, in the folder `run`; returns the net, in evaluation mode.
+    """Train, or resume a training, in the folder `run`; return the net in evaluation mode.
 
     See `run_training` for what the folder holds. Raises ExportError if it holds a training with
     another configuration, or if something that the training needs can't be read.
@@ -57,7 +59,7 @@ def train_any_picture(config: AnyPictureTrainConfig, run: Path) -> nn.Module:
 
 
 class AnyPictureFamily(PictureFamily):
-    """Nets that predict rows, and their losses; see `export.common.training_loop.Family`."""
+    """Training of nets that predict rows; see `export.common.training_loop.Family`."""
 
     def __init__(self, config: AnyPictureTrainConfig) -> None:
         net = AnyPicture(config.net)
@@ -88,7 +90,7 @@ class AnyPictureFamily(PictureFamily):
             painted = self.net.paint(content, self.net.predict(statistics))
         targets = self._loss.statistics(pictures)
         terms = self._loss(painted, content, targets).terms
-        warm = min(1.0, step / self._told.style_warm_up)
+        warm = min(1.0, step / max(1, self._told.style_warm_up))
         terms = {k: warm * v if "style" in k else v for k, v in terms.items()}
         if self._told.teacher_weight:
             told = self._teacher(statistics.float()).split(self._counts, dim=1)
@@ -98,7 +100,7 @@ class AnyPictureFamily(PictureFamily):
 
 
 def _taught(statistics: Statistics) -> list[Tensor]:
-    """Mean and standard deviation, (N, C), of each layer at full size."""
+    """Return the mean and standard deviation, (N, C), of each layer at full size."""
     taught = []
     for mean, covariance in statistics[0].values():
         taught += [mean[:, 0], covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()]
@@ -106,12 +108,12 @@ def _taught(statistics: Statistics) -> list[Tensor]:
 
 
 def _relative(values: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared difference in relation to the mean square of `wanted`."""
+    """Return the mean squared difference, divided by the mean square of `wanted`."""
     return (values - wanted).square().mean() / wanted.square().mean().clamp(min=1e-12)
 
 
 def load_trained_any_picture(checkpoint: Path) -> tuple[AnyPicture, AnyPictureTrainConfig, int]:
-    """See `export.common.training_loop.load_trained`."""
+    """Load a net from a checkpoint; see `export.common.training_loop.load_trained`."""
     net, config, step = load_trained(
         checkpoint, AnyPictureTrainConfig.from_json, lambda config: AnyPicture(config.net)
     )

@@ -1,1 +1,1 @@
-"""One style in one net (Johnson, Alahi, Fei-Fei, ECCV 2016)."""
+"""One net for one style (Johnson, Alahi, Fei-Fei, ECCV 2016)."""

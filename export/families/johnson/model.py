@@ -1,5 +1,7 @@
-"""The image transformation network of Johnson, Alahi, Fei-Fei: Perceptual Losses for Real-Time
-Style Transfer and Super-Resolution (ECCV 2016), supplementary material, table 1.
+"""The image transformation network of Johnson, Alahi, Fei-Fei (ECCV 2016).
+
+It is table 1 in the supplementary material of Perceptual Losses for Real-Time Style Transfer and
+Super-Resolution.
 """
 
 from dataclasses import dataclass
@@ -15,32 +17,44 @@ DOWNSAMPLING = 4  # two convolutions of stride 2
 
 @dataclass(frozen=True)
 class JohnsonConfig:
-    """`paper()` is the published net; the defaults are what later work found to look better."""
+    """Architecture of the net; the defaults are what later work found to look better.
+
+    `paper()` is the published net.
+    """
 
     base_width: int = 32
-    """Channels of the first layer; 2x and 4x of it follow."""
+    """Channels of the first layer; the next two have 2x and 4x as many."""
     residual_blocks: int = 5
     normalization: Literal["instance", "batch"] = "instance"
-    """Instance normalization after Ulyanov, Vedaldi, Lempitsky 2017."""
+    """Normalization layer; "instance" follows Ulyanov, Vedaldi, Lempitsky 2017."""
     upsampling: Literal["resize", "transposed"] = "resize"
-    """Nearest neighbor and a convolution, against checkerboards (Odena 2016), or the paper's
-    transposed convolution."""
+    """Nearest neighbor and a convolution, or the paper's transposed convolution.
+
+    Resizing avoids checkerboards (Odena 2016).
+    """
     padding: Literal["each", "once"] = "each"
-    """Reflection in each layer, or the paper's: 40 pixels of reflection around the picture, zeros
-    at the other layers, and none in the residual blocks, whose identity is cropped."""
+    """Reflection in each layer, or the paper's padding once around the picture.
+
+    "once" reflects 40 pixels around the picture and pads the other layers with zeros. The residual
+    blocks have no padding; their identity is cropped.
+    """
     output: Literal["linear", "tanh"] = "linear"
-    """The paper's scaled tanh, which reaches from -0.09 to 1.09, has no gradient at its ends:
-    dark regions that it has once made black stay black. Linear output has no ends."""
+    """Linear output, or the paper's scaled tanh.
+
+    The tanh reaches from -0.09 to 1.09 and has no gradient at its ends: dark regions that it has
+    once made black stay black. Linear output has no ends.
+    """
 
     @classmethod
     def paper(cls) -> "JohnsonConfig":
-        """Table 1 of the supplement."""
+        """Return the net of table 1 in the supplement."""
         return cls(normalization="batch", upsampling="transposed", padding="once", output="tanh")
 
 
 class Johnson(nn.Module):
-    """RGB (N, 3, H, W), 0..1, H and W of at least 16, to RGB of the same shape, about 0..1: it is
-    clamped where a frame is made of it.
+    """Maps RGB (N, 3, H, W) in 0..1 to RGB of the same shape, about 0..1.
+
+    H and W are at least 16. The output is clamped only when it becomes a frame.
     """
 
     def __init__(self, config: JohnsonConfig) -> None:
@@ -63,7 +77,7 @@ class Johnson(nn.Module):
 
     @property
     def border(self) -> int:
-        """Pixels that the residual blocks take off each side: 40 for the five of the paper."""
+        """Pixels that the residual blocks take off each side: 40 for the paper's five blocks."""
         if self.config.padding == "each":
             return 0
         return 2 * DOWNSAMPLING * self.config.residual_blocks
@@ -79,7 +93,10 @@ class Johnson(nn.Module):
 
 
 class _Reflect(nn.ReflectionPad2d):
-    """Keeps half precision under autocast, which would pad in float32 at a third of the speed."""
+    """Reflection padding that keeps half precision under autocast.
+
+    Autocast would pad in float32, at a third of the speed.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
@@ -87,7 +104,7 @@ class _Reflect(nn.ReflectionPad2d):
 
 
 class _ResidualBlock(nn.Module):
-    """Gross and Wilber's block: no activation after the addition."""
+    """Residual block of Gross and Wilber: no activation after the addition."""
 
     def __init__(self, config: JohnsonConfig, width: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Many styles in one net (Dumoulin, Shlens, Kudlur, ICLR 2017)."""
+"""One net for many styles (Dumoulin, Shlens, Kudlur, ICLR 2017)."""

@@ -1,6 +1,7 @@
-"""One net for many styles, made for real time: conditional instance normalization (Dumoulin,
-Shlens, Kudlur: A Learned Representation for Artistic Style, ICLR 2017) in a net that works at a
-quarter of the resolution.
+"""One net for many styles, made for real time.
+
+It has conditional instance normalization (Dumoulin, Shlens, Kudlur: A Learned Representation for
+Artistic Style, ICLR 2017) and works at a quarter of the resolution.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from export.common.space_to_depth import (
 )
 
 CELL = 4
-"""Pixels of a side that one place of the layers stands for."""
+"""Side in pixels of the cell that one position of the layers stands for."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,25 @@ class ManyStyleConfig:
     """Sizes of the net."""
 
     width: int = 64
-    """Channels at a quarter of the resolution, where all of the work is done."""
+    """Channels at a quarter of the resolution, where all the work is done."""
     residual_blocks: int = 4
     dilation: int = 2
-    """Distance between the places that the first convolution of an inner residual block sees: large
-    shapes at no cost. The first and last block always see neighbors."""
+    """Dilation of the first convolution in inner residual blocks: they see large shapes at no cost.
+
+    The first and last block always see direct neighbors.
+    """
     decoder_width: int = 24
-    """Channels at half of it; four times as many where they are computed, at a quarter."""
+    """Channels at half the resolution.
+
+    They are computed at a quarter of the resolution, as four times as many channels.
+    """
 
 
 class Trunk(nn.Module):
-    """What paints, in a style given as a row: the scale and shift of each normalized channel.
+    """The net that paints; a row with scale and shift of each normalized channel sets the style.
 
-    Pictures are RGB (N, 3, H, W), 0..1, H and W of at least 16, to RGB of the same shape, about
-    0..1: it is clamped where a frame is made of it. Rows are (N, R).
+    It maps RGB (N, 3, H, W) in 0..1 to RGB of the same shape, about 0..1; H and W are at least 16.
+    The output is clamped only when it becomes a frame. Rows are (N, R).
     """
 
     def __init__(self, config: ManyStyleConfig) -> None:
@@ -67,17 +73,19 @@ class Trunk(nn.Module):
             nn.init.zeros_(bias_of(self.smooth))
 
     def plain_row(self) -> Tensor:
-        """Scales of 1 and shifts of 0, (R,)."""
+        """Return a row of scales 1 and shifts 0, (R,)."""
         scales_shifts = zip(self._splits[::2], self._splits[1::2], strict=True)
         return torch.cat([torch.cat([torch.ones(a), torch.zeros(b)]) for a, b in scales_shifts])
 
     def paint(self, rgb: Tensor, rows: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W), each in the style of its row."""
+        """Paint pictures (N, 3, H, W), each in the style of its row."""
         return self.paint_pixels(rgb.permute(0, 2, 3, 1), rows).permute(0, 3, 1, 2)
 
     def paint_pixels(self, frames: Tensor, rows: Tensor) -> Tensor:
-        """Frames as they lie, (N, H, W, 3), to such frames, in bytes if they are bytes: pixels then
-        become channels, and channels pixels, while they are bytes.
+        """Paint frames (N, H, W, 3), uint8 or float, each in the style of its row.
+
+        Frames that come as uint8 are returned as uint8. They are then converted to cells and back
+        while they are bytes, which moves less data.
         """
         height, width = frames.shape[1], frames.shape[2]
         in_bytes = frames.dtype == torch.uint8
@@ -88,9 +96,9 @@ class Trunk(nn.Module):
         return painted[:, :height, :width]
 
     def _paint_cells(self, cells: Tensor, rows: Tensor) -> Tensor:
-        """Cells of 4x4 pixels, (N, H / 4, W / 4, 48), to such cells, (N, 48, H / 4, W / 4)."""
+        """Paint cells of 4x4 pixels: (N, H / 4, W / 4, 48) to (N, 48, H / 4, W / 4)."""
         affine = iter(torch.split(rows, self._splits, dim=1))
-        # Padded as frames lie, which saves the runtime copies.
+        # Padded while channels are last, which saves the runtime copies.
         x = functional.pad(2 * cells - 1, (0, 0, 1, 1, 1, 1), "reflect").permute(0, 3, 1, 2)
         x = self.encoder(x)
         x = functional.relu(_normalized(x, next(affine), next(affine)))
@@ -99,9 +107,9 @@ class Trunk(nn.Module):
             y = functional.relu(_normalized(y, next(affine), next(affine)))
             y = second(padded(y, "reflect"))
             x = x + _normalized(y, next(affine), next(affine))
-        # To half the resolution by a resize convolution, and to pixels by depth-to-space and a
-        # blur: by depth-to-space alone its cells would show as a grid. Each place of a cell is
-        # normalized for itself.
+        # A resize convolution leads to half the resolution, depth-to-space and a blur to pixels:
+        # without the blur, cells would show as a grid. Each position of a cell is normalized
+        # separately.
         kernel, bias = resizing_kernel(self.decoder.weight), bias_of(self.decoder)
         x = functional.conv2d(padded(x, "replicate"), kernel, bias.repeat(4))
         x = functional.relu(_normalized(x, next(affine).repeat(1, 4), next(affine).repeat(1, 4)))
@@ -111,24 +119,24 @@ class Trunk(nn.Module):
 
 
 class ManyStyle(Trunk):
-    """A trunk with a row for each style that it learned.
+    """A trunk with a row for each style that it has learned.
 
-    A mix of styles is the weighted mean of their rows (section 3.2 of the paper), so that it costs
-    one pass.
+    A mix of styles is the weighted mean of their rows (section 3.2 of the paper), so it costs one
+    pass.
     """
 
     def __init__(self, config: ManyStyleConfig, styles: int) -> None:
         super().__init__(config)
-        # A little apart, or all styles would begin alike.
+        # Noise sets the styles apart; otherwise all would begin alike.
         plain = self.plain_row()
         self.styles = nn.Parameter(plain + 0.02 * torch.randn(styles, len(plain)))
 
     def forward(self, rgb: Tensor, weights: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in styles with the weights (N, S), each row's sum 1."""
+        """Paint pictures (N, 3, H, W) in styles with the weights (N, S), whose rows sum to 1."""
         return self.paint(rgb, weights @ self.styles)
 
     def paint_frames(self, frames: Tensor, weights: Tensor) -> Tensor:
-        """The same of frames as they lie, (N, H, W, 3)."""
+        """Paint frames (N, H, W, 3) in styles with the weights (N, S)."""
         return self.paint_pixels(frames, weights @ self.styles)
 
 
@@ -138,6 +146,6 @@ def _pairs(layers: nn.ModuleList) -> Iterator[tuple[nn.Conv2d, nn.Conv2d]]:
 
 
 def _normalized(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Equation 5: normalized over its pixels, times the style's scale plus its shift."""
-    # In this order, in which OpenVINO makes no copy of what is normalized.
+    """Apply equation 5: normalize over the pixels, then apply the style's scale and shift."""
+    # In this order OpenVINO does not copy the normalized values.
     return shift[..., None, None] + scale[..., None, None] * functional.instance_norm(x)

@@ -1,4 +1,4 @@
-"""How many photographs of a training are painted in each of its styles."""
+"""Decide how many photographs of a training are painted in each of its styles."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from export.data.style_table import StylePicture
 
 
 class StyleShares:
-    """How many photographs are painted in each style: more in those whose loss is high."""
+    """Draws styles for photographs: by their shares, and more often those whose loss is high."""
 
     DECAY = 0.98
-    """Decay, with each photograph of a style, of the average of its loss."""
+    """Decay of a style's average loss with each photograph painted in it."""
 
     MOST = 2.0
-    """Times as often as its share says, at most, and half as often at least."""
+    """Largest factor by which a style is drawn more often, or less often, than its share."""
 
     def __init__(self, styles: Sequence[StylePicture], strokes: Sequence[float]) -> None:
         middle = len(strokes) // 2
@@ -27,14 +27,14 @@ class StyleShares:
         self._losses = torch.ones(len(self._shares))
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Numbers of styles, (count,)."""
+        """Draw `count` styles and return their numbers, (count,)."""
         harder = (self._losses / self._losses.mean()).clamp(1 / self.MOST, self.MOST)
         return torch.multinomial(
             self._shares * harder, count, replacement=True, generator=generator
         )
 
     def learn(self, styles: Tensor, losses: Tensor) -> None:
-        """Take note of the style loss, (N,), of pictures painted in `styles`, (N,)."""
+        """Record the style losses, (N,), of pictures painted in `styles`, (N,)."""
         for style, loss in zip(styles.tolist(), losses.tolist(), strict=True):
             self._losses[style] = self.DECAY * self._losses[style] + (1 - self.DECAY) * loss
 

@@ -1,4 +1,4 @@
-"""Training of feed-forward nets: Johnson's for one style, and one net for many."""
+"""Train feed-forward nets: Johnson's for one style, and one net for many styles."""
 
 import dataclasses
 import json
@@ -31,20 +31,22 @@ from export.families.many_style.model import ManyStyle, ManyStyleConfig
 from export.families.many_style.style_shares import StyleShares
 
 STYLES_RATE = 5.0
-"""Times the learning rate, for the scales and shifts of many styles: each style is in few batches,
-and has to leave the place near 1 and 0 where all begin alike."""
+"""Factor on the learning rate for the scales and shifts of styles.
+
+Each style is in few batches, and has to move away from 1 and 0, where all styles begin alike.
+"""
 
 FLAT = 0.005
-"""Standard deviation of colors 0..1, below which a picture is of one color."""
+"""Standard deviation, for colors in 0..1, below which a picture counts as one color."""
 
 SAMPLES = 4
 """Photographs on a sample sheet."""
 
 SAMPLE_SIDE = 256
-"""Pixels of a side at which the photographs of a sample sheet are painted."""
+"""Side in pixels at which the photographs of a sample sheet are painted."""
 
 EVALUATED = 6
-"""Photographs that the judge looks at."""
+"""Photographs that the judge scores in each style."""
 
 
 FAMILIES: dict[str, type[JohnsonConfig] | type[ManyStyleConfig]] = {
@@ -55,35 +57,48 @@ FAMILIES: dict[str, type[JohnsonConfig] | type[ManyStyleConfig]] = {
 
 
 def net_config(card: ModelCard) -> JohnsonConfig | ManyStyleConfig:
-    """The configuration of the net that is in a file."""
+    """Return the configuration of the net in an engine file, from the file's card."""
     sizes = card.training.get("net", {})
     sizes = {key.replace("normalis", "normaliz"): value for key, value in sizes.items()}
-    if card.family == "many-style":  # files that name no dilation were trained without
+    if card.family == "many-style":  # files that name no dilation were trained with 1
         return ManyStyleConfig(**{"dilation": 1, **sizes})
     return FAMILIES[card.family](**sizes)
 
 
 @dataclass(frozen=True)
 class TrainConfig(LoopConfig):
+    """Training settings of nets with learned styles."""
+
     styles: tuple[StylePicture, ...]
-    """One for a Johnson net."""
+    """Styles to learn; exactly one for a Johnson net."""
     photos: str
-    """The folder of photographs to learn on."""
+    """Folder of photographs to learn on."""
     strokes: tuple[float, ...] = (1.0,)
-    """Sizes of each style's picture to learn strokes of, from small to large, in relation to the
-    size that its table gives; the middle one is painted in twice as often (Jing et al. 2018)."""
+    """Stroke sizes to learn, from small to large, as factors of the size in the style table.
+
+    The middle one is used twice as often (Jing et al. 2018).
+    """
     style_warm_up: int = 300
-    """Steps over which the style's weight grows from nothing: the net first learns to keep the
-    picture, which it is slow to find again once it has learned to paint over it."""
+    """Steps over which the style weight grows from zero.
+
+    The net first learns to keep the photograph; once it has learned to paint over it, it finds it
+    again only slowly.
+    """
     temporal_weight: float = 0.0
-    """Weight of the loss that asks for the same strokes after a small motion, with noise and in
-    other light (export/data/motion.py)."""
+    """Weight of the loss that asks for the same strokes after a small motion.
+
+    The moved photo also has noise and other light (export/data/motion.py).
+    """
     clips: str = ""
-    """A folder of videos; every other step then asks for the same strokes on two consecutive frames
-    of one of them, instead of on a photo that is moved."""
+    """Folder of videos for the temporal loss; empty for none.
+
+    Every other step then uses two consecutive frames of a video instead of a moved photo.
+    """
     kept_rows: int | None = field(default=None, metadata={"option": False})
-    """Rows of styles that `start_from` paints in already: they and all that the styles share stay
-    as they are, and only the rows of `styles` are learned. None to learn everything."""
+    """Number of style rows of `start_from` that stay as they are; None to learn everything.
+
+    All weights that the styles share stay as well, and only the rows of `styles` are learned.
+    """
     net: JohnsonConfig | ManyStyleConfig = field(default_factory=JohnsonConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
@@ -92,7 +107,7 @@ class TrainConfig(LoopConfig):
         return next(name for name, kind in FAMILIES.items() if type(self.net) is kind)
 
     def make_net(self) -> nn.Module:
-        """The net, with random weights."""
+        """Return the net with random weights."""
         rows = (self.kept_rows or 0) + len(self.styles) * len(self.strokes)
         if isinstance(self.net, AnyPictureConfig):
             return AnyPicture(self.net, rows)
@@ -116,7 +131,7 @@ class TrainConfig(LoopConfig):
 
 
 def train(config: TrainConfig, run: Path) -> nn.Module:
-    """Train, or go on training, in the folder `run`; returns the net, in evaluation mode.
+    """Train, or resume a training, in the folder `run`; return the net in evaluation mode.
 
     See `run_training` for what the folder holds. Raises ExportError if it holds a training with
     another configuration, or if something that the training needs can't be read.
@@ -127,24 +142,24 @@ def train(config: TrainConfig, run: Path) -> nn.Module:
 
 
 class Batch(NamedTuple):
-    """What one step learns on."""
+    """The data of one training step."""
 
     number: int
     photos: Tensor
     """(N, 3, crop, crop), RGB, 0..1."""
     filmed: Pair | None
-    """Frames of videos, for half of the batch."""
+    """Video frames for half of the batch, or None."""
 
 
 class FeedForward:
-    """Nets that learn the styles of some pictures; see `export.common.training_loop.Family`."""
+    """Training of nets that learn pictures' styles; see `export.common.training_loop.Family`."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self._kept = config.kept_rows or 0
         self.device = torch.device(config.device)
         self._dtype = fast_dtype(self.device)
-        # channels_last serves bfloat16; in float32 on a CPU a step takes half as long again in it.
+        # channels_last speeds up bfloat16; in float32 on a CPU it makes a step 50% longer.
         in_float = self._dtype == torch.float32
         self._layout = torch.contiguous_format if in_float else torch.channels_last
         self.net = config.make_net().to(self.device)
@@ -159,8 +174,10 @@ class FeedForward:
 
     @torch.no_grad()
     def begin_rows(self) -> None:
-        """Let new rows begin as what a net for any picture predicts, and each size of strokes as
-        its style, where the net that the training starts from knows one size only.
+        """Set the rows of new styles from the net that the training starts from.
+
+        A net for any picture predicts the row of each style picture. If the starting net knows one
+        stroke size only, all stroke sizes of a style begin with its row.
         """
         if isinstance(self.net, AnyPicture):
             for row, picture in enumerate(self._pictures, start=self._kept):
@@ -194,19 +211,19 @@ class FeedForward:
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         config = self.config
-        # By the batch's number alone, so that a training that resumes sees what it would have seen.
+        # Seeded by the batch's number alone, so that a resumed training draws the same.
         chance = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.number)
         drawn = self.shares.draw(len(batch.photos), chance)
         style = drawn.to(self.device)
         content = batch.photos.to(self.device, memory_format=self._layout)
-        # Half the batch has to be steady: it is as costly as all the rest.
+        # Only half the batch has the temporal loss, which costs as much as all the rest.
         some = slice((config.batch_size + 1) // 2)
         if batch.filmed is not None:
             content[some] = batch.filmed.before.to(self.device)
         painted = self._painted(content, style)
         losses = self._loss(painted, content, chosen(self._targets, style), self._weights[style])
         self.shares.learn(drawn, losses.style_of_each.cpu())
-        warm = min(1.0, step / config.style_warm_up)
+        warm = min(1.0, step / max(1, config.style_warm_up))
         terms = {k: warm * v if "style" in k else v for k, v in losses.terms.items()}
         if config.temporal_weight:
             if batch.filmed is not None:
@@ -243,7 +260,7 @@ class FeedForward:
         return photos.new_full([len(photos)], self._kept + row, dtype=torch.long)
 
     def _middle_rows(self) -> range:
-        """The row of each style's usual stroke size."""
+        """Return the number of each style's row for the usual stroke size."""
         sizes = len(self.config.strokes)
         return range(sizes // 2, len(self._pictures), sizes)
 
@@ -255,7 +272,7 @@ class FeedForward:
     def _perceptual_loss(self) -> tuple[PerceptualLoss, Statistics]:
         config = self.config.loss
         network = load_loss_networks(config.network, (*config.content_layers, *config.style_layers))
-        # Frozen, so that it can be in bfloat16 as a whole: a third faster than under autocast.
+        # It is frozen, so all of it can be bfloat16: a third faster than under autocast.
         network = network.to(self.device, self._dtype)
         network.to(memory_format=self._layout)  # type: ignore[call-overload]
         loss = PerceptualLoss(config, network)
@@ -263,7 +280,7 @@ class FeedForward:
 
     @cached_property
     def _previews(self) -> Tensor:
-        """Photographs of the sample sheets."""
+        """Photographs on the sample sheets, (N, 3, side, side)."""
         if self.config.evaluate:
             unseen = list_photos(Path(self.config.evaluate))
             return center_crops([load_picture(p) for p in spread(unseen, SAMPLES)], SAMPLE_SIDE)
@@ -275,13 +292,16 @@ class FeedForward:
         if not config.judge:
             return None
         if not config.evaluate:
-            raise ExportError("--judge takes photographs that were not trained on: --evaluate")
+            raise ExportError("--judge needs photographs that were not trained on; give --evaluate")
         network = load_loss_network(config.judge, JUDGED_LAYERS).to(self.device, self._dtype)
         unseen = spread(list_photos(Path(config.evaluate)), EVALUATED)
         return Judge(network, [load_picture(p, JUDGED_SIDE).to(self.device) for p in unseen])
 
     def _clip_pairs(self, first: int) -> Iterator[Pair] | None:
-        """Half a batch of them at a time, for every other batch from number `first` on."""
+        """Return pairs, half a batch at a time, for every other batch from number `first` on.
+
+        Return None if the training uses no clips.
+        """
         config = self.config
         if not config.clips or not config.temporal_weight:
             return None
@@ -293,19 +313,21 @@ class FeedForward:
 
 
 def load_trained(checkpoint: Path) -> tuple[nn.Module, TrainConfig, int]:
-    """See `export.common.training_loop.load_trained`."""
+    """Load a net from a checkpoint; see `export.common.training_loop.load_trained`."""
     return training_loop.load_trained(checkpoint, TrainConfig.from_json, TrainConfig.make_net)
 
 
 def _style_picture(style: StylePicture, size: float) -> Tensor:
     picture = load_picture(Path(style.picture), round(style.size * size))
     if picture.std(dim=(2, 3)).max() < FLAT:
-        raise ExportError(f"{style.picture} is of one color: there is no style to learn from it")
+        raise ExportError(
+            f"{style.picture} has only one color and so no style to learn; give another picture"
+        )
     return picture
 
 
 def _painted(net: nn.Module, content: Tensor, style: Tensor) -> Tensor:
-    """`content` (N, 3, H, W) in the styles with the numbers `style`, (N,)."""
+    """Paint `content` (N, 3, H, W) in the styles with the numbers `style`, (N,)."""
     if isinstance(net, ManyStyle):
         return net.paint(content, net.styles[style])
     painted: Tensor = net(content)
@@ -313,5 +335,5 @@ def _painted(net: nn.Module, content: Tensor, style: Tensor) -> Tensor:
 
 
 def _only_from(row: int, gradient: Tensor) -> Tensor:
-    """The gradient without that of the rows before `row`."""
+    """Return the gradient with zeros in the rows before `row`."""
     return torch.cat([torch.zeros_like(gradient[:row]), gradient[row:]])

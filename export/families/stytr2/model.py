@@ -1,7 +1,7 @@
 """StyTr2: Image Style Transfer with Transformers (Deng et al., CVPR 2022), for any picture's style.
 
-Layers and their norms are as in the authors' code, without its dropout. It works at every size and
-shape, where theirs takes squares only and interpolates its encoding to the grid of the style.
+Layers and norms are as in the authors' code, without its dropout. This net works at every size and
+shape; theirs takes squares only and interpolates its encoding to the grid of the style.
 """
 
 from dataclasses import dataclass
@@ -16,35 +16,47 @@ from export.common.padding import reflect_pad
 from export.errors import ExportError
 
 PATCH = 8
-"""Pixels of a patch's side: what the three upsamplings of the decoder make of one place."""
+"""Side of a patch in pixels: the decoder's three upsamplings make a patch of one position."""
 
 POOLED = 18
-"""Places of a side that the encoding knows, whatever the size of the picture (equation 3)."""
+"""Side of the grid to which the encoding pools a picture of any size (equation 3)."""
 
 FIRST_CONTRAST = 0.3
-"""Standard deviation, about, of an untrained net's colors; more would have to be unlearned."""
+"""Approximate standard deviation of an untrained net's colors.
+
+The training would have to undo a larger one.
+"""
 
 
 @dataclass(frozen=True)
 class StyTr2Config:
-    """The defaults are the published net; `compact()` is made for real time on a CPU."""
+    """Sizes of the net; the defaults are the published net.
+
+    `compact()` is made for real time on a CPU.
+    """
 
     width: int = 512
-    """Numbers that stand for a patch."""
+    """Numbers that represent a patch."""
     heads: int = 8
     feed_forward: int = 2048
     content_encoder_layers: int = 3
     style_encoder_layers: int = 3
     decoder_layers: int = 3
     decoder_width: int = 256
-    """Channels of the CNN decoder at an eighth and a quarter of the resolution; a half and a
-    quarter of them follow."""
+    """Channels of the CNN decoder at an eighth and a quarter of the resolution.
+
+    At half and full resolution it has a half and a quarter of them.
+    """
     encoding: Literal["cape", "sinusoidal"] = "cape"
-    """How a patch of the content knows where it lies: by what is there, or the sines of its row
-    and column that the paper compares with."""
+    """How a patch of the content knows its position.
+
+    "cape" derives it from the content; "sinusoidal" takes sines of row and column, with which the
+    paper compares.
+    """
 
     @classmethod
     def compact(cls) -> "StyTr2Config":
+        """Return a smaller net for real time on a CPU."""
         return cls(
             width=256,
             heads=4,
@@ -57,23 +69,27 @@ class StyTr2Config:
 
 
 class StyTr2(nn.Module):
-    """Content and style, RGB (N, 3, H, W), 0..1, each of a size of its own from 16x16 up, to RGB of
-    the content's size, about 0..1: it is clamped where a frame is made of it.
+    """Maps content and style, RGB (N, 3, H, W) in 0..1, to RGB of the content's size, about 0..1.
 
-    It has two halves: `style_of` a picture is needed once, `paint` for each frame. A frame of P
-    patches costs an attention matrix of heads x P x P numbers in each layer of the content's
-    encoder, and two of heads x P x S, for S patches of style, in each of the decoder. With 8 heads
-    the first is 0.7 GB in float32 at 640x480, where P is 4800; at 1920x1080 (P 32400) it is 34 GB,
-    and one of the others, with a style of 256x256 (S 1024), 1.1 GB. OpenVINO on a CPU never writes
-    them out, and takes 60 MB for a frame of 640x480 in the compact net; onnxruntime does. The time
-    grows with P squared in any case: half the side is a sixteenth. So engines paint frames of more
-    than 640x480 smaller, and enlarge them.
+    Content and style each have any size from 16x16 up. The output is clamped only when it becomes a
+    frame. Raises ExportError if the heads do not divide the width.
+
+    The net has two halves: `style_of` runs once for a picture, `paint` for each frame. A frame of P
+    patches needs an attention matrix of heads x P x P numbers in each layer of the content encoder,
+    and two of heads x P x S, for S patches of style, in each layer of the decoder. With 8 heads in
+    float32, the first takes 0.7 GB at 640x480 (P 4800) and 34 GB at 1920x1080 (P 32400), where one
+    of the others, with a style of 256x256 (S 1024), takes 1.1 GB. OpenVINO on a CPU never stores
+    these matrices, and takes 60 MB for a frame of 640x480 in the compact net; onnxruntime stores
+    them. In any case, the time grows with P squared: half the side takes a sixteenth. So engines
+    paint frames of more than 640x480 at a smaller size and enlarge the result.
     """
 
     def __init__(self, config: StyTr2Config) -> None:
         super().__init__()
         if config.width % config.heads:
-            raise ExportError(f"a width of {config.width} is not for {config.heads} heads")
+            raise ExportError(
+                f"--width {config.width} must be a multiple of --heads {config.heads}"
+            )
         self.config = config
         self.embedding = nn.Conv2d(3, config.width, PATCH, stride=PATCH)
         self.encoding = nn.Conv2d(config.width, config.width, 1)
@@ -91,8 +107,9 @@ class StyTr2(nn.Module):
         return self.paint(content, *self.style_of(style))
 
     def style_of(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, (N, A, heads, S, width / heads) each, for A attentions, two in each
-        layer of the decoder: all that painting needs of a picture of S patches.
+        """Return the keys and values of a picture of S patches, all that painting needs of it.
+
+        Each is (N, A, heads, S, width / heads), for A attentions, two in each layer of the decoder.
         """
         x = _sequence(self._embedded(picture))
         for layer in self.style_encoder:
@@ -103,13 +120,14 @@ class StyTr2(nn.Module):
         return keys, values
 
     def paint(self, frame: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """In the style of `style_of`, either one for each frame or one for all."""
+        """Paint in the style that `style_of` returned, one for each frame or one for all."""
         painted = self.decode(*self.content_of(frame), keys, values)
         return painted[..., : frame.shape[-2], : frame.shape[-1]]
 
     def content_of(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        """What the decoder needs of a frame of H x W patches: its encoded patches, and the encoding
-        of where they lie, (N, width, H, W) both.
+        """Return what the decoder needs of a frame: encoded patches and their position encoding.
+
+        For a frame of H x W patches, both are (N, width, H, W).
         """
         embedded = self._embedded(frame)
         if self.config.encoding == "cape":
@@ -122,8 +140,9 @@ class StyTr2(nn.Module):
         return _picture(x, embedded), position
 
     def decode(self, content: Tensor, position: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """RGB of `content_of` a frame in the style of `style_of` a picture; of the size of whole
-        patches.
+        """Return RGB for `content_of` a frame in the style of `style_of` a picture.
+
+        It has the size of whole patches.
         """
         x, where = _sequence(content), _sequence(position)
         for number, layer in enumerate(self.decoder):
@@ -133,8 +152,10 @@ class StyTr2(nn.Module):
         return rgb
 
     def content_aware_encoding(self, embedded: Tensor) -> Tensor:
-        """Equation 3, CAPE: pooled to 18x18, a 1x1 convolution, and interpolated to the grid of the
-        patches, so that it looks alike at every resolution.
+        """Compute equation 3, CAPE, which looks alike at every resolution.
+
+        The patches are pooled to 18x18, pass a 1x1 convolution, and are interpolated to their own
+        grid.
         """
         height, width = embedded.shape[-2], embedded.shape[-1]
         x = pooling_matrix(height, embedded) @ embedded @ pooling_matrix(width, embedded).T
@@ -145,14 +166,15 @@ class StyTr2(nn.Module):
         return encoded
 
     def _embedded(self, rgb: Tensor) -> Tensor:
-        """(N, width, H, W) patches, the last ones of each direction continued by reflection."""
+        """Return the patches, (N, width, H, W); reflection fills the last row and column."""
         embedded: Tensor = self.embedding(reflect_pad(2 * rgb - 1, 0, PATCH))
         return embedded
 
 
 def pooling_matrix(size: int, like: Tensor) -> Tensor:
-    """(18, size), by which a column is pooled as by `adaptive_avg_pool2d`: ONNX has no operator for
-    it where 18 does not divide the size. `like` says on which device.
+    """Return a matrix (18, size) that pools a column as `adaptive_avg_pool2d` does.
+
+    ONNX has no operator for that where 18 does not divide the size. `like` gives the device.
     """
     place = torch.arange(POOLED, device=like.device)[:, None]
     first = place * size // POOLED
@@ -163,7 +185,7 @@ def pooling_matrix(size: int, like: Tensor) -> Tensor:
 
 
 def interpolation_matrix(size: int, like: Tensor) -> Tensor:
-    """(size, 18), by which a column of 18 is interpolated as by `interpolate`'s bilinear mode."""
+    """Return a matrix (size, 18) that interpolates a column as bilinear `interpolate` does."""
     index = torch.arange(size, device=like.device)[:, None].float()
     source = ((index + 0.5) * (POOLED / size) - 0.5).clamp(0, POOLED - 1)
     place = torch.arange(POOLED, device=like.device)
@@ -171,8 +193,10 @@ def interpolation_matrix(size: int, like: Tensor) -> Tensor:
 
 
 def sinusoidal_encoding(embedded: Tensor) -> Tensor:
-    """(1, C, H, W): sines and cosines of the row in one half of the channels, of the column in the
-    other, with the wavelengths of Attention Is All You Need.
+    """Return sines and cosines of each patch's row and column, (1, C, H, W).
+
+    Half of the channels encode the row, half the column, with the wavelengths of Attention Is All
+    You Need.
     """
     channels, height, width = embedded.shape[1], embedded.shape[-2], embedded.shape[-1]
     exponent = torch.arange(0, channels // 2, 2, device=embedded.device) / (channels // 2)
@@ -185,7 +209,7 @@ def sinusoidal_encoding(embedded: Tensor) -> Tensor:
 
 
 class _Attention(nn.Module):
-    """Equations 4 and 5: several heads, each the softmax of queries times keys, times values."""
+    """Multi-head attention, equations 4 and 5: softmax of queries times keys, times values."""
 
     def __init__(self, config: StyTr2Config) -> None:
         super().__init__()
@@ -193,11 +217,11 @@ class _Attention(nn.Module):
         self.query, self.key, self.value, self.out = (_linear(config.width) for _ in range(4))
 
     def split(self, x: Tensor) -> Tensor:
-        """(N, L, width) to (N, heads, L, width / heads)."""
+        """Split (N, L, width) into heads, (N, heads, L, width / heads)."""
         return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """`x`, (N, L, width), onto keys and values that are split already."""
+        """Attend with `x`, (N, L, width), to keys and values that are split into heads."""
         queries = self.split(self.query(x))
         keys, values = (y.expand(queries.shape[0], -1, -1, -1) for y in (keys, values))
         y = functional.scaled_dot_product_attention(queries, keys, values)
@@ -206,7 +230,7 @@ class _Attention(nn.Module):
 
 
 class _FeedForward(nn.Sequential):
-    """Equation 6: max(0, x W1 + b1) W2 + b2."""
+    """Feed-forward net, equation 6: max(0, x W1 + b1) W2 + b2."""
 
     def __init__(self, config: StyTr2Config) -> None:
         super().__init__(
@@ -217,7 +241,7 @@ class _FeedForward(nn.Sequential):
 
 
 class _EncoderLayer(nn.Module):
-    """A layer of either encoder: attention of a sequence onto itself, then the feed-forward net."""
+    """Layer of either encoder: self-attention of a sequence, then the feed-forward net."""
 
     def __init__(self, config: StyTr2Config) -> None:
         super().__init__()
@@ -226,7 +250,7 @@ class _EncoderLayer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(2))
 
     def forward(self, x: Tensor, position: Tensor | None = None) -> Tensor:
-        """`position` is added where patches look for each other, not to what they then take."""
+        """Encode `x`; `position` is added to the queries and keys, but not to the values."""
         placed = x if position is None else x + position
         attention = self.attention
         keys, values = (attention.split(y) for y in (attention.key(placed), attention.value(x)))
@@ -236,8 +260,9 @@ class _EncoderLayer(nn.Module):
 
 
 class _DecoderLayer(nn.Module):
-    """Equations 7 and 8: two attentions of the content onto the style, then the feed-forward net;
-    the content never attends to itself here.
+    """Layer of the decoder, equations 7 and 8: two attentions to the style, then feed-forward.
+
+    The content never attends to itself here.
     """
 
     def __init__(self, config: StyTr2Config) -> None:
@@ -248,7 +273,10 @@ class _DecoderLayer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(3))
 
     def forward(self, x: Tensor, position: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """`keys` and `values` are those of both attentions, (N, 2, heads, S, width / heads)."""
+        """Decode `x` in the style of `keys` and `values`.
+
+        Both are (N, 2, heads, S, width / heads), for the two attentions.
+        """
         x = self.norms[0](x + self.first(x + position, keys[:, 0], values[:, 0]))
         x = self.norms[1](x + self.second(x + position, keys[:, 1], values[:, 1]))
         decoded: Tensor = self.norms[2](x + self.feed_forward(x))
@@ -256,25 +284,28 @@ class _DecoderLayer(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """3x3, at reflected borders."""
+    """A 3x3 convolution with reflected borders."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 3)
-        # PyTorch's own begin would take the signal away from layer to layer: after 400 steps such
-        # a net still painted one color.
+        # PyTorch's default weights weaken the signal from layer to layer: after 400 steps such a
+        # net still painted one color.
         nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
         nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # which would pad in float32, slowly
+        with torch.autocast(x.device.type, enabled=False):  # autocast would pad in float32, slowly
             x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
         result: Tensor = self.convolution(x)
         return result
 
 
 def _cnn_decoder(config: StyTr2Config) -> nn.Sequential:
-    """Three times convolutions and twice the size, as many at each size as in the authors' code."""
+    """Build the CNN decoder: three times convolutions and an upsampling by two, then RGB.
+
+    Each size has as many convolutions as in the authors' code.
+    """
     w = config.decoder_width
     layers: list[nn.Module] = []
     for channels in (
@@ -300,10 +331,10 @@ def _linear(inputs: int, outputs: int | None = None) -> nn.Linear:
 
 
 def _sequence(x: Tensor) -> Tensor:
-    """(N, C, H, W) to (N, H * W, C)."""
+    """Reshape (N, C, H, W) to (N, H * W, C)."""
     return x.flatten(2).transpose(1, 2)
 
 
 def _picture(x: Tensor, like: Tensor) -> Tensor:
-    """(N, H * W, C) to (N, C, H, W), the shape of `like`."""
+    """Reshape (N, H * W, C) to (N, C, H, W), with H and W of `like`."""
     return x.transpose(1, 2).reshape(x.shape[0], -1, like.shape[-2], like.shape[-1])

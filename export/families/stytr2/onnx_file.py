@@ -1,4 +1,4 @@
-"""Writing the engine file of StyTr2: one graph, which engines/subgraphs.py takes apart."""
+"""Write the engine file of StyTr2: one graph, which engines/subgraphs.py takes apart."""
 
 import json
 from pathlib import Path
@@ -30,12 +30,14 @@ SIZES = (
     ((517, 301), (193, 257)),
     ((MIN_SIDE, MIN_SIDE), (MIN_SIDE, 50)),
 )
-"""(height, width) of frame and picture that a new file is checked at."""
+"""(height, width) of frame and picture at which a new file is checked."""
 
 
 class PictureGraph(nn.Module):
-    """Frames, uint8 (N, H, W, 3), and a picture, uint8 (1, h, w, 3), to uint8 of the frames' shape,
-    and the tensors of the style, around a StyTr2.
+    """Wraps a StyTr2 so that it paints uint8 frames in the style of a uint8 picture.
+
+    It takes frames (N, H, W, 3) and a picture (1, h, w, 3). It returns frames of the same shape and
+    the style's keys and values.
     """
 
     def __init__(self, net: StyTr2) -> None:
@@ -52,10 +54,10 @@ class PictureGraph(nn.Module):
 def write_stytr2_engine(
     net: StyTr2, out: Path, training: dict[str, Any], photos: Path
 ) -> dict[str, Any]:
-    """Export `net`, check the file against it on photos, and write it under `out` if it agrees.
+    """Export `net`, compare the file with it on photos, and write it to `out` if both agree.
 
-    Returns what was measured, which is in the file as well. Raises ExportError, and writes
-    nothing, if any painted photo is too far off.
+    Returns the measurements, which the file holds as well. Raises ExportError, and writes nothing,
+    if any painted photo differs too much.
     """
     graph = PictureGraph(net).eval()
     described = {
@@ -69,7 +71,7 @@ def write_stytr2_engine(
 
 
 def export_picture_graph(graph: PictureGraph) -> onnx.ModelProto:
-    """The ONNX graph alone: unchecked, and without a card."""
+    """Return the ONNX graph alone, unchecked and without a card."""
     picture = torch.zeros(1, 43, 58, 3, dtype=torch.uint8)
     sides = {
         1: torch.export.Dim("picture_height", min=MIN_SIDE),
@@ -78,7 +80,7 @@ def export_picture_graph(graph: PictureGraph) -> onnx.ModelProto:
     inputs = ("frame", "picture")
     outputs = ("stylized", *STYLE_TENSORS)
     model = trace(graph, (EXAMPLE, picture), (FRAME_SIZES, sides), inputs, outputs)
-    # The tensors were outputs only to have a name, which they keep as values of the graph.
+    # The tensors were outputs only to get names, which they keep as values of the graph.
     config = graph.net.config
     attentions, per_head = 2 * config.decoder_layers, config.width // config.heads
     shape: list[int | str | None] = [1, attentions, config.heads, "patches", per_head]
@@ -90,7 +92,10 @@ def export_picture_graph(graph: PictureGraph) -> onnx.ModelProto:
 
 
 def _verify(graph: PictureGraph, path: Path, photos: Path) -> dict[str, Any]:
-    """Paint photos of each size in the style of others by PyTorch and by the halves of the file."""
+    """Compare both parts of the file with PyTorch and return the measurements.
+
+    Photos of each size are painted in the style of other photos.
+    """
     candidates = list_photos(photos)
     comparison = Comparison()
     samples = []

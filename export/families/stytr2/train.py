@@ -1,4 +1,4 @@
-"""Training of StyTr2, on photographs and paintings."""
+"""Train StyTr2 on photographs and paintings."""
 
 import dataclasses
 import json
@@ -20,25 +20,29 @@ FAMILY = "stytr2"
 
 FIRST_RATE = 0.25
 LAST_RATE = 0.01
-"""The learning rate at the beginning and the end, as a part of the highest."""
+"""Learning rates at the beginning and at the end, relative to the highest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StyTr2TrainConfig(PictureConfig):
-    """Section 4.1 of the paper and the authors' code, but for the end of the learning rate, which
-    there stays at more than a third, for `repainted_of_each`, and for averaged weights.
+    """Settings of section 4.1 of the paper and of the authors' code, with three differences.
+
+    The learning rate falls to a hundredth, where the authors' stays above a third; the identity
+    losses see `repainted_of_each` only; and weights are averaged.
     """
 
     steps: int = 160_000
     batch_size: int = 8
     crop: int = 256
-    """Side of the square training crops in pixels, a multiple of 8."""
+    """Side in pixels of the square training crops, a multiple of 8."""
     learning_rate: float = 2e-4
-    """Adam's learning rate at its highest: it rises from a quarter of it in a straight line, as in
-    the authors' code (5e-4 * 0.1 * (1 + 3e-4 * step), for 10,000 steps), and then falls to a
-    hundredth along half a cosine."""
+    """Highest learning rate of Adam.
+
+    The rate rises from a quarter of it in a straight line, as in the authors' code (5e-4 * 0.1 * (1
+    + 3e-4 * step), for 10,000 steps), and then falls to a hundredth along half a cosine.
+    """
     warm_up: int = 10_000
-    """Steps in which the learning rate rises."""
+    """Steps over which the learning rate rises."""
     net: StyTr2Config = field(default_factory=StyTr2Config)
     loss: StyTr2LossConfig = field(default_factory=StyTr2LossConfig)
 
@@ -49,7 +53,7 @@ class StyTr2TrainConfig(PictureConfig):
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         if values.pop("family") != FAMILY:
-            raise ValueError("it is of another family of nets")
+            raise ValueError("it belongs to another family of nets")
         tuples = ("network", "content_layers", "style_layers")
         layers = {key: tuple(values["loss"][key]) for key in tuples}
         values["loss"] = StyTr2LossConfig(**(values["loss"] | layers))
@@ -57,7 +61,7 @@ class StyTr2TrainConfig(PictureConfig):
         return cls(**values)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, as a part of the highest."""
+        """Return the learning rate of a step, relative to the highest."""
         if step < self.warm_up:
             return FIRST_RATE + (1 - FIRST_RATE) * step / self.warm_up
         done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
@@ -65,19 +69,21 @@ class StyTr2TrainConfig(PictureConfig):
 
 
 def train_stytr2(config: StyTr2TrainConfig, run: Path) -> nn.Module:
-    """Train, or go on training, in the folder `run`; returns the net, in evaluation mode.
+    """Train, or resume a training, in the folder `run`; return the net in evaluation mode.
 
     See `run_training` for what the folder holds. Raises ExportError if it holds a training with
     another configuration, or if something that the training needs can't be read.
     """
     if config.crop % PATCH:
-        raise ExportError(f"crops for StyTr2 have a multiple of {PATCH} pixels, got {config.crop}")
+        raise ExportError(
+            f"--crop for StyTr2 must be a multiple of {PATCH} pixels, got {config.crop}"
+        )
     torch.manual_seed(config.seed)
     return run_training(StyTr2Family(config), config, config.as_json(), run)
 
 
 class StyTr2Family(PictureFamily):
-    """StyTr2 and its losses; see `export.common.training_loop.Family`."""
+    """Training of StyTr2; see `export.common.training_loop.Family`."""
 
     def __init__(self, config: StyTr2TrainConfig) -> None:
         super().__init__(config, StyTr2(config.net), config.crop)
@@ -98,8 +104,9 @@ class StyTr2Family(PictureFamily):
 
 
 def _painted(net: StyTr2, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-    """Each content in the style of its number, and `some_of_each` in their own; each picture is
-    encoded once for both.
+    """Paint each content in the style of the same number, and `some_of_each` in their own styles.
+
+    Each picture is encoded once for both.
     """
     count, some = len(content), repainted_of_each(len(content))
     contents = net.content_of(torch.cat([content, style[-some:]]))
@@ -112,7 +119,7 @@ def _painted(net: StyTr2, content: Tensor, style: Tensor) -> tuple[Tensor, Tenso
 
 
 def load_trained_stytr2(checkpoint: Path) -> tuple[StyTr2, StyTr2TrainConfig, int]:
-    """See `export.common.training_loop.load_trained`."""
+    """Load a net from a checkpoint; see `export.common.training_loop.load_trained`."""
     net, config, step = load_trained(
         checkpoint, StyTr2TrainConfig.from_json, lambda config: StyTr2(config.net)
     )

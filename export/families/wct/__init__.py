@@ -1,1 +1,1 @@
-"""Whitening and coloring transforms (Li et al., NIPS 2017)."""
+"""WCT: whitening and coloring transforms (Li et al., NIPS 2017)."""

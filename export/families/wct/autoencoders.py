@@ -1,4 +1,4 @@
-"""The nets of all levels while they learn, and in which order they do."""
+"""The nets of all levels while they learn, and the order in which they learn."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,15 +18,19 @@ from export.families.wct.model import LEVELS, Autoencoder, VggAutoencoder, numbe
 from export.families.wct.transfer import transferred
 
 OWN_SHARE = 0.4
-"""Part of a deeper decoder's steps in which its own layers learn alone. Learned with the others
-from the beginning, relu4_1's made brown blurs of everything."""
+"""Fraction of a deeper decoder's steps in which its own layers learn alone.
+
+When they learned with the others from the beginning, relu4_1's decoder made brown blurs of
+everything.
+"""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What learns for some `steps`: the net of a level, as far as it learns at all; of its decoder
-    only the layers before those of the level `until` if that is given; only the decoder, to paint
-    colored features, if `styled`.
+    """A part of a training, `steps` long, in which the net of one level learns.
+
+    With `until`, only the decoder layers before that level learn. If `styled`, only the
+    decoder learns, to paint colored features. A VGG encoder never learns.
     """
 
     level: str
@@ -34,7 +38,7 @@ class Phase:
     until: str | None = None
     styled: bool = False
     begins: bool = False
-    """The level, with the weights of the one before."""
+    """Whether the level starts here, with the weights of the level before."""
 
     def __str__(self) -> str:
         if self.until is not None:
@@ -43,14 +47,14 @@ class Phase:
 
 
 class Autoencoders(nn.Module):
-    """The net of each of `levels`; as a module, the losses of what learns."""
+    """The nets of `levels`; as a module, it computes the losses of what learns."""
 
     def __init__(self, config: WctConfig) -> None:
         super().__init__()
         if not config.levels or set(config.levels) - set(LEVELS):
-            raise ExportError(f"levels are some of {', '.join(LEVELS)}, got {config.levels}")
+            raise ExportError(f"--levels must be some of {', '.join(LEVELS)}, got {config.levels}")
         if set(config.learned) - set(config.levels):
-            raise ExportError(f"learned are some of {config.levels}, got {config.learned}")
+            raise ExportError(f"--learned must be some of {config.levels}, got {config.learned}")
         self.feature_weight = config.feature_weight
         self.compact = not config.encoder
         if self.compact:
@@ -59,15 +63,17 @@ class Autoencoders(nn.Module):
             encoder = load_loss_network(config.encoder, config.levels)
             nets = [VggAutoencoder(encoder, level) for level in config.levels]
         self.nets = nn.ModuleDict({net.level: net for net in nets})
-        # From a compact encoder's features to the teacher's; no part of what is exported.
+        # From a compact encoder's features to the teacher's; not exported.
         self.projections = nn.ModuleDict()
 
     def net(self, level: str) -> Autoencoder:
+        """Return the net of `level`."""
         net = self.nets[level]
         assert isinstance(net, Autoencoder)
         return net
 
     def add_projections(self, teachers: Mapping[str, LossNetwork]) -> None:
+        """Add a linear map from each level's features to those of its teacher."""
         for level, teacher in teachers.items():
             self.projections[level] = nn.Conv2d(
                 self.net(level).channels, teacher.channels(level), 1
@@ -81,10 +87,12 @@ class Autoencoders(nn.Module):
         style: Tensor | None = None,
         transfer: PerceptualLoss | None = None,
     ) -> dict[str, Tensor]:
-        """For pictures (N, 3, H, W), 0..1, the terms of equation 1, pixels and features; or how far
-        the features are that the phase's decoder makes of a shallower level. With
-        `teacher_features`, also how far from those the encoder's are, which then learns. With a
-        `style`, pictures of the same shape, the terms of `transfer`, and of pixels.
+        """Return the loss terms of pictures (N, 3, H, W), RGB in 0..1, in a phase.
+
+        By default these are the terms of equation 1, pixels and features. If the phase has `until`,
+        the only term is how far the decoder's features of that level are from the encoder's. With
+        `teacher_features`, the encoder learns too, and a term says how far it is from them. With
+        `style`, pictures of the same shape, the terms are those of `transfer`, and pixels.
         """
         net = self.net(phase.level)
         if style is not None and transfer is not None:
@@ -110,7 +118,7 @@ class Autoencoders(nn.Module):
             "features": self.feature_weight * _relative(net.features(decoded).float(), wanted),
         }
         if teacher_features is not None:
-            # Of power 1, or a projection would have far to go: some features are in hundreds.
+            # Scaled to power 1: some features are in the hundreds, far from a new projection's.
             unit = teacher_features.float() / teacher_features.float().square().mean().sqrt()
             terms["teacher_features"] = (
                 (self.projections[phase.level](features).float() - unit).square().mean()
@@ -118,9 +126,7 @@ class Autoencoders(nn.Module):
         return terms
 
     def begin(self, level: str) -> None:
-        """Let the net of `level` begin with the weights of the next shallower one, where it has
-        them too.
-        """
+        """Start the net of `level` with the weights that the next shallower level has too."""
         shallower = self.shallower(level)
         if shallower is None:
             return
@@ -131,10 +137,11 @@ class Autoencoders(nn.Module):
         net.load_state_dict(alike, strict=False)
 
     def shallower(self, level: str) -> str | None:
-        """The deepest of the levels that are shallower than `level`."""
+        """Return the deepest level that is shallower than `level`, or None."""
         return max((other for other in self.nets if other < level), default=None)
 
     def phases(self, config: WctConfig) -> list[Phase]:
+        """Return the phases of a training in order."""
         phases = []
         learned = config.learned or config.levels
         known = known_levels(config)
@@ -152,7 +159,7 @@ class Autoencoders(nn.Module):
 
 
 def _shared(steps: int, levels: Iterable[str]) -> list[tuple[str, int]]:
-    """Each level's part of `steps`, in proportion to its number, the shallowest first."""
+    """Share `steps` among the levels in proportion to their numbers, the shallowest first."""
     levels = sorted(levels)
     shares = [0, *accumulate(number(level) for level in levels)]
     ends = [steps * share // shares[-1] for share in shares]
@@ -162,14 +169,15 @@ def _shared(steps: int, levels: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _relative(features: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared difference, in relation to the power of `wanted`: the scale of features differs
-    by a factor of a hundred between levels and networks.
+    """Return the mean squared difference, divided by the power of `wanted`.
+
+    The scale of features differs by a factor of a hundred between levels and networks.
     """
     return (features - wanted).square().mean() / wanted.square().mean().clamp(min=1e-8)
 
 
 def known_levels(config: WctConfig) -> list[str]:
-    """The levels that it starts from."""
+    """Return the levels whose weights come from the engine `start_from`."""
     if not config.start_from:
         return []
     parts = read_card(Path(config.start_from)).parts

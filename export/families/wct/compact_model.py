@@ -1,7 +1,8 @@
-"""Autoencoders for WCT that paint in real time. Their features stand for those of VGG-19's levels,
-with the same stride and, as in Collaborative Distillation (Wang et al., CVPR 2020), a quarter of
-the channels; how they come about is not VGG's way: at full resolution, where it has most of its
-work, these only make cells of pixels and pixels of cells.
+"""Autoencoders for WCT that paint in real time.
+
+Their features stand for those of VGG-19's levels, with the same stride and, as in Collaborative
+Distillation (Wang et al., CVPR 2020), a quarter of the channels. They are computed in another way:
+VGG has most of its work at full resolution, where these nets only convert between pixels and cells.
 """
 
 from itertools import pairwise
@@ -25,13 +26,14 @@ CHANNELS = (16, 32, 64, 128, 128)
 """Channels of the features at relu1_1 ... relu5_1."""
 
 PLAIN_WIDTH = 8
-"""Channels at full resolution in relu2_1's decoder."""
+"""Channels at full resolution in the decoder of relu2_1."""
 
 HALF_WIDTH = 24
-"""Channels at half the resolution in the deeper ones' decoders."""
+"""Channels at half the resolution in the decoders of deeper levels."""
 
 
 def compact_autoencoder(level: str) -> Autoencoder:
+    """Return the compact net of a level, with random weights."""
     if number(level) == 1:
         return _OfPixels(level)
     if number(level) == 2:
@@ -40,7 +42,7 @@ def compact_autoencoder(level: str) -> Autoencoder:
 
 
 class _OfPixels(Autoencoder):
-    """relu1_1: a convolution, and for each pixel the colors of its features."""
+    """Net of relu1_1: one convolution encodes; each pixel is decoded from its own features."""
 
     side = 1
 
@@ -59,8 +61,10 @@ class _OfPixels(Autoencoder):
 
 
 class _OfHalf(Autoencoder):
-    """relu2_1: all at half the resolution. The decoder's last two convolutions are those of an
-    upsampling and of the pixels.
+    """Net of relu2_1, which works at half the resolution throughout.
+
+    The decoder's last two convolutions belong to full resolution but run on cells: one includes an
+    upsampling by two, the other gives the pixels.
     """
 
     side = 2
@@ -87,7 +91,10 @@ class _OfHalf(Autoencoder):
 
 
 class _OfQuarter(Autoencoder):
-    """relu3_1 and deeper: from a quarter of the resolution down, by strides, and up to it."""
+    """Net of relu3_1 and deeper levels, which works at a quarter of the resolution and below.
+
+    Strided convolutions lead down from there, and upsamplings back.
+    """
 
     side = 4
 
@@ -122,10 +129,10 @@ class _OfQuarter(Autoencoder):
         x = features
         for plain, upsampled in reversed(_pairs(self.shallower)):
             x = functional.relu(plain(padded(x, "reflect")))
-            # To cells of twice the resolution, and of each its four places.
+            # To cells of 2x2 positions, and from each cell to its four positions.
             x = functional.pixel_shuffle(_by_place(_upsampled(x, upsampled)), 2)
-        # To pixels by depth-to-space and a blur, of which nothing of two pixels' period is left: by
-        # a convolution that learns, each second pixel showed, as a fabric.
+        # To pixels by depth-to-space and a blur, which removes everything with a period of two
+        # pixels: with a learned convolution instead, every other pixel showed, like a fabric.
         x = _upsampled(self.residual(x), self.halfway)
         blur = binomial(self.shuffle.weight)
         kernel = shuffled_kernel(self.shuffle.weight, blur)
@@ -134,7 +141,7 @@ class _OfQuarter(Autoencoder):
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside what they are of."""
+    """Residual block of two convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -152,8 +159,9 @@ def _pairs(layers: nn.ModuleList) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
 
 
 def _upsampled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """Bilinear upsampling by two, `convolution` and ReLU: cells of 2x2 places. By the nearest,
-    cells of 8x8 pixels showed as a grid.
+    """Apply bilinear upsampling by two, `convolution` and ReLU; return cells of 2x2 positions.
+
+    With nearest upsampling, cells of 8x8 pixels showed as a grid.
     """
     kernel = resizing_kernel(convolution.weight, bilinear=True)
     bias = bias_of(convolution).repeat(4)
@@ -161,27 +169,28 @@ def _upsampled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 
 def _by_place(cells: Tensor) -> Tensor:
-    """The places of each channel beside one another, as `pixel_shuffle` takes them."""
+    """Reorder channels so that each one's positions are adjacent, as `pixel_shuffle` needs."""
     return torch.unflatten(cells, 1, (4, -1)).transpose(1, 2).flatten(1, 2)
 
 
 def _bordered(cells: Tensor) -> Tensor:
-    """Cells as frames lie, -1..1, with a border of one, as channels: padded so, they need not be
-    copied by the runtime.
+    """Convert cells with channels last to channels first, scale to -1..1, and add a border of one.
+
+    Padding while channels are last saves the runtime a copy.
     """
     return functional.pad(2 * cells - 1, (0, 0, 1, 1, 1, 1), "reflect").permute(0, 3, 1, 2)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     convolution = nn.Conv2d(inputs, outputs, kernel, stride)
-    # PyTorch's own would let a signal fade away in so many layers.
+    # PyTorch's default weights would let the signal fade in so many layers.
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
     nn.init.zeros_(bias_of(convolution))
     return convolution
 
 
 def _last(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
-    """One that begins with grey, rather than with colors at random."""
+    """Return a final convolution that starts with gray, not with random colors."""
     convolution = nn.Conv2d(inputs, outputs, kernel)
     nn.init.normal_(convolution.weight, std=0.01)
     nn.init.constant_(bias_of(convolution), 0.5)

@@ -1,7 +1,8 @@
-"""Whitening and coloring transforms: Li et al., Universal Style Transfer via Feature Transforms
-(NIPS 2017). For each level of a VGG an encoder to its features and a decoder back. What is done to
-the features in between is a matrix that the runtime makes (engines/wct/transform.py), of the
-statistics that the graph gives it.
+"""Whitening and coloring transforms: an encoder and a decoder for each level of a VGG.
+
+After Li et al.: Universal Style Transfer via Feature Transforms (NIPS 2017). Between encoder and
+decoder, a matrix transforms the features. The runtime computes it (engines/wct/transform.py) from
+the statistics that the graph returns.
 """
 
 from torch import Tensor, nn
@@ -16,44 +17,50 @@ LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
 def number(level: str) -> int:
-    """1 for relu1_1 ... 5 for relu5_1."""
+    """Return the number of a level: 1 for relu1_1 ... 5 for relu5_1."""
     return int(level[len("relu")])
 
 
 class Autoencoder(nn.Module):
     """The net of one level: an encoder to its features and a decoder back.
 
-    Both work on cells of `side` x `side` pixels (export/common/space_to_depth.py), of RGB, about
+    Both work on cells of `side` x `side` pixels (export/common/space_to_depth.py), RGB of about
     0..1.
     """
 
     level: str
     side: int
     channels: int
-    """Channels of the features."""
+    """Number of channels of the features, C."""
 
     def encode(self, cells: Tensor) -> Tensor:
-        """Cells as frames lie, (N, H / side, W / side, side * side * 3), to features
-        (N, C, H / s, W / s), where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1.
+        """Encode cells with channels last, (N, H / side, W / side, side * side * 3).
+
+        Returns features (N, C, H / s, W / s), where s is 1 for relu1_1, 2 for relu2_1, ... 16 for
+        relu5_1.
         """
         raise NotImplementedError
 
     def decode(self, features: Tensor) -> Tensor:
-        """Features to cells as convolutions give them, (N, side * side * 3, H / side, W / side)."""
+        """Decode features to cells, channels first, (N, side * side * 3, H / side, W / side)."""
         raise NotImplementedError
 
     def features(self, rgb: Tensor) -> Tensor:
-        """Features of pictures (N, 3, H, W), whose sides are multiples of `s`."""
+        """Return the features of pictures (N, 3, H, W).
+
+        H and W must be multiples of the stride s, which `encode` explains.
+        """
         return self.encode(space_to_depth(rgb.permute(0, 2, 3, 1), self.side))
 
     def picture(self, features: Tensor) -> Tensor:
-        """(N, 3, H, W) of them."""
+        """Return the pictures (N, 3, H, W) that the features decode to."""
         return depth_to_space(self.decode(features), self.side).permute(0, 3, 1, 2)
 
 
 class Decoder(nn.Module):
-    """The mirror image of an encoder: features of `level`, (N, C, H / s, W / s), to RGB
-    (N, 3, H, W), about 0..1, where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1.
+    """The mirror image of an encoder: features of `level` to RGB (N, 3, H, W), about 0..1.
+
+    Features are (N, C, H / s, W / s), where s is 1 for relu1_1, 2 for relu2_1, ... 16 for relu5_1.
     """
 
     def __init__(self, encoder: LossNetwork, level: str) -> None:
@@ -65,17 +72,17 @@ class Decoder(nn.Module):
             mirrored = encoder.convolutions[name].weight
             assert isinstance(mirrored, Tensor)
             convolution = nn.Conv2d(mirrored.shape[0], mirrored.shape[1], 3)
-            # PyTorch's own would let a signal fade away in so many layers.
+            # PyTorch's default weights would let the signal fade in so many layers.
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             self.convolutions[name] = convolution
         last = self.convolutions["conv1_1"]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
-        nn.init.zeros_(last.weight)  # grey, rather than colors at random
+        nn.init.zeros_(last.weight)  # start with gray, not with random colors
         nn.init.constant_(last.bias, 0.5)
 
     def forward(self, features: Tensor, until: str | None = None) -> Tensor:
-        """With `until`, a shallower level, that level's features on the way to RGB."""
+        """Decode to RGB or, if `until` is given, only to the features of that shallower level."""
         x = features
         for name, convolution in self.convolutions.items():
             if until is not None and name == until.replace("relu", "conv"):
@@ -83,13 +90,13 @@ class Decoder(nn.Module):
             x = convolution(padded(x, "reflect"))
             if name != "conv1_1":
                 x = functional.relu(x)
-            if name.endswith("_1") and name != "conv1_1":  # there the encoder has a pooling
+            if name.endswith("_1") and name != "conv1_1":  # where the encoder pools
                 x = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
         return x
 
 
 class VggAutoencoder(Autoencoder):
-    """As published: a VGG up to a level, which all levels can share, and its mirror image."""
+    """The published net: a VGG up to a level, which all levels can share, and its mirror image."""
 
     side = 1
 
@@ -112,18 +119,19 @@ class VggAutoencoder(Autoencoder):
 class LevelGraph(nn.Module):
     """The transfer at one level, for R regions, usually one.
 
-    uint8 frames (N, H, W, 3) to frames of the same shape and to the frames' own statistics by
-    region: mean (R, C) and covariance (R, C, C) of the features of all N. `masks`, (R, h, w), of
-    any size, say how much of each place is in each region. Features f become the sum over regions
-    of mask * (transform @ (f - center) + shift), with center and shift (R, C).
+    It maps uint8 frames (N, H, W, 3) to frames of the same shape and to the statistics of the
+    frames' own features by region: mean (R, C) and covariance (R, C, C) over all N. `masks`,
+    (R, h, w) of any size, say how much of each position is in each region. Features f become the
+    sum over regions of mask * (transform @ (f - center) + shift), with transform (R, C, C), center
+    (R, C) and shift (R, C).
     """
 
     def __init__(self, net: Autoencoder) -> None:
         super().__init__()
         self.net = net
-        # Twice the features' stride: a side of one feature could not be reflected.
+        # Twice the features' stride: a side of a single feature could not be reflected.
         self.multiple = 2 ** number(net.level)
-        # Of places in a line, and of lines: all that a quarter of the resolution has say enough.
+        # Stride of the positions that statistics use: a quarter of the resolution is enough.
         self.seen = max(1, 8 // self.multiple)
 
     def forward(
@@ -139,25 +147,26 @@ class LevelGraph(nn.Module):
             features[:, :, ::step, ::step].permute(0, 2, 3, 1).flatten(1, 2),
             masks[0, :, ::step, ::step].flatten(1),
         )
-        # As one product for all regions.
+        # One matrix product for all regions.
         masks = masks.permute(0, 2, 3, 1)
         parts = features.permute(0, 2, 3, 1)[:, :, :, None] - center
         parts = (masks[..., None] * parts).flatten(3)
         colored = parts @ transform.transpose(1, 2).flatten(0, 1) + masks @ shift
-        # Pixels become places while they are bytes, which is less to move.
+        # Cells become pixels while they are bytes, which moves less data.
         decoded = self.net.decode(colored.permute(0, 3, 1, 2))
         painted = depth_to_space(to_pixels(decoded), self.net.side)
         return painted[:, :height, :width], mean, covariance
 
 
 def statistics(features: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
-    """Statistics of features (N, P, C), by region: mean (R, C) and covariance (R, C, C),
-    weighted by `parts`, (R, P).
+    """Return the mean (R, C) and covariance (R, C, C) of features (N, P, C) by region.
+
+    `parts`, (R, P), are the weights of the positions.
     """
     weight = parts / (parts.sum(dim=1, keepdim=True) * features.shape[0]).clamp(min=1e-6)
-    # Around a mean that is near: half precision would lose the covariance in products of means.
-    # Means are products as well: what is on the way to an output with no product on it, OpenVINO
-    # computes in float32, and with it all the features.
+    # Centered around an approximate mean: in half precision, products of the means would swamp the
+    # covariance. The means are matrix products too: OpenVINO computes in float32 whatever leads to
+    # an output without a matrix product, and that would be all the features.
     about = (weight @ features).sum(dim=0).mean(dim=0)
     x = features - about
     offset = (weight @ x).sum(dim=0)

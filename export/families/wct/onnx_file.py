@@ -1,4 +1,4 @@
-"""Writing the engine file of WCT: one graph, in which each level is a part of its own."""
+"""Write the engine file of WCT: one graph, in which each level is a part of its own."""
 
 import json
 from collections.abc import Callable
@@ -27,10 +27,10 @@ OUTPUTS = ("stylized", "content_mean", "content_covariance")
 def write_wct_engine(
     nets: Autoencoders, out: Path, training: dict[str, Any], photos: Path
 ) -> dict[str, Any]:
-    """Export all levels of `nets`, check them on photos, and write them under `out` if they agree.
+    """Export the levels of `nets`, check the file on photos, and write it if both agree.
 
-    Returns what was measured, which is in the file as well. Raises ExportError, and writes
-    nothing, if any painted photo is too far off.
+    Returns the measurements, which the file holds as well. Raises ExportError, and writes nothing,
+    if any painted photo differs too much.
     """
     graphs = {level: LevelGraph(nets.net(level)).eval() for level in nets.nets}
     return write_levels(graphs, out, training, lambda path: _verify(graphs, path, photos))
@@ -42,14 +42,16 @@ def write_levels(
     training: dict[str, Any],
     verify: Callable[[Path], dict[str, Any]],
 ) -> dict[str, Any]:
-    """As `write_wct_engine`, checked by `verify`."""
+    """Write the engine as `write_wct_engine` does, but check it with `verify`."""
     described = {"family": FAMILY, "styles": "[]", "parts": json.dumps(list(graphs))}
     return write_checked(export_levels(graphs), described, training, out, verify)
 
 
 def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:
-    """One graph of all levels: they share `frame` and the encoder's weights; all else is named
-    LEVEL/NAME (see engines/subgraphs.py).
+    """Return one graph of all levels.
+
+    The levels share `frame` and the weights of a VGG encoder; all other names are LEVEL/NAME (see
+    engines/subgraphs.py).
     """
     whole: onnx.ModelProto | None = None
     for level, graph in graphs.items():
@@ -79,7 +81,7 @@ def _export_level(graph: LevelGraph) -> onnx.ModelProto:
         torch.zeros(2, channels),
         torch.zeros(2, 3, 5),
     )
-    free = torch.export.Dim.DYNAMIC  # with a name and a least size the exporter finds it has none
+    free = torch.export.Dim.DYNAMIC  # the exporter rejects a named size with a minimum here
     by_region = {0: free}
     shapes = (
         {0: free, 1: free, 2: free},
@@ -92,7 +94,7 @@ def _export_level(graph: LevelGraph) -> onnx.ModelProto:
 
 
 def _name_after(model: onnx.ModelProto, level: str) -> None:
-    """Put `level` before every name but those that the levels share."""
+    """Put `level` before every name except those that the levels share."""
     shared = {"", "frame"}
     shared |= {tensor.name for tensor in model.graph.initializer if _is_shared(tensor.name)}
 
@@ -109,11 +111,14 @@ def _name_after(model: onnx.ModelProto, level: str) -> None:
 
 
 def _is_shared(name: str) -> bool:
-    return name.startswith("net.encoder.convolutions.")  # of a VGG
+    return name.startswith("net.encoder.convolutions.")  # weights of a VGG
 
 
 def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str, Any]:
-    """Paint photos of each size in the style of others, by PyTorch and by each part of the file."""
+    """Compare each part of the file with PyTorch and return the measurements.
+
+    Photos of each size are painted in the style of other photos.
+    """
     candidates = list_photos(photos)
     comparison = Comparison()
     samples = []
@@ -134,8 +139,10 @@ def _verify(graphs: dict[str, LevelGraph], path: Path, photos: Path) -> dict[str
 
 
 def _half_transferred(graph: LevelGraph, frame: Tensor, picture: Tensor) -> dict[str, Tensor]:
-    """What the graph takes to leave the left half of the frame's features as they are, and to make
-    those of the right half alike the picture's.
+    """Return inputs of the graph that change only the right half of the frame.
+
+    The features of the left half stay as they are; those of the right half get the picture's
+    statistics.
     """
     channels = graph.net.channels
     same, nowhere = torch.eye(channels)[None], torch.zeros(1, channels)

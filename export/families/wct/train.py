@@ -1,4 +1,4 @@
-"""Training for WCT: decoders of a VGG's features, or compact autoencoders of each level."""
+"""Train WCT: decoders of a VGG's features, or compact autoencoders of each level."""
 
 import math
 import os
@@ -34,19 +34,22 @@ SAVE_EVERY = 500  # steps
 MAX_GRADIENT_NORM = 1.0
 
 WARM_UP = 100
-"""Steps in which the rate rises: layers that know nothing, before ones that know much, would ruin
-them, and did."""
+"""Steps over which the learning rate rises.
+
+Without it, untrained layers ruined the trained layers after them.
+"""
 
 SAMPLES = 4  # photos in a sample picture
 
 
 def train_wct(config: WctConfig, run: Path) -> Autoencoders:
-    """Train, or go on training, in the folder `run`; returns the nets, in evaluation mode.
+    """Train, or resume a training, in the folder `run`; return the nets in evaluation mode.
 
-    The folder holds `checkpoint.pt`, `log.csv` and `samples/STEP.png`: photos above, and below what
-    each level makes of their features, and of those colored by the photo beside. Started by
-    torchrun, each process takes its part of each batch. Raises ExportError if `run` holds a
-    training with another configuration.
+    The folder holds `checkpoint.pt`, `log.csv` and `samples/STEP.png`. A sample has photos on top
+    and below them, for each level, the photos decoded from their features and in the colors of the
+    photo beside. Under torchrun, each process takes its part of each batch. Raises ExportError if
+    `run` holds a training with another configuration, or if something that the training needs can't
+    be read.
     """
     parts = int(os.environ.get("WORLD_SIZE", "1"))
     if parts > 1:
@@ -61,7 +64,9 @@ def train_wct(config: WctConfig, run: Path) -> Autoencoders:
 def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     rank = distributed.get_rank() if parts > 1 else 0
     if config.batch_size % parts:
-        raise ExportError(f"a batch of {config.batch_size} can't be shared by {parts} processes")
+        raise ExportError(
+            f"--batch-size {config.batch_size} must be a multiple of the {parts} processes"
+        )
     device = torch.device(config.device, int(os.environ.get("LOCAL_RANK", "0")))
     if config.device == "cpu":
         device = torch.device("cpu")
@@ -93,7 +98,7 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
     plain = len(schedule_steps) - config.style_steps
     crops = Crops(list_photos(Path(config.photos)), config.crop, config.seed)
     batches = _batches(config, crops, first_step, rank, parts)
-    if config.style_steps:  # of another seed, so that a photo meets another painting each time
+    if config.style_steps:  # another seed, so that a photo meets another painting each time
         pictures = list_photos(Path(config.pictures))
         paintings = PaintingCrops(pictures, config.crop, config.seed + 1)
         styles = _batches(config, paintings, max(0, first_step - plain), rank, parts)
@@ -131,8 +136,9 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
 
 
 def _transfer_loss(config: WctConfig) -> PerceptualLoss:
-    """What decoders learn from that paint colored features: their layers were otherwise only shown
-    features of photographs, and smear what is none.
+    """Return the loss for decoders that learn to paint colored features.
+
+    Before, decoders were shown only features of photographs, and they smear all others.
     """
     loss = LossConfig(
         network=config.network,
@@ -146,7 +152,7 @@ def _transfer_loss(config: WctConfig) -> PerceptualLoss:
 
 
 class _PartOfBatches:
-    """The samples that one of several processes takes of each batch."""
+    """The samples that one of several processes takes from each batch."""
 
     def __init__(self, crops: Crops, batch_size: int, rank: int, parts: int) -> None:
         self._crops, self._batch_size = crops, batch_size
@@ -160,20 +166,20 @@ class _PartOfBatches:
 def _batches(
     config: WctConfig, crops: Crops, first_step: int, rank: int, parts: int
 ) -> Iterator[Tensor]:
-    """This process's part of each batch, from `first_step` on."""
+    """Yield this process's part of each batch, from `first_step` on."""
     own = _PartOfBatches(crops, config.batch_size, rank, parts)
     for _, (batch,) in prefetch([own], config.batch_size // parts, first_step):
         yield batch
 
 
 def _rate(phase: Phase, done: int) -> float:
-    """The learning rate after `done` steps of a phase, as a part of the highest."""
+    """Return the learning rate after `done` steps of a phase, relative to the highest."""
     rising = min(1.0, (done + 1) / WARM_UP)
     return rising * (0.01 + 0.99 * (1 + math.cos(math.pi * done / phase.steps)) / 2)
 
 
 def _teachers(config: WctConfig) -> dict[str, LossNetwork]:
-    """Each level's, as far as there is one."""
+    """Return the teacher of each level that has one."""
     teachers: dict[str, LossNetwork] = {}
     for source in config.teachers:
         network = load_loss_network(source, None)
@@ -184,7 +190,10 @@ def _teachers(config: WctConfig) -> dict[str, LossNetwork]:
 
 
 def load_trained_wct(checkpoint: Path) -> tuple[Autoencoders, WctConfig, int]:
-    """The nets of a checkpoint, in evaluation mode, with their configuration and step."""
+    """Return the nets of a checkpoint in evaluation mode, with their configuration and step.
+
+    Raises ExportError if the checkpoint is not of nets for WCT.
+    """
     state = read_checkpoint(checkpoint)
     try:
         config = WctConfig.from_json(state["config"])
@@ -196,7 +205,7 @@ def load_trained_wct(checkpoint: Path) -> tuple[Autoencoders, WctConfig, int]:
         }
         nets.load_state_dict(weights)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ExportError(f"{checkpoint} is not of nets for WCT: {error}") from error
+        raise ExportError(f"{checkpoint} holds no nets for WCT: {error}") from error
     return nets.eval(), config, int(state["step"])
 
 

@@ -1,4 +1,4 @@
-"""Transfers as WCT paints them, for decoders to learn from."""
+"""Transfer features as WCT does when it paints, for decoders to learn from."""
 
 import torch
 from torch import Tensor
@@ -7,8 +7,9 @@ from engines.wct.transform import coloring, whitening
 
 
 def transferred(content: Tensor, style: Tensor) -> Tensor:
-    """Features (N, C, h, w) of each content with the mean and covariance of those of its style,
-    (N, C, ...), by the very functions that paint.
+    """Give content features (N, C, h, w) the mean and covariance of style features (N, C, ...).
+
+    The transform comes from the functions with which WCT paints.
     """
     mean, covariance = _statistics(content)
     wanted_mean, wanted = _statistics(style)

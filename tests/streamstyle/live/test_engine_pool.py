@@ -10,13 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from engines import Engine, EngineError, open_engine
+from streamstyle.errors import UserError
 from streamstyle.live import engine_pool
 from streamstyle.live.controls import Controls
 from streamstyle.live.engine_pool import Choice, choose
 from streamstyle.live.session import LiveSession
+from streamstyle.painting.masks import open_mask
 from streamstyle.styles import parse_style
 from tests.helpers.live import (
     BLUE,
@@ -56,6 +60,23 @@ def test_two_styles_are_mixed_by_hand() -> None:
         show_until(session, lambda f: color_at(f, 0.5) == (50, 50, 50))
         session.change(replace(session.controls, mix=0.75))
         show_until(session, lambda f: color_at(f, 0.5) == (150, 150, 150))
+
+
+@pytest.mark.parametrize("name", ["mix", "split", "stroke", "strength", "steady"])
+def test_numbers_of_controls_are_from_0_to_1(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} must be from 0 to 1"):
+        replace(Controls(), **{name: 1.5})
+
+
+def test_second_style_outside_of_a_mask_is_let_go(tmp_path: Path) -> None:
+    Image.fromarray(np.eye(64, dtype=np.uint8) * 255).save(tmp_path / "mask.png")
+    mask = open_mask(str(tmp_path / "mask.png"))
+    controls = Controls(named("dark"), second_style=named("light"))
+    with LiveSession(Camera, controls, choose=alone(open_plain), mask=mask) as session:
+        pool = session._engines
+        show_until(session, lambda _frame: pool._in_use == {named("dark"), named("light")})
+        session.change(replace(session.controls, second_style=None))
+        show_until(session, lambda _frame: pool._in_use == {named("dark")})
 
 
 def two_styles(path: Path) -> Callable[[str], Choice]:
