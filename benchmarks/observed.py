@@ -11,7 +11,7 @@ from streamstyle.live.controls import Controls
 from streamstyle.live.resolution_governor import Promise
 from streamstyle.live.session import LiveSession
 from streamstyle.live.window import Window
-from streamstyle.sources import Source
+from streamstyle.sources import Clip, Source
 from streamstyle.sources.realtime import PacedSource
 from streamstyle.sources.video import VideoSource
 from streamstyle.styles import StyleSpec
@@ -89,8 +89,7 @@ def longest_gap_ms(samples: list[Sample]) -> float:
 
 def _camera() -> Source:
     def opener() -> Source:
-        return VideoSource(
-            f"{PATTERN}[out0]", None, Fraction(36_000), container_format="lavfi", name="camera"
-        )
+        clip = Clip(duration_seconds=Fraction(36_000))
+        return VideoSource(f"{PATTERN}[out0]", clip, container_format="lavfi", name="camera")
 
     return PacedSource(opener, loop=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from engines import read_card
 from export.common.checkpoint import read_checkpoint
-from export.common.engine_file import write_engine
+from export.common.engine_file import Description, write_engine
 from export.data.photos import list_photos
 from export.data.style_table import StylePicture
 from export.families.any_picture.model import AnyPicture
@@ -55,18 +55,17 @@ def _write_feed_forward(checkpoint: Path, out: Path, photos: Path) -> dict[str, 
         before = read_card(Path(config.start_from))
         cards = [*before.styles[: (config.kept_rows or 0) // len(config.strokes)], *cards]
     training = _training(config, _command(config), step, photos, "style")
+    description = Description(config.family, cards, training, config.strokes)
     if isinstance(net, AnyPicture):
-        return write_any_picture_engine(
-            net, out, cards, config.strokes, training, photos, pictures=photos
-        )
-    return write_engine(net, out, config.family, cards, training, photos, config.strokes)
+        return write_any_picture_engine(net, out, description, photos, pictures=photos)
+    return write_engine(net, out, description, photos)
 
 
 def _write_any_picture(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:
     net, config, step = load_trained_any_picture(checkpoint)
     training = _training(config, _picture_command(ANY_PICTURE, config), step, photos, "style")
-    pictures = Path(config.pictures)
-    return write_any_picture_engine(net, out, [], STROKES, training, photos, pictures)
+    description = Description(ANY_PICTURE, training=training, strokes=STROKES)
+    return write_any_picture_engine(net, out, description, photos, Path(config.pictures))
 
 
 def _write_stytr2(checkpoint: Path, out: Path, photos: Path) -> dict[str, Any]:

@@ -145,6 +145,7 @@ UNPAINTED = Look(strength=0)
 def any_picture_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An engine file of a network for any picture, with random weights."""
     torch = pytest.importorskip("torch")
+    from export.common.engine_file import Description
     from export.families.any_picture.model import AnyPicture, AnyPictureConfig
     from export.families.any_picture.onnx_file import write_any_picture_engine
     from tests.helpers.nets import write_training_material
@@ -157,7 +158,8 @@ def any_picture_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         net.predictor[-1].weight *= 200
     path = folder / "any-picture.onnx"
-    write_any_picture_engine(net, path, [], (0.6, 1.0, 1.6), {}, photos, photos)
+    description = Description("any-picture", strokes=(0.6, 1.0, 1.6))
+    write_any_picture_engine(net, path, description, photos, photos)
     return path
 
 

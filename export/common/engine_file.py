@@ -4,8 +4,8 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,27 @@ FRAME_SIZES = {
 }
 
 
+@dataclass(frozen=True)
+class Description:
+    """What the card of a new engine file says of its net."""
+
+    family: str
+    styles: Sequence[StyleCard] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Commands, losses and data."""
+    strokes: Sequence[float] = (1.0,)
+    """Sizes of the style's picture, each with a row in every style."""
+
+    def as_card(self) -> dict[str, str]:
+        """Return the entries of the card, which are text."""
+        return {
+            "family": self.family,
+            "styles": json.dumps([asdict(style) for style in self.styles], ensure_ascii=False),
+            "training": json.dumps(self.training, ensure_ascii=False),
+            "strokes": json.dumps([*self.strokes]),
+        }
+
+
 class FrameGraph(nn.Module):
     """Wraps a net so that it maps uint8 frames (N, H, W, 3) to uint8 frames of the same shape.
 
@@ -94,18 +115,11 @@ class FrameGraph(nn.Module):
 
 
 def write_engine(
-    net: nn.Module,
-    out: Path,
-    family: str,
-    styles: Sequence[StyleCard],
-    training: dict[str, Any],
-    photos: Path,
-    strokes: Sequence[float] = (1.0,),
+    net: nn.Module, out: Path, description: Description, photos: Path
 ) -> dict[str, Any]:
     """Export `net`, compare the file with it on photos, and write it to `out` if both agree.
 
-    A net for many styles has one row per style for each of `strokes`, factors of the style
-    picture's size. Returns the measurements, which the file holds as well. Raises ExportError, and
+    Returns the measurements, which the file holds as well. Raises ExportError, and
     writes nothing, if any painted photo differs too much.
     """
     graph = FrameGraph(net).eval()
@@ -114,38 +128,27 @@ def write_engine(
     if isinstance(net, ManyStyle):
         tried = [{STYLE_WEIGHTS: weights} for weights in np.eye(len(net.styles), dtype=np.float32)]
     ranges, int8_db = calibrated(model.SerializeToString(), tried, photos)
-    described = {
-        "family": family,
-        "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
-        "strokes": json.dumps(strokes),
-        "ranges": json.dumps(ranges),
-    }
 
     def verify(path: Path) -> dict[str, Any]:
         return {**_verify(graph, path, photos), "int8_worst_psnr_db": int8_db}
 
-    return write_checked(model, described, training, out, verify)
+    card = {**description.as_card(), "ranges": json.dumps(ranges)}
+    return write_checked(model, card, out, verify)
 
 
 def write_checked(
     model: onnx.ModelProto,
-    described: dict[str, str],
-    training: dict[str, Any],
+    card: dict[str, str],
     out: Path,
     verify: Callable[[Path], dict[str, Any]],
 ) -> dict[str, Any]:
     """Write `model` with half-precision weights to `out` if `verify` accepts a trial file.
 
-    `described` goes into the card. `verify` raises an error to reject the file; otherwise it
+    `card` describes the model. `verify` raises an error to reject the file; otherwise it
     returns measurements, which go into the card and are returned from here.
     """
     halve_weights(model)
-    card = {
-        "streamstyle_format": FORMAT,
-        **described,
-        "training": json.dumps(training, ensure_ascii=False),
-        "verification": "{}",
-    }
+    card = {"streamstyle_format": FORMAT, **card, "verification": "{}"}
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         trial = Path(folder) / out.name
         save(model, card, trial)

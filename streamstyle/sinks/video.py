@@ -181,7 +181,8 @@ class _File:
         url = f"file:{path}"  # else FFmpeg takes the text before a colon for a protocol
         self._output = av.open(url, "w", container_options=safe if tracks is None else {})
         try:
-            self._stream = _add_stream(self._output, encoder, options, video, first, color, kind)
+            self._stream = _add_stream(self._output, encoder, options, video.frame_rate)
+            _configure(self._stream, video, first, color, kind)
             if tracks is not None:
                 tracks.attach(self._output, self._stream)
             try:
@@ -240,23 +241,27 @@ def _add_stream(
     output: OutputContainer,
     encoder: str,
     options: dict[str, str],
-    video: VideoFormat,
-    first: Frame,
-    color: Color,
-    kind: str,
+    frame_rate: Fraction | None,
 ) -> VideoStream:
     try:
-        stream = output.add_stream(encoder, rate=video.frame_rate, options=options)
+        stream = output.add_stream(encoder, rate=frame_rate, options=options)
     except ValueError as error:
         raise UserError(
             f"{output.format.name} can't hold what the encoder {encoder} writes; give another "
             "--codec, or a name that ends in .mkv"
         ) from error
     assert isinstance(stream, VideoStream)
+    return stream
+
+
+def _configure(
+    stream: VideoStream, video: VideoFormat, first: Frame, color: Color, kind: str
+) -> None:
+    """Let the encoder write frames like `first`, in the pixel format `kind`."""
     context = stream.codec_context
     context.width, context.height = first.width, first.height
     context.pix_fmt = kind
-    context.time_base = stream.time_base = _GIF_TICK if encoder == "gif" else video.time_base
+    context.time_base = stream.time_base = _GIF_TICK if context.name == "gif" else video.time_base
     if first.duration_seconds is not None:
         context.flags |= Flags.frame_duration  # keeps the duration of the last frame
     if video.sample_aspect_ratio is not None:
@@ -266,4 +271,3 @@ def _add_stream(
         context.color_range = color.range
         context.color_primaries = color.primaries
         context.color_trc = color.transfer
-    return stream

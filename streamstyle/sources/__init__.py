@@ -1,8 +1,8 @@
 """Sources of frames: videos, images, cameras, the screen and patterns."""
 
-from streamstyle.sources.base import Source, SourceInfo, VideoFormat
+from streamstyle.sources.base import Clip, Source, SourceInfo, VideoFormat
 from streamstyle.sources.images import StillSource
-from streamstyle.sources.open import Clip, open_live, open_video
+from streamstyle.sources.open import open_live, open_video
 from streamstyle.sources.pattern import PatternSource
 from streamstyle.sources.video import VideoSource
 

@@ -6,8 +6,10 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Protocol, Self
 
+from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.media.color import Color
+from streamstyle.media.hwaccel import OFF, check_hwaccel
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,30 @@ class VideoFormat:
     color: Color
     chroma: str
     """Color sampling of the file: "420", "422" or "444"."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The part of a video to take, and how to decode it."""
+
+    start_seconds: Fraction | None = None
+    """Start, counted from the beginning of the video; None for its first frame."""
+    duration_seconds: Fraction | None = None
+    """Length of the part; None for all up to the end."""
+    tonemap: bool = False
+    """Accept HDR and map it to standard range; otherwise HDR is refused."""
+    hwaccel: str = OFF
+    """Where to decode: OFF for the CPU, one of `hwaccel.DEVICES`, or AUTO for one that works.
+
+    If none works, the CPU decodes, and the source's notes say so.
+    """
+
+    def __post_init__(self) -> None:
+        if self.start_seconds is not None and self.start_seconds < 0:
+            raise UserError(f"a start must be 0 s or later, got {float(self.start_seconds)}")
+        if self.duration_seconds is not None and self.duration_seconds <= 0:
+            raise UserError(f"a duration must be more than 0 s, got {float(self.duration_seconds)}")
+        check_hwaccel(self.hwaccel)
 
 
 @dataclass(frozen=True)

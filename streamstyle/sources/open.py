@@ -1,15 +1,13 @@
 """Open the source that a location names."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 from streamstyle.errors import UserError
 from streamstyle.media.container import is_segmented
-from streamstyle.media.hwaccel import OFF, check_hwaccel
-from streamstyle.sources.base import Source
+from streamstyle.media.hwaccel import OFF
+from streamstyle.sources.base import Clip, Source
 from streamstyle.sources.camera import CameraSource, find_camera
 from streamstyle.sources.pattern import PREFIX as PATTERN
 from streamstyle.sources.pattern import PatternSource
@@ -17,30 +15,6 @@ from streamstyle.sources.realtime import PacedSource
 from streamstyle.sources.screen import PREFIX as SCREEN
 from streamstyle.sources.screen import ScreenSource
 from streamstyle.sources.video import VideoSource
-
-
-@dataclass(frozen=True)
-class Clip:
-    """The part of a video to take, and how to decode it."""
-
-    start_seconds: Fraction | None = None
-    """Start, counted from the beginning of the video; None for its first frame."""
-    duration_seconds: Fraction | None = None
-    """Length of the part; None for all up to the end."""
-    tonemap: bool = False
-    """Accept HDR and map it to standard range; otherwise HDR is refused."""
-    hwaccel: str = OFF
-    """Where to decode: OFF for the CPU, one of `hwaccel.DEVICES`, or AUTO for one that works.
-
-    If none works, the CPU decodes, and the source's notes say so.
-    """
-
-    def __post_init__(self) -> None:
-        if self.start_seconds is not None and self.start_seconds < 0:
-            raise UserError(f"a start must be 0 s or later, got {float(self.start_seconds)}")
-        if self.duration_seconds is not None and self.duration_seconds <= 0:
-            raise UserError(f"a duration must be more than 0 s, got {float(self.duration_seconds)}")
-        check_hwaccel(self.hwaccel)
 
 
 def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> VideoSource:
@@ -51,18 +25,11 @@ def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> V
     """
     if location.startswith(PATTERN):
         name = location.removeprefix(PATTERN)
-        return PatternSource(name, clip.start_seconds, clip.duration_seconds)
+        return PatternSource(name, clip)
     if "://" not in location and not Path(location).is_file():
         what = "is a folder, not a video" if Path(location).is_dir() else "does not exist"
         raise UserError(f"{location} {what}")
-    return VideoSource(
-        location,
-        clip.start_seconds,
-        clip.duration_seconds,
-        clip.tonemap,
-        low_delay=low_delay,
-        hwaccel=clip.hwaccel,
-    )
+    return VideoSource(location, clip, low_delay=low_delay)
 
 
 def open_live(

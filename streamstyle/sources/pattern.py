@@ -1,8 +1,10 @@
 """Moving pictures computed by FFmpeg, with a chord: a source that needs no file."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 from streamstyle.errors import UserError
+from streamstyle.sources.base import Clip
 from streamstyle.sources.video import VideoSource
 
 PREFIX = "pattern:"
@@ -33,18 +35,12 @@ _CHORD = (
 class PatternSource(VideoSource):
     """One of PATTERNS with a chord; see `sources.base.Source`."""
 
-    def __init__(
-        self,
-        name: str,
-        start_seconds: Fraction | None = None,
-        duration_seconds: Fraction | None = None,
-    ) -> None:
+    def __init__(self, name: str, clip: Clip = Clip()) -> None:
         if name not in PATTERNS:
             raise UserError(f"no pattern {name}; choose from {', '.join(PATTERNS)}")
         super().__init__(
             f"{PATTERNS[name]}[out0];{_CHORD}[out1]",
-            start_seconds,
-            duration_seconds or DURATION_S,
+            replace(clip, duration_seconds=clip.duration_seconds or DURATION_S),
             container_format="lavfi",
             name=PREFIX + name,
         )

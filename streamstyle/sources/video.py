@@ -20,7 +20,7 @@ from streamstyle.media.orientation import Orientation
 from streamstyle.media.timestamps import INTERLEAVE_S, Continuity
 from streamstyle.media.tone_mapping import ToneMap
 from streamstyle.media.tracks import Tracks
-from streamstyle.sources.base import SourceInfo, VideoFormat
+from streamstyle.sources.base import Clip, SourceInfo, VideoFormat
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second of raw streams that state neither timestamps nor a rate."""
@@ -38,26 +38,20 @@ class VideoSource(Closing):
     def __init__(
         self,
         location: str,
-        start_seconds: Fraction | None = None,
-        duration_seconds: Fraction | None = None,
-        tonemap: bool = False,
+        clip: Clip = Clip(),
         container_format: str | None = None,
         name: str | None = None,
         low_delay: bool = False,
-        hwaccel: str = OFF,
     ) -> None:
         """Open a video and decode its first frame.
 
         Args:
             location: What FFmpeg opens: a path, an address, or a filter graph if `container_format`
                 is "lavfi".
-            start_seconds: As in `Clip`.
-            duration_seconds: As in `Clip`.
-            tonemap: Map HDR to BT.709; without it, HDR is refused.
+            clip: The part to take, and how to decode it.
             container_format: FFmpeg's name of the input format; None to detect it.
             name: Display name; None for the last part of the location.
             low_delay: As in `open_video`.
-            hwaccel: As in `Clip`.
 
         Raises:
             UserError: If the video cannot be opened, has no frame in the span, or is HDR without
@@ -68,13 +62,13 @@ class VideoSource(Closing):
         self._damaged = 0
         self._unread: str | None = None  # why the rest could not be read
         self._last_seconds = Fraction(0)  # where the last packet ends
-        device, why_not = (None, "") if hwaccel == OFF else find_device(hwaccel)
+        device, why_not = (None, "") if clip.hwaccel == OFF else find_device(clip.hwaccel)
         self._container = open_container(location, container_format, low_delay, device)
         try:
             live = low_delay and self.stated_seconds is None
             self._stream = best_video(self._container, self._name, live)
             self._base = self._stream.time_base or Fraction(1, 1000)
-            self._span = span_of(self._container, start_seconds, duration_seconds)
+            self._span = span_of(self._container, clip.start_seconds, clip.duration_seconds)
             self.tracks = Tracks(self._container, self._stream, self._span)
             self._continuity = Continuity(self._stream, self._step)
             self._packets = self._demux()
@@ -82,14 +76,14 @@ class VideoSource(Closing):
             first = next(self._frames, None)
             if first is None:
                 raise UserError(self._no_picture(location))
-            if hwaccel != OFF and not is_on_device(self._stream.codec_context):
+            if clip.hwaccel != OFF and not is_on_device(self._stream.codec_context):
                 codec = self._stream.codec_context.codec.canonical_name
                 why_not = why_not or f"the device cannot decode this {codec}"
                 self.notes.append(f"{self._name} was decoded by the processor: {why_not}")
             color = Color.of(first)
             self._tonemap = None
             if color.hdr is not None:
-                if not tonemap:
+                if not clip.tonemap:
                     raise UserError(
                         f"{self._name} is {color.hdr} video and would come out washed out; "
                         "add --tonemap to paint it in standard range"

@@ -17,7 +17,7 @@ from engines.openvino_.engine import core
 from engines.openvino_.int8 import WEIGHT_STEPS, convolved, quantise
 from export.common import calibration
 from export.common.calibration import calibrated
-from export.common.engine_file import FrameGraph, export_graph, write_engine
+from export.common.engine_file import Description, FrameGraph, export_graph, write_engine
 from export.families.many_style.model import ManyStyle, ManyStyleConfig
 from streamstyle import system
 from tests.helpers.frames import grainy, picture, psnr
@@ -116,7 +116,7 @@ def test_engine_in_int8(
 ) -> None:
     monkeypatch.setattr(calibration, "MIN_PSNR_DB", UNTRAINED_DB)
     path = tmp_path / "net.onnx"
-    measured = write_engine(net, path, "many-style", [], {}, photos)
+    measured = write_engine(net, path, Description("many-style"), photos)
     card = read_card(path)
     assert len(card.ranges) == 5
     assert card.verification["int8_worst_psnr_db"] == measured["int8_worst_psnr_db"]

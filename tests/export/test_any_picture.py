@@ -14,7 +14,7 @@ from PIL import Image
 from engines import STYLE_ROW, STYLE_WEIGHTS, open_engine, read_card, style_of
 from export.cli import main
 from export.common import training_loop
-from export.common.engine_file import load_weights, write_engine
+from export.common.engine_file import Description, load_weights, write_engine
 from export.common.losses import LossConfig
 from export.data.photos import PaintingCrops, list_photos
 from export.errors import ExportError
@@ -137,7 +137,7 @@ def test_a_net_for_many_styles_is_a_beginning(tmp_path: Path) -> None:
     torch.manual_seed(0)
     many = ManyStyle(ManyStyleConfig(**SIZES), 2).eval()
     engine = tmp_path / "many.onnx"
-    write_engine(many, engine, "many-style", [], {}, tmp_path / "photos")
+    write_engine(many, engine, Description("many-style"), tmp_path / "photos")
     begun = net()
     load_weights(begun, engine)
     torch.testing.assert_close(begun.base, many.styles.mean(dim=0))

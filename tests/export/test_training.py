@@ -20,7 +20,7 @@ from export.common import (
     training_loop,
 )
 from export.common.comparison import psnr
-from export.common.engine_file import load_weights, write_engine
+from export.common.engine_file import Description, load_weights, write_engine
 from export.common.losses import LossConfig
 from export.data.photos import Crops, list_photos, load_picture
 from export.data.style_table import StylePicture
@@ -115,7 +115,7 @@ def test_weights_of_an_engine_are_a_beginning(
 ) -> None:
     first = train(config, tmp_path / "first")
     engine = tmp_path / "first.onnx"
-    write_engine(first, engine, "johnson", [STYLE], {}, Path(config.photos))
+    write_engine(first, engine, Description("johnson", [STYLE]), Path(config.photos))
     loaded = Johnson(config.net)
     load_weights(loaded, engine)
     for name, values in first.state_dict().items():
@@ -147,7 +147,7 @@ def test_bfloat16_only_where_the_processor_has_it(
 def test_weights_of_a_narrower_net_paint_alike(config: TrainConfig, tmp_path: Path) -> None:
     narrow = train(config, tmp_path / "run")
     engine = tmp_path / "engine.onnx"
-    write_engine(narrow, engine, "johnson", [STYLE], {}, Path(config.photos))
+    write_engine(narrow, engine, Description("johnson", [STYLE]), Path(config.photos))
     wide = net(JohnsonConfig(base_width=12, residual_blocks=1))
     load_weights(wide, engine)
     photo = load_picture(list_photos(Path(config.photos))[0])
@@ -161,7 +161,7 @@ def test_weights_of_a_narrower_net_paint_alike(config: TrainConfig, tmp_path: Pa
 def test_weights_of_another_architecture(config: TrainConfig, tmp_path: Path) -> None:
     engine = tmp_path / "engine.onnx"
     small = net(JohnsonConfig(base_width=4))
-    write_engine(small, engine, "johnson", [STYLE], {}, Path(config.photos))
+    write_engine(small, engine, Description("johnson", [STYLE]), Path(config.photos))
     with pytest.raises(ExportError, match="another architecture"):
         train(replace(config, start_from=str(engine)), tmp_path / "run")
 
@@ -203,7 +203,7 @@ def net(config: JohnsonConfig) -> Johnson:
 def test_engine_paints_as_pytorch_does(tmp_path: Path, config: JohnsonConfig) -> None:
     _, photos, _ = write_training_material(tmp_path)
     out = tmp_path / "engine.onnx"
-    measured = write_engine(net(config), out, "johnson", [STYLE], {"steps": 0}, photos)
+    measured = write_engine(net(config), out, Description("johnson", [STYLE], {"steps": 0}), photos)
     assert measured["worst_psnr_db"] > 45
     card = read_card(out)
     assert card.styles == (STYLE,)
@@ -219,7 +219,7 @@ def test_engine_paints_as_pytorch_does(tmp_path: Path, config: JohnsonConfig) ->
 def test_engine_file_names_nobodys_folders(tmp_path: Path) -> None:
     _, photos, _ = write_training_material(tmp_path)
     out = tmp_path / "engine.onnx"
-    write_engine(net(JohnsonConfig(base_width=4)), out, "johnson", [STYLE], {}, photos)
+    write_engine(net(JohnsonConfig(base_width=4)), out, Description("johnson", [STYLE]), photos)
     data = out.read_bytes()
     for text in (str(tmp_path), str(Path(__file__).parents[2]), str(Path.home())):
         assert text.encode() not in data
@@ -233,7 +233,7 @@ def test_engine_that_deviates_is_not_written(tmp_path: Path) -> None:
     _, photos, _ = write_training_material(tmp_path)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ExportError, match=r"differently from PyTorch.*nothing was written"):
-        write_engine(Deceiver(), tmp_path / "engine.onnx", "johnson", [STYLE], {}, photos)
+        write_engine(Deceiver(), tmp_path / "engine.onnx", Description("johnson", [STYLE]), photos)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -243,7 +243,7 @@ def test_weights_beyond_half_precision_stay_as_they_are(tmp_path: Path) -> None:
     with torch.no_grad():
         large.encoder[1].weight *= 1e6  # the next normalization undoes it
     out = tmp_path / "engine.onnx"
-    assert write_engine(large, out, "johnson", [STYLE], {}, photos)["worst_psnr_db"] > 45
+    assert write_engine(large, out, Description("johnson", [STYLE]), photos)["worst_psnr_db"] > 45
 
 
 def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ the part that runs for each frame.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from engines import (
     STYLE_ROW,
     STYLE_WEIGHTS,
     Style,
-    StyleCard,
     open_engine,
     read_card,
     style_of,
@@ -30,12 +28,11 @@ from engines import (
 from engines.subgraphs import PICTURE
 from export.common.calibration import calibrated
 from export.common.comparison import Comparison
-from export.common.engine_file import EXAMPLE, FRAME_SIZES, trace, write_checked
+from export.common.engine_file import EXAMPLE, FRAME_SIZES, Description, trace, write_checked
 from export.common.pixels import to_unit
 from export.common.precisions import Sample, other_precisions
 from export.data.photos import frame_of, list_photos, spread
 from export.families.any_picture.model import AnyPicture
-from export.families.any_picture.train import FAMILY
 
 SIZES = (
     ((480, 640), (384, 512)),
@@ -73,19 +70,12 @@ class AnyPictureGraph(nn.Module):
 
 
 def write_any_picture_engine(
-    net: AnyPicture,
-    out: Path,
-    styles: Sequence[StyleCard],
-    strokes: Sequence[float],
-    training: dict[str, Any],
-    photos: Path,
-    pictures: Path,
+    net: AnyPicture, out: Path, description: Description, photos: Path, pictures: Path
 ) -> dict[str, Any]:
     """Export `net`, compare the file with it on photos, and write it to `out` if both agree.
 
-    The photos are painted in the style of `pictures`. `styles` have a row in the net for each of
-    `strokes`. Returns the measurements, which the file holds as well. Raises ExportError, and
-    writes nothing, if any painted photo differs too much.
+    The photos are painted in the style of `pictures`. Returns the measurements, which the file
+    holds as well. Raises ExportError, and writes nothing, if any painted photo differs too much.
     """
     graph = AnyPictureGraph(net).eval()
     model = export_any_picture_graph(graph)
@@ -93,10 +83,8 @@ def write_any_picture_engine(
     frames_half = Extractor(model).extract_model([*inputs, STYLE_ROW], ["stylized"])
     tried = _styles(net, spread(list_photos(pictures), TRIED))
     ranges, int8_db = calibrated(frames_half.SerializeToString(), tried, photos)
-    described = {
-        "family": FAMILY,
-        "styles": json.dumps([asdict(style) for style in styles], ensure_ascii=False),
-        "strokes": json.dumps([*strokes]),
+    card = {
+        **description.as_card(),
         "style_tensors": json.dumps([STYLE_ROW]),
         "row_length": str(len(net.base)),
         "ranges": json.dumps(ranges),
@@ -105,7 +93,7 @@ def write_any_picture_engine(
     def verify(path: Path) -> dict[str, Any]:
         return {**_verify(net, path, photos, pictures), "int8_worst_psnr_db": int8_db}
 
-    return write_checked(model, described, training, out, verify)
+    return write_checked(model, card, out, verify)
 
 
 def export_any_picture_graph(graph: AnyPictureGraph) -> onnx.ModelProto:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from engines import MIN_SIDE, open_engine, read_card
 from engines.style_encoder import style_of
 from export.common.comparison import Comparison
-from export.common.engine_file import EXAMPLE, FRAME_SIZES, trace, write_checked
+from export.common.engine_file import EXAMPLE, FRAME_SIZES, Description, trace, write_checked
 from export.common.pixels import to_pixels, to_unit
 from export.common.precisions import Sample, other_precisions
 from export.data.photos import frame_of, list_photos
@@ -60,14 +60,13 @@ def write_stytr2_engine(
     if any painted photo differs too much.
     """
     graph = PictureGraph(net).eval()
-    described = {
-        "family": FAMILY,
-        "styles": "[]",
+    card = {
+        **Description(FAMILY, training=training).as_card(),
         "style_tensors": json.dumps(STYLE_TENSORS),
         "most_pixels": str(MOST_PIXELS),
     }
     model = export_picture_graph(graph)
-    return write_checked(model, described, training, out, lambda path: _verify(graph, path, photos))
+    return write_checked(model, card, out, lambda path: _verify(graph, path, photos))
 
 
 def export_picture_graph(graph: PictureGraph) -> onnx.ModelProto:

@@ -13,7 +13,7 @@ from engines import open_part
 from engines.subgraphs import part_name
 from engines.wct.transform import coloring, whitening
 from export.common.comparison import Comparison
-from export.common.engine_file import EXAMPLE, SIZES, trace, write_checked
+from export.common.engine_file import EXAMPLE, SIZES, Description, trace, write_checked
 from export.common.precisions import Sample, other_precisions
 from export.data.photos import frame_of, list_photos
 from export.families.wct.autoencoders import Autoencoders
@@ -43,8 +43,9 @@ def write_levels(
     verify: Callable[[Path], dict[str, Any]],
 ) -> dict[str, Any]:
     """Write the engine as `write_wct_engine` does, but check it with `verify`."""
-    described = {"family": FAMILY, "styles": "[]", "parts": json.dumps(list(graphs))}
-    return write_checked(export_levels(graphs), described, training, out, verify)
+    described = Description(FAMILY, training=training).as_card()
+    card = {**described, "parts": json.dumps(list(graphs))}
+    return write_checked(export_levels(graphs), card, out, verify)
 
 
 def export_levels(graphs: dict[str, LevelGraph]) -> onnx.ModelProto:

@@ -101,7 +101,7 @@ class TestEverySource:
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_patterns_move_and_sound(name: str) -> None:
-    with PatternSource(name, duration_seconds=Fraction(2)) as source:
+    with PatternSource(name, Clip(duration_seconds=Fraction(2))) as source:
         frames = list(source)
         kinds = [stream.type for stream in source.tracks.container.streams]
     assert len(frames) == 50
