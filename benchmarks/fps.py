@@ -36,7 +36,7 @@ from streamstyle.cli.bench import (
     open_ready,
     race,
 )
-from streamstyle.cli.options import add_style, size_of, style_asked_for
+from streamstyle.cli.options import add_style, parse_size, style_asked_for
 from streamstyle.errors import UserError
 from streamstyle.live.resolution_governor import Promise
 from streamstyle.sinks.atomic_file import check_target
@@ -63,7 +63,7 @@ def main() -> None:
     """Print a Markdown table, and write files if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_style(parser, CLASSIC_STYLE)
-    parser.add_argument("--sizes", type=size_of, nargs="+", default=SIZES, metavar="WxH")
+    parser.add_argument("--sizes", type=parse_size, nargs="+", default=SIZES, metavar="WxH")
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds for each way and size")
     parser.add_argument("--clip", default=PATTERN, help="a video to paint (default %(default)s)")
     parser.add_argument("--no-peers", action="store_true", help="measure our engines only")

@@ -27,7 +27,7 @@ from engines.model_card import ModelCard
 from engines.subgraphs import graph_of
 from streamstyle import system
 from streamstyle.cli.bench import moving_frames
-from streamstyle.cli.options import add_style, size_of, style_asked_for
+from streamstyle.cli.options import add_style, parse_size, style_asked_for
 from streamstyle.styles import engine_label, open_engine, read_style
 
 CLIP = 50
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_style(parser)
     parser.add_argument(
-        "--size", type=size_of, default=(640, 480), help="size of the frames, such as 1280x720"
+        "--size", type=parse_size, default=(640, 480), help="size of the frames, such as 1280x720"
     )
     parser.add_argument("--layers", type=int, default=15, help="number of layers to print")
     parser.add_argument("--engine", default="openvino", choices=["openvino", "onnxruntime"])

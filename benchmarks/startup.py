@@ -63,8 +63,8 @@ def _start(command: list[str]) -> tuple[float, float]:
             top = screen["top"] + screen["height"] // 2
             middle = {"left": left, "top": top, "width": 1, "height": 1}
             while now_s() < started_s + PATIENCE_S:
-                seen = np.array(grabber.grab(middle).pixel(0, 0), int)
-                is_clip = np.abs(seen - COLOR).max() < NEAR
+                pixel = np.array(grabber.grab(middle).pixel(0, 0), int)
+                is_clip = np.abs(pixel - COLOR).max() < NEAR
                 if is_clip and shown_s is None:
                     shown_s = now_s() - started_s
                 elif shown_s is not None and not is_clip:

@@ -102,7 +102,7 @@ def _crops(videos: Videos, motions: list[Motion]) -> list[Image]:
 def _contrast(motion: Motion) -> NDArray[np.float32]:
     """Return by how many pixels motion differs around each place, (H, W)."""
     cv2 = load_opencv()
-    height, width = motion.seen.shape
+    height, width = motion.visible.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     moved = motion.origins - np.dstack([x, y])
     around = np.ones((21, 21), np.uint8)

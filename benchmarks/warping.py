@@ -24,7 +24,7 @@ class Motion:
 
     origins: NDArray[np.float32]
     """(H, W, 2): x and y of each pixel in the frame before."""
-    seen: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
     """(H, W): whether each pixel was visible in the frame before."""
 
 
@@ -47,9 +47,9 @@ def warping_error(video: list[Image], motions: list[Motion]) -> float:
     cv2 = load_opencv()
     errors = []
     for before, now, motion in zip(video[:-1], video[1:], motions, strict=True):
-        if motion.seen.any():
+        if motion.visible.any():
             moved = cv2.remap(before, motion.origins, None, cv2.INTER_LINEAR)
-            difference = (now.astype(np.float32) - moved)[motion.seen] / 255
+            difference = (now.astype(np.float32) - moved)[motion.visible] / 255
             errors.append(float(np.mean(difference**2)))
     return float(np.mean(errors))
 

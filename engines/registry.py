@@ -56,12 +56,14 @@ def open_engine(
     """
     card = read_card(model)
     if "," in device:
-        return _open_team(card, backend, device.split(","), precision)
+        return _open_on_devices(card, backend, device.split(","), precision)
     opener = partial(open_part, model, backend=backend, device=device, precision=precision)
     return WctEngine(card, opener) if card.family == WCT else opener(None)
 
 
-def _open_team(card: ModelCard, backend: str, devices: Sequence[str], precision: str) -> Engine:
+def _open_on_devices(
+    card: ModelCard, backend: str, devices: Sequence[str], precision: str
+) -> Engine:
     if card.family == WCT:
         raise EngineError(
             f"{card.path.name} paints each frame with what it saw in the frames before, which "
@@ -72,9 +74,9 @@ def _open_team(card: ModelCard, backend: str, devices: Sequence[str], precision:
             stack.enter_context(open_engine(card.path, backend, device, precision))
             for device in devices
         ]
-        team = MultiDeviceEngine(engines)
+        engine = MultiDeviceEngine(engines)
         stack.pop_all()
-    return team
+    return engine
 
 
 def open_part(

@@ -147,16 +147,16 @@ class _Level:
             }
             self._content = statistics_in(self.engine.run(frames, {**nothing, MASKS: masks}))
         painted = self.engine.run(frames, self._inputs(mean, color, alpha, masks))
-        seen = statistics_in(painted)
+        content = statistics_in(painted)
         assert self._content is not None
-        change = self._content.change(seen)
+        change = self._content.change(content)
         if change > NEW_SCENE:
             is_new = True
-            self._content = seen
+            self._content = content
             painted = self.engine.run(frames, self._inputs(mean, color, alpha, masks))
         else:
             kept = KEPT * max(0.0, 1 - change / FOLLOWED)
-            self._content = self._content.smoothed(seen, kept)
+            self._content = self._content.smoothed(content, kept)
         return painted["stylized"], is_new
 
     def _inputs(

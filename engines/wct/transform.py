@@ -133,9 +133,9 @@ def style_of(
         raise EngineError(f"alpha is from 0 to 1, got {alpha}")
     style: dict[str, NDArray[np.float32]] = {}
     for level in levels:
-        seen = statistics_at(level)
-        style[f"{level}/mean"] = seen.mean.astype(np.float32)
-        style[f"{level}/coloring"] = coloring(seen.covariance).astype(np.float32)
+        statistics = statistics_at(level)
+        style[f"{level}/mean"] = statistics.mean.astype(np.float32)
+        style[f"{level}/coloring"] = coloring(statistics.covariance).astype(np.float32)
         style[f"{level}/alpha"] = np.full((1, 1), alpha, np.float32)
     return style
 

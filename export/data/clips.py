@@ -55,13 +55,13 @@ class ClipPairs(Dataset[Pair]):
 
     def __getitem__(self, index: int) -> Pair:
         random = np.random.default_rng((self.seed, index))
-        before, after, origins, seen = self._pairs[random.integers(len(self._pairs))]
-        height, width = seen.shape
+        before, after, origins, visible = self._pairs[random.integers(len(self._pairs))]
+        height, width = visible.shape
         top = int(random.integers(height - self.crop + 1))
         left = int(random.integers(width - self.crop + 1))
         place = (slice(top, top + self.crop), slice(left, left + self.crop))
         grid = (origins[place] - (left, top) + 0.5) * (2 / self.crop) - 1
-        inside = seen[place] & (np.abs(grid) <= 1).all(axis=2)
+        inside = visible[place] & (np.abs(grid) <= 1).all(axis=2)
         return Pair(
             _to_tensor(before[place]),
             _to_tensor(after[place]),

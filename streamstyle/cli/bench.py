@@ -14,7 +14,7 @@ import numpy as np
 from engines import MIN_SIDE, PRECISIONS, Engine, EngineError, Frames
 from streamstyle import system
 from streamstyle.api import paint_video
-from streamstyle.cli.options import add_style, check_levels, size_of, style_asked_for
+from streamstyle.cli.options import add_style, check_levels, parse_size, style_asked_for
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.image_ops import resized
@@ -111,7 +111,7 @@ class Contestant:
 def add_bench_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `streamstyle bench` to its parser."""
     add_style(parser, CLASSIC_STYLE)
-    parser.add_argument("--size", type=size_of, default=(640, 480), help="such as 1280x720")
+    parser.add_argument("--size", type=parse_size, default=(640, 480), help="such as 1280x720")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each engine")
 
 

@@ -17,9 +17,9 @@ from streamstyle.cli.options import (
     as_taken,
     check_levels,
     open_style,
+    parse_time,
     placement_of,
     style_asked_for,
-    time_of,
 )
 from streamstyle.cli.progress import ProgressBar, print_report
 from streamstyle.errors import UserError
@@ -39,8 +39,8 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
     add_look(parser)
     add_steady(parser, 0.0)
     part = parser.add_argument_group("the part to paint")
-    part.add_argument("--start", type=time_of, metavar="TIME", help="seconds or H:MM:SS")
-    part.add_argument("--duration", type=time_of, metavar="TIME", help="seconds or H:MM:SS")
+    part.add_argument("--start", type=parse_time, metavar="TIME", help="seconds or H:MM:SS")
+    part.add_argument("--duration", type=parse_time, metavar="TIME", help="seconds or H:MM:SS")
     part.add_argument("--tonemap", action="store_true", help="convert HDR to standard range")
     add_hwaccel(part)
     file = parser.add_argument_group("the file")

@@ -13,8 +13,8 @@ from streamstyle.cli.options import (
     add_steady,
     add_style,
     as_taken,
+    parse_size,
     placement_of,
-    size_of,
     style_asked_for,
 )
 from streamstyle.errors import UserError
@@ -51,7 +51,7 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
     add_mask(parser)
     parser.add_argument("--mirror", action="store_true", help="mirror the picture")
     parser.add_argument(
-        "--size", type=size_of, default=(640, 480), help="size to ask the camera for"
+        "--size", type=parse_size, default=(640, 480), help="size to ask the camera for"
     )
     parser.add_argument(
         "--fps", type=float, help="frames per second to hold (default: the source's rate)"

@@ -42,7 +42,7 @@ def add_transfer(parser: "argparse._ActionsContainer") -> None:
     numbers = ",".join(level[len("relu")] for level in DEFAULT_LEVELS)
     parser.add_argument(
         "--levels",
-        type=levels_of,
+        type=parse_levels,
         default=DEFAULT_LEVELS,
         metavar="LEVELS",
         help="levels of a picture's style, only for wct: some of 5,4,3,2,1, from large shapes to "
@@ -136,7 +136,7 @@ def placement_of(options: argparse.Namespace) -> Placement:
     return Placement(options.engine, options.device.split(",")[0], options.precision)
 
 
-def levels_of(text: str) -> tuple[str, ...]:
+def parse_levels(text: str) -> tuple[str, ...]:
     """Parse levels, such as 4,1, into the names of features, relu4_1 and relu1_1."""
     if not re.fullmatch(r"[1-5](,[1-5])*", text):
         message = f"levels are some of 5,4,3,2,1, such as 4 or 5,4, got {text!r}"
@@ -144,7 +144,7 @@ def levels_of(text: str) -> tuple[str, ...]:
     return tuple(f"relu{level}_1" for level in sorted(set(text.split(",")), reverse=True))
 
 
-def time_of(text: str) -> Fraction:
+def parse_time(text: str) -> Fraction:
     """Parse a time, such as 1.5, 1:30 or 0:01:30.5, into seconds."""
     # Nine digits are more than any video needs, and fit into its timestamps.
     if not re.fullmatch(r"-?(\d{1,9}:){0,2}(\d{1,9}(\.\d*)?|\.\d+)", text):
@@ -156,7 +156,7 @@ def time_of(text: str) -> Fraction:
     return seconds
 
 
-def size_of(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     """Parse a size, such as 1280x720, into (width, height) in pixels."""
     try:
         width, height = map(int, text.lower().split("x"))

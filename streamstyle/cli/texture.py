@@ -13,7 +13,7 @@ from streamstyle.cli.options import (
     add_transfer,
     as_taken,
     open_style,
-    size_of,
+    parse_size,
 )
 from streamstyle.errors import UserError
 from streamstyle.sinks.atomic_file import check_not_input, check_target
@@ -25,7 +25,7 @@ def add_texture_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `streamstyle texture` to its parser."""
     parser.add_argument("pictures", type=Path, nargs="+", metavar="picture")
     parser.add_argument("-o", "--target", type=Path, required=True, help="image to write")
-    parser.add_argument("--size", type=size_of, default=(512, 512), help="such as 512x512")
+    parser.add_argument("--size", type=parse_size, default=(512, 512), help="such as 512x512")
     parser.add_argument("--model", help=f"model of the family wct (default {PICTURE_MODEL})")
     add_transfer(parser)
     parser.add_argument(

@@ -60,7 +60,7 @@ def is_on_device(decoder: VideoCodecContext) -> bool:
     return decoder.is_hwaccel and decoder.pix_fmt in formats
 
 
-def size_of(frame: av.VideoFrame, decoder: VideoCodecContext) -> tuple[int, int]:
+def visible_size(frame: av.VideoFrame, decoder: VideoCodecContext) -> tuple[int, int]:
     """Return a picture's width and height; devices round the frame's odd sizes up to even."""
     width, height = frame.width, frame.height
     return width - (width == decoder.width + 1), height - (height == decoder.height + 1)

@@ -27,7 +27,7 @@ _WRITTEN_TEXT_CODECS = ("mov_text", "webvtt", "subrip")
 _BITS_PER_CHANNEL = 96_000  # per second; plenty for AAC and Opus
 
 
-class Route(Protocol):
+class TrackWriter(Protocol):
     """A way for the packets of one track into the new file."""
 
     def send(self, packet: av.Packet[Stream]) -> None: ...
@@ -35,10 +35,10 @@ class Route(Protocol):
     def finish(self) -> None: ...
 
 
-def find_route(stream: Stream, output: OutputContainer) -> tuple[Route | None, str | None]:
-    """Return the best route for `stream` into `output`, and a note for the user.
+def find_writer(stream: Stream, output: OutputContainer) -> tuple[TrackWriter | None, str | None]:
+    """Return the best writer for `stream` into `output`, and a note for the user.
 
-    The route is None for a track that is left out. The note is None if there is
+    The writer is None for a track that is left out. The note is None if there is
     nothing to tell.
     """
     container = output.format.name
@@ -58,19 +58,19 @@ def find_route(stream: Stream, output: OutputContainer) -> tuple[Route | None, s
     return None, f"{_name(stream)} left out: {container} can't hold it; .mkv holds everything"
 
 
-def describe(source: Stream, target: Stream) -> None:
+def copy_track_metadata(source: Stream, target: Stream) -> None:
     """Give a new track the language, title and purpose of the old one."""
     target.metadata.update(source.metadata)
     target.disposition = source.disposition
 
 
 class _Copy:
-    """Route that copies packets bit by bit."""
+    """TrackWriter that copies packets bit by bit."""
 
     def __init__(self, stream: Stream, output: OutputContainer) -> None:
         self._output = output
         self._copy = _add_copy(stream, output)
-        describe(stream, self._copy)
+        copy_track_metadata(stream, self._copy)
 
     def send(self, packet: av.Packet[Stream]) -> None:
         packet.stream = self._copy
@@ -99,7 +99,7 @@ class _Sound:
 
 
 class _EncodeAudio:
-    """Route that re-encodes audio in the container's default codec."""
+    """TrackWriter that re-encodes audio in the container's default codec."""
 
     def __init__(self, stream: AudioStream, sound: _Sound, output: OutputContainer) -> None:
         self._output = output
@@ -108,7 +108,7 @@ class _EncodeAudio:
         self._last_dts = -inf
         self._first: AudioFrame | None = None
         self._other: AudioFrame | None = None
-        describe(stream, self._encoder)
+        copy_track_metadata(stream, self._encoder)
 
     def send(self, packet: av.Packet[Stream] | None) -> None:
         try:
@@ -154,7 +154,7 @@ def _kind(frame: AudioFrame) -> tuple[str, str, int]:
 
 
 class _EncodeText:
-    """Route that re-encodes text subtitles in a codec that the container can hold."""
+    """TrackWriter that re-encodes text subtitles in a codec that the container can hold."""
 
     def __init__(self, stream: SubtitleStream, codec: str, output: OutputContainer) -> None:
         self._output = output
@@ -164,7 +164,7 @@ class _EncodeText:
         assert isinstance(added, SubtitleStream)
         self._encoder = added
         self._encoder.codec_context.subtitle_header = self._decoder.subtitle_header
-        describe(stream, self._encoder)
+        copy_track_metadata(stream, self._encoder)
 
     def send(self, packet: av.Packet[Stream]) -> None:
         try:

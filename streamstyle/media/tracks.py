@@ -16,7 +16,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from streamstyle.media.remux import Route, describe, find_route
+from streamstyle.media.remux import TrackWriter, copy_track_metadata, find_writer
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -50,7 +50,7 @@ class Tracks:
         self._span = span
         self._pending: deque[av.Packet[Stream]] = deque()
         self._covers: list[av.Packet[Stream]] = []
-        self._routes: dict[int, Route] = {}
+        self._writers: dict[int, TrackWriter] = {}
         self._is_taken = False
         self._is_dropped = False
 
@@ -78,7 +78,7 @@ class Tracks:
 
     def attach(self, output: OutputContainer, picture: VideoStream) -> None:
         """Add the tracks to the new file beside its `picture`, before its first packet."""
-        describe(self._painted, picture)
+        copy_track_metadata(self._painted, picture)
         output.metadata.update(self.container.metadata)
         output.set_chapters(self._chapters())
         matroska = output.format.name == "matroska"
@@ -104,16 +104,16 @@ class Tracks:
         """Write the packets that the source has offered so far; called by the sink."""
         while self._pending:
             packet = self._pending.popleft()
-            route = self._routes.get(packet.stream.index)
-            if route is not None:
+            writer = self._writers.get(packet.stream.index)
+            if writer is not None:
                 self._shift(packet)
-                route.send(packet)
+                writer.send(packet)
 
     def finish(self) -> None:
         """Write the remaining packets after the source has ended."""
         self.mux_pending()
-        for route in self._routes.values():
-            route.finish()
+        for writer in self._writers.values():
+            writer.finish()
 
     def _add_route(self, stream: Stream, output: OutputContainer) -> None:
         if isinstance(stream, VideoStream) and not is_cover(stream):
@@ -121,11 +121,11 @@ class Tracks:
                 f"video track {stream.index} left out: only one video track is painted"
             )
             return
-        route, note = find_route(stream, output)
+        writer, note = find_writer(stream, output)
         if note is not None:
             self.notes.append(note)
-        if route is not None:
-            self._routes[stream.index] = route
+        if writer is not None:
+            self._writers[stream.index] = writer
 
     def _cut_to_start(self, packet: av.Packet[Stream]) -> None:
         """Make a subtitle that is on screen at the start of the span begin there."""

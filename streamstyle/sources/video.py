@@ -15,7 +15,7 @@ from streamstyle.frame import Frame
 from streamstyle.image_ops import resized
 from streamstyle.media.color import Color, Converter
 from streamstyle.media.container import best_video, open_container, span_of
-from streamstyle.media.hwaccel import OFF, find_device, is_on_device, size_of
+from streamstyle.media.hwaccel import OFF, find_device, is_on_device, visible_size
 from streamstyle.media.orientation import Orientation
 from streamstyle.media.timestamps import INTERLEAVE_S, Continuity
 from streamstyle.media.tone_mapping import ToneMap
@@ -110,7 +110,7 @@ class VideoSource(Closing):
             transparent = transparent or _is_transparent(frame)
             mapped = self._tonemap(frame) if self._tonemap else frame
             image = converter.to_rgb(mapped, Color.of(mapped))
-            width, height = size_of(frame, self._stream.codec_context)
+            width, height = visible_size(frame, self._stream.codec_context)
             if image.shape[:2] != (height, width):
                 image = image[:height, :width].copy()
             image = self._orientation.upright(image)
@@ -259,7 +259,7 @@ class VideoSource(Closing):
             )
 
     def _describe(self, first: av.VideoFrame, color: Color) -> SourceInfo:
-        width, height = size_of(first, self._stream.codec_context)
+        width, height = visible_size(first, self._stream.codec_context)
         pixel = self._stream.sample_aspect_ratio
         if self._orientation.transposed:
             width, height, pixel = height, width, 1 / pixel if pixel else None

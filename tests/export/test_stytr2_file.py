@@ -130,7 +130,7 @@ def test_halves_make_the_whole(trained: Path) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "words"),
-    [((1, 8, 64, 3), "64x8 is too small"), ((2, 32, 64, 3), "of one picture, got 2")],
+    [((1, 8, 64, 3), "64x8 is too small"), ((2, 32, 64, 3), "from one picture, got 2")],
 )
 def test_pictures_that_are_no_style(trained: Path, shape: tuple[int, ...], words: str) -> None:
     with pytest.raises(EngineError, match=words):

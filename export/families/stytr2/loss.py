@@ -92,7 +92,7 @@ class StyTr2Loss(nn.Module):
             wanted = normalized(contents[layer])
             content_loss = content_loss + functional.mse_loss(normalized(features[layer]), wanted)
         style_loss, identity_loss = painted.new_zeros(()), painted.new_zeros(())
-        of_style = losses.mean_covariance if config.covariances else moments
+        of_style = losses.mean_covariance if config.covariances else mean_std
         for layer in config.style_layers:
             statistics = zip(of_style(features[layer]), of_style(styles[layer]), strict=True)
             for statistic, wanted in statistics:
@@ -132,7 +132,7 @@ def some_of_each(content: Tensor, style: Tensor) -> Tensor:
     return torch.cat([content[:count], style[-count:]])
 
 
-def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+def mean_std(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and standard deviation of each channel, both (N, C, 1, 1)."""
     mean = features.mean(dim=(2, 3), keepdim=True)
     variance = features.var(dim=(2, 3), unbiased=False, keepdim=True)
@@ -141,5 +141,5 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
 
 def normalized(features: Tensor) -> Tensor:
     """Return the features with mean 0 and standard deviation 1 in each channel."""
-    mean, deviation = moments(features)
+    mean, deviation = mean_std(features)
     return (features - mean) / deviation

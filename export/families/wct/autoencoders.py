@@ -125,7 +125,7 @@ class Autoencoders(nn.Module):
             )
         return terms
 
-    def begin(self, level: str) -> None:
+    def start_level(self, level: str) -> None:
         """Start the net of `level` with the weights that the next shallower level has too."""
         shallower = self.shallower(level)
         if shallower is None:

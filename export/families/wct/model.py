@@ -132,7 +132,7 @@ class LevelGraph(nn.Module):
         # Twice the features' stride: a side of a single feature could not be reflected.
         self.multiple = 2 ** number(net.level)
         # Stride of the positions that statistics use: a quarter of the resolution is enough.
-        self.seen = max(1, 8 // self.multiple)
+        self.stride = max(1, 8 // self.multiple)
 
     def forward(
         self, frame: Tensor, transform: Tensor, center: Tensor, shift: Tensor, masks: Tensor
@@ -142,7 +142,7 @@ class LevelGraph(nn.Module):
         features = self.net.encode(to_unit(space_to_depth(whole, self.net.side)))
         size = (features.shape[2], features.shape[3])
         masks = functional.interpolate(masks[None], size, mode="bilinear", align_corners=False)
-        step = self.seen
+        step = self.stride
         mean, covariance = statistics(
             features[:, :, ::step, ::step].permute(0, 2, 3, 1).flatten(1, 2),
             masks[0, :, ::step, ::step].flatten(1),

@@ -150,7 +150,7 @@ def _half_transferred(graph: LevelGraph, frame: Tensor, picture: Tensor) -> dict
     as_is = {"transform": same, "center": nowhere, "shift": nowhere, "masks": torch.ones(1, 1, 1)}
     with torch.no_grad():
         (_, mean, covariance), (_, wanted_mean, wanted) = (
-            graph(seen, *as_is.values()) for seen in (frame, picture)
+            graph(rgb, *as_is.values()) for rgb in (frame, picture)
         )
     transform = coloring(wanted.double().numpy()) @ whitening(covariance.double().numpy())
     left = torch.tensor([1.0, 0.0])

@@ -114,7 +114,7 @@ def _train(config: WctConfig, run: Path, parts: int) -> Autoencoders:
         if phase.styled:
             given = {"style": next(styles).to(device), "transfer": transfer}
         elif done == 0 and phase.begins:
-            nets.begin(phase.level)
+            nets.start_level(phase.level)
         if phase.level in teachers and not phase.styled:
             with torch.no_grad():
                 given["teacher_features"] = teachers[phase.level](rgb, (phase.level,))[phase.level]

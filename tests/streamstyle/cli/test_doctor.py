@@ -58,7 +58,7 @@ def test_build_without_cuda(only: Path) -> None:
     install(only, "onnxruntime", "1.31.1")
     problem = availability.cuda_problem()
     assert problem is not None
-    assert "has no CUDA" in problem.what
+    assert "does not support CUDA" in problem.what
     assert "pip uninstall -y onnxruntime " in problem.fix
 
 
