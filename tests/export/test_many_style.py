@@ -4,7 +4,6 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -21,13 +20,12 @@ from export.common import (
 )
 from export.common.comparison import psnr
 from export.common.losses import LossConfig
-from export.data.clips import ClipPairs
-from export.data.motion import Motion, SyntheticMotion, temporal_loss
-from export.data.style_table import StylePicture, read_styles
+from export.data.style_table import StylePicture
 from export.errors import ExportError
 from export.families.many_style import train as training
 from export.families.many_style.model import ManyStyle, ManyStyleConfig
 from export.families.many_style.train import TrainConfig, load_trained, train
+from tests.helpers.clips import write_moving_noise
 from tests.helpers.nets import write_training_material
 
 
@@ -93,19 +91,6 @@ def test_normalization_is_equation_5() -> None:
     expected = scale[:, None, None] * (x - mean) / deviation + shift[:, None, None]
     unpadded = seen["y"][..., 1:-1, 1:-1]
     torch.testing.assert_close(unpadded, expected.relu(), rtol=1e-4, atol=1e-5)
-
-
-def test_motion_is_what_it_says() -> None:
-    motion = SyntheticMotion(2, 64, torch.Generator().manual_seed(0))
-    ramp = torch.linspace(0, 1, 64).expand(2, 3, 64, 64)
-    moved = motion(ramp)
-    assert 0.001 < (moved - ramp)[..., 16:48, 16:48].abs().mean() < 0.1  # it moves, a little
-    assert 0.7 < motion.inside.mean() < 1
-    again = SyntheticMotion(2, 64, torch.Generator().manual_seed(0))
-    assert torch.equal(again(ramp), moved)
-    assert temporal_loss(ramp, moved, motion).item() == pytest.approx(0, abs=1e-12)
-    assert temporal_loss(ramp, ramp, motion).item() > 1e-5
-    assert not torch.equal(motion.filmed(ramp), moved)  # it adds noise and light
 
 
 def save_noise(path: Path, tint: tuple[float, float, float]) -> None:
@@ -181,42 +166,6 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(
         assert torch.equal(resumed.state_dict()[name], values), name
 
 
-def write_moving(path: Path, step: int) -> None:
-    """Write a clip of noise that moves `step` pixels to the right in each frame.
-
-    The noise is smooth enough for optical flow.
-    """
-    noise = np.random.default_rng(0).integers(0, 256, (12, 60, 3), np.uint8)
-    texture = np.asarray(Image.fromarray(noise).resize((480, 96), Image.Resampling.BICUBIC))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", 25)
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "bgr0"
-        for index in range(24):
-            view = np.ascontiguousarray(texture[:, 200 - step * index :][:, :128])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, "rgb24")))
-        container.mux(stream.encode())
-
-
-def test_pairs_of_a_clip_and_their_motion(tmp_path: Path) -> None:
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    write_moving(clips / "moving.mkv", step=3)
-    pairs, again = (ClipPairs(clips, 48, 10, seed=1) for _ in range(2))
-    for pair, same in [(pairs[i], again[i]) for i in range(len(pairs))]:
-        assert all(torch.equal(*both) for both in zip(pair, same, strict=True))
-        motion = Motion(pair.grid[None], pair.inside[None])
-        moved = motion(pair.before[None])
-        difference = (moved - pair.after).abs() * motion.inside
-        assert difference.mean() < 0.02 < (pair.before - pair.after).abs().mean()
-        # 96 lines became 48, so 3 pixels became 1.5; in units of half the side
-        assert pair.inside.mean() > 0.8
-        unmoved = torch.nn.functional.affine_grid(
-            torch.eye(2, 3)[None], [1, 3, 48, 48], align_corners=False
-        )
-        shift = (pair.grid - unmoved[0]).median(dim=0).values.median(dim=0).values
-        torch.testing.assert_close(shift, torch.tensor([-1.5 * 2 / 48, 0.0]), atol=0.006, rtol=0)
-
-
 def test_steadiness_is_learned_from_clips_too(config: TrainConfig, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
@@ -226,7 +175,7 @@ def test_steadiness_is_learned_from_clips_too(config: TrainConfig, tmp_path: Pat
     with pytest.raises(ExportError, match="cannot read the video"):
         train(replace(config, clips=str(clips)), tmp_path / "text")
     (clips / "text.mp4").unlink()
-    write_moving(clips / "moving.mkv", step=3)
+    write_moving_noise(clips / "moving.mkv", step=3)
     with_clips, without = (
         train(replace(config, clips=used), tmp_path / f"run{len(used)}").state_dict()
         for used in (str(clips), "")
@@ -288,24 +237,6 @@ def test_train_command_and_the_engine_it_writes(config: TrainConfig, tmp_path: P
         with open_engine(out, backend, "cpu", "fp32") as engine:
             painted = engine.paint(frames, {STYLE_WEIGHTS: weights})
             assert psnr(painted, expected) > 45, backend
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        ("picture,name\na.png,a\n", "lacks title, artist, year, licence"),
-        ("", "lists no styles"),
-        ("picture,name,title,artist,year,licence\na,n,t,a,y,l\nb,m\n", "style 2 .* lacks title"),
-        ("picture,name,title,artist,year,licence\na,n,t,a,y,l\nb,n,t,a,y,l\n", "the same name"),
-        ("picture,name,title,artist,year,licence,size\na,n,t,a,y,l,big\n", "is not a number"),
-        ("picture,name,title,artist,year,licence,share\na,n,t,a,y,l,-1\n", "must be above 0"),
-    ],
-)
-def test_tables_that_are_none(tmp_path: Path, table: str, words: str) -> None:
-    path = tmp_path / "styles.csv"
-    path.write_text(table)
-    with pytest.raises(ExportError, match=words):
-        read_styles(path, tmp_path)
 
 
 def test_a_style_is_added_and_the_others_stay(

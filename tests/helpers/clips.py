@@ -10,7 +10,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 BT601, BT709 = 6, 1
 LIMITED, FULL = 1, 2
@@ -238,3 +240,35 @@ def _encode_cue(output: av.container.OutputContainer, stream: av.SubtitleStream,
     packet.duration = 500
     packet.stream = stream
     output.mux_one(packet)
+
+
+def write_moving_noise(path: Path, step: int) -> None:
+    """Write a clip of noise that moves `step` pixels to the right in each frame.
+
+    The noise is smooth enough for optical flow.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (12, 60, 3), np.uint8)
+    texture = np.asarray(Image.fromarray(noise).resize((480, 96), Image.Resampling.BICUBIC))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", 25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "bgr0"
+        for index in range(24):
+            view = np.ascontiguousarray(texture[:, 200 - step * index :][:, :128])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, "rgb24")))
+        container.mux(stream.encode())
+
+
+def needs_encoder(encoder: str) -> pytest.MarkDecorator:
+    """Skip a test where FFmpeg lacks `encoder`."""
+    return pytest.mark.skipif(
+        encoder not in av.codecs_available, reason=f"this FFmpeg has no {encoder}"
+    )
+
+
+def gradient() -> av.VideoFrame:
+    """Return a frame of 64x48 pixels with a gradient across in red and down in green."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, :, 0] = np.linspace(0, 255, 64)
+    image[:, :, 1] = np.linspace(0, 255, 48)[:, None]
+    image[:, :, 2] = 100
+    return av.VideoFrame.from_ndarray(image, format="rgb24")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from engines import (
     NO_STYLE,
@@ -54,3 +55,9 @@ def grainy(path: Path, height: int, width: int) -> Frames:
     width, height = read_card(path).within(width, height)
     grain = np.random.default_rng(1).integers(-24, 25, (1, height, width, 3))
     return (picture(height, width) + grain).clip(0, 255).astype(np.uint8)
+
+
+def spots(seed: int, size: tuple[int, int] = (60, 40)) -> Image.Image:
+    """Return a picture of large soft spots."""
+    random = np.random.default_rng(seed)
+    return Image.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8)).resize(size)

@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -206,6 +207,7 @@ def test_ctrl_c_stops_an_endless_source() -> None:
     assert (sink.finished, sink.closed, source.closed) == (0, 1, 1)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no interval timer")
 def test_impatient_ctrl_c_does_not_close_what_a_thread_still_uses() -> None:
     """The second Ctrl-C comes while `run` waits for the threads."""
     in_use = threading.Event()

@@ -16,7 +16,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -25,11 +24,10 @@ from streamstyle.cli.main import main
 from streamstyle.live.session import LiveSession
 from streamstyle.media.color import BT709 as COLOR
 from streamstyle.media.color import Color, Converter
-from streamstyle.media.encoders import pixel_format
 from streamstyle.media.hwaccel import DEVICES, encoder_problem, find_device
 from streamstyle.media.tone_mapping import ToneMap
 from streamstyle.sources import open_live, open_video
-from tests.helpers.clips import FULL, GREEN, LIMITED, Recipe, make_clip
+from tests.helpers.clips import FULL, GREEN, LIMITED, Recipe, gradient, make_clip, needs_encoder
 
 VARIABLE = Recipe(pts=(0, 3, 10, 11, 20), bars=(GREEN,))
 
@@ -37,12 +35,6 @@ without_card = pytest.mark.skipif(
     DEVICES != ("cuda",) or find_device("cuda")[0] is not None,
     reason="there is a card here, or an FFmpeg that knows others",
 )
-
-
-def _has(encoder: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(
-        encoder not in av.codecs_available, reason=f"this FFmpeg has no {encoder}"
-    )
 
 
 def decoded(clip: Path, hwaccel: str) -> tuple[list[Any], list[str]]:
@@ -189,14 +181,6 @@ def test_what_the_card_does_not_decode(
     assert result["color"] == frames[0].image.mean((0, 1)).round().tolist()
 
 
-def _gradient() -> av.VideoFrame:
-    image = np.zeros((48, 64, 3), np.uint8)
-    image[:, :, 0] = np.linspace(0, 255, 64)
-    image[:, :, 1] = np.linspace(0, 255, 48)[:, None]
-    image[:, :, 2] = 100
-    return av.VideoFrame.from_ndarray(image, format="rgb24")
-
-
 @pytest.mark.parametrize("color_range", [LIMITED, FULL])
 @pytest.mark.parametrize(
     ("planar", "other"),
@@ -212,7 +196,7 @@ def test_colors_are_the_same_in_the_formats_of_cards(
     color_range: int, planar: str, other: str
 ) -> None:
     color = replace(COLOR, range=color_range)
-    frame = Converter().from_rgb(_gradient().to_ndarray(), color, planar)
+    frame = Converter().from_rgb(gradient().to_ndarray(), color, planar)
     frame.color_range = color_range
     same = frame.reformat(format=other, src_color_range=color_range, dst_color_range=color_range)
     assert Color.of(same) == Color.of(frame)
@@ -222,72 +206,18 @@ def test_colors_are_the_same_in_the_formats_of_cards(
 
 
 def test_tone_mapping_is_the_same_in_the_formats_of_cards() -> None:
-    frame = _gradient().reformat(format="yuv420p10le")
+    frame = gradient().reformat(format="yuv420p10le")
     frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = 9, 1, 9, 16
     same = frame.reformat(format="p010le")
     mapped = [ToneMap(one)(one).to_ndarray().astype(int) for one in (frame, same)]
     assert np.abs(mapped[0] - mapped[1]).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("codec", "options"),
-    [
-        pytest.param(codec, options, marks=_has(codec))
-        for codec, options in {
-            "h264_nvenc": {"rc": "vbr", "cq": "30"},
-            "hevc_nvenc": {"rc": "vbr", "cq": "30"},
-            "av1_nvenc": {"rc": "vbr", "cq": "30"},
-            "h264_qsv": {"global_quality": "30"},
-            "hevc_amf": {"rc": "cqp", "qp_i": "30", "qp_p": "30"},
-            "h264_videotoolbox": {"flags": "+qscale", "global_quality": str(41 * 118)},
-        }.items()
-    ],
-)
-def test_quality_in_each_encoders_words(codec: str, options: dict[str, str]) -> None:
-    assert Encoding(codec, crf=30).options(codec) == options
-    context = av.CodecContext.create(codec, "w").supported_options
-    assert options.keys() <= {o.name for o in (*context.generic, *context.private)}
-
-
-@_has("h264_nvenc")
-def test_best_and_usual_quality_and_preset() -> None:
-    # To NVENC, 0 means that no quality is requested.
-    assert Encoding("h264_nvenc", crf=0).options("h264_nvenc")["cq"] == "1"
-    assert Encoding("h264_nvenc").options("h264_nvenc")["cq"] == "18"
-    assert Encoding("hevc_nvenc").options("hevc_nvenc")["cq"] == "20"
-    assert Encoding("h264_nvenc", preset="p6").options("h264_nvenc")["preset"] == "p6"
-
-
-@_has("h264_nvenc")
-@pytest.mark.parametrize(
-    ("encoding", "words"),
-    [
-        (Encoding("h264_nvenc", preset="veryfast"), "h264_nvenc has no preset veryfast.*p1, p2"),
-        (Encoding("h264_nvenc", crf=52), "--crf of h264_nvenc must be from 0 to 51, got 52"),
-        (Encoding("av1_nvenc", crf=64), "from 0 to 63, got 64"),
-    ],
-)
-def test_wrong_values_are_no_reason_to_fall_back(encoding: Encoding, words: str) -> None:
-    assert encoding.codec is not None
-    with pytest.raises(UserError, match=words):
-        encoding.options(encoding.codec)
-
-
-@_has("h264_qsv")
-def test_encoder_that_takes_no_planes() -> None:
-    assert pixel_format("h264_qsv", "420", 64, 48) == "nv12"
-    assert pixel_format("h264_nvenc", "444", 64, 48) == "yuv444p"
-    assert pixel_format("h264_nvenc", "420", 64, 48) == "yuv420p"
-    picture = _gradient().to_ndarray()
-    planar, paired = (Converter().from_rgb(picture, COLOR, f) for f in ("yuv420p", "nv12"))
-    assert np.array_equal(planar.reformat(format="nv12").to_ndarray(), paired.to_ndarray())
-
-
 @without_card
 @pytest.mark.parametrize(
     ("codec", "software", "why"),
     [
-        pytest.param(codec, software, why, marks=_has(codec))
+        pytest.param(codec, software, why, marks=needs_encoder(codec))
         for codec, software, why in (
             ("h264_nvenc", "libx264", "cannot load libcuda.so.1"),
             ("hevc_nvenc", "libx265", "cannot load libcuda.so.1"),
