@@ -37,8 +37,10 @@ def inputs_for(path: Path, style: int = 0) -> Style:
         image = picture(64, 80, seed=10 + style)
         # A model early in its training takes over tones but hardly shapes, so the tones differ.
         return style_of(card, image // (1 + style) if card.style_tensors else image)
-    styles = len(card.styles)
-    return {STYLE_WEIGHTS: np.eye(styles, dtype=np.float32)[style]} if styles > 1 else NO_STYLE
+    sizes = len(card.strokes)
+    rows = len(card.styles) * sizes
+    row = style * sizes + sizes // 2  # of the usual stroke size
+    return {STYLE_WEIGHTS: np.eye(rows, dtype=np.float32)[row]} if rows > 1 else NO_STYLE
 
 
 def psnr(a: Frames, b: Frames) -> float:
