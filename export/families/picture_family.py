@@ -1,10 +1,11 @@
 """Training code that nets for the style of any picture share."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,30 @@ class PictureConfig(LoopConfig):
 
     If it is empty, they use the paintings of the training.
     """
+
+    family: ClassVar[str]
+    """Name of the family, which a checkpoint holds."""
+
+    def as_json(self) -> str:
+        """Return the settings as JSON, for a checkpoint."""
+        return json.dumps({"family": self.family, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the settings that `as_json` gave.
+
+        Raises ValueError if they belong to another family.
+        """
+        values = json.loads(text)
+        if values.pop("family") != cls.family:
+            raise ValueError("it belongs to another family of nets")
+        tuples = ("network", "content_layers", "style_layers")
+        values["loss"] |= {key: tuple(values["loss"][key]) for key in tuples}
+        for field in fields(cls):
+            if field.name in ("net", "loss"):
+                assert isinstance(field.type, type)
+                values[field.name] = field.type(**values[field.name])
+        return cls(**values)
 
 
 class PictureFamily:

@@ -29,6 +29,7 @@ from export.families.many_style.model import ManyStyle, ManyStyleConfig
 from streamstyle.errors import UserError
 from streamstyle.styles import open_engine as open_style
 from streamstyle.styles import parse_style, read_strokes, read_style
+from tests.helpers.nets import check_resuming
 from tests.helpers.stytr2 import LAYERS, write_material
 
 SIZES = {"width": 8, "residual_blocks": 1, "decoder_width": 4}
@@ -109,27 +110,15 @@ def training_picture(path: Path) -> torch.Tensor:
 
 
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
-    config: AnyPictureTrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: AnyPictureTrainConfig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(training_loop, "SAVE_EVERY", 3)
-    whole = train_any_picture(config, tmp_path / "whole")
-    real = training.AnyPictureFamily.losses
-    calls = []
-
-    def pull_the_plug_at_step_5(self, *given):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return real(self, *given)
-
-    monkeypatch.setattr(training.AnyPictureFamily, "losses", pull_the_plug_at_step_5)
-    with pytest.raises(KeyboardInterrupt):
-        train_any_picture(config, tmp_path / "halves")
-    assert load_trained_any_picture(tmp_path / "halves" / "checkpoint.pt")[2] == 3
-    monkeypatch.setattr(training.AnyPictureFamily, "losses", real)
-    resumed = train_any_picture(config, tmp_path / "halves")
-    for name, values in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], values), name
+    check_resuming(
+        train_any_picture,
+        load_trained_any_picture,
+        config,
+        tmp_path,
+        (training.AnyPictureFamily, "losses"),
+    )
 
 
 def test_a_net_for_many_styles_is_a_beginning(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from export.families.many_style import train as training
 from export.families.many_style.model import ManyStyle, ManyStyleConfig
 from export.families.many_style.train import TrainConfig, load_trained, train
 from tests.helpers.clips import write_moving_noise
-from tests.helpers.nets import write_training_material
+from tests.helpers.nets import check_resuming, write_training_material
 
 
 def net(styles: int = 3) -> ManyStyle:
@@ -143,27 +143,9 @@ def test_training_lowers_each_loss_and_tells_styles_apart(
 
 
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainConfig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(training_loop, "SAVE_EVERY", 3)
-    whole = train(config, tmp_path / "whole")
-    real = training.temporal_loss
-    calls = []
-
-    def pull_the_plug_at_step_5(*values: object) -> torch.Tensor:
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return real(*values)
-
-    monkeypatch.setattr(training, "temporal_loss", pull_the_plug_at_step_5)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "halves")
-    monkeypatch.setattr(training, "temporal_loss", real)
-    assert load_trained(tmp_path / "halves" / "checkpoint.pt")[2] == 3
-    resumed = train(config, tmp_path / "halves")
-    for name, values in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], values), name
+    check_resuming(train, load_trained, config, tmp_path, (training, "temporal_loss"))
 
 
 def test_steadiness_is_learned_from_clips_too(config: TrainConfig, tmp_path: Path) -> None:

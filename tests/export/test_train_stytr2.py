@@ -22,6 +22,7 @@ from export.families.stytr2 import train as training
 from export.families.stytr2.loss import StyTr2LossConfig
 from export.families.stytr2.onnx_file import write_stytr2_engine
 from export.families.stytr2.train import StyTr2TrainConfig, load_trained_stytr2, train_stytr2
+from tests.helpers.nets import check_resuming
 from tests.helpers.stytr2 import LAYERS, OPTIONS, TINY, write_material
 
 
@@ -71,27 +72,15 @@ def test_training_lowers_the_loss(
 
 
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
-    config: StyTr2TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: StyTr2TrainConfig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(training_loop, "SAVE_EVERY", 3)
-    whole = train_stytr2(config, tmp_path / "whole")
-    real = training.StyTr2Loss.forward
-    calls = []
-
-    def pull_the_plug_at_step_5(self, *pictures):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return real(self, *pictures)
-
-    monkeypatch.setattr(training.StyTr2Loss, "forward", pull_the_plug_at_step_5)
-    with pytest.raises(KeyboardInterrupt):
-        train_stytr2(config, tmp_path / "halves")
-    assert load_trained_stytr2(tmp_path / "halves" / "checkpoint.pt")[2] == 3
-    monkeypatch.setattr(training.StyTr2Loss, "forward", real)
-    resumed = train_stytr2(config, tmp_path / "halves")
-    for name, values in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], values), name
+    check_resuming(
+        train_stytr2,
+        load_trained_stytr2,
+        config,
+        tmp_path,
+        (training.StyTr2Loss, "forward"),
+    )
 
 
 def test_start_from_an_engine(config: StyTr2TrainConfig, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from export.errors import ExportError
 from export.families.johnson.model import Johnson, JohnsonConfig
 from export.families.many_style import train as training
 from export.families.many_style.train import TrainConfig, load_trained, train
-from tests.helpers.nets import write_training_material
+from tests.helpers.nets import check_resuming, write_training_material
 
 STYLE = StyleCard("test", "Test", "a test", "2026", "Apache-2.0")
 
@@ -67,28 +67,9 @@ def test_training_lowers_the_loss(config: TrainConfig, tmp_path: Path, monkeypat
 
 
 def test_interrupted_training_goes_on_as_if_it_had_not_been(
-    config: TrainConfig, tmp_path: Path, monkeypatch
+    config: TrainConfig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(training_loop, "SAVE_EVERY", 3)
-    whole = train(config, tmp_path / "whole")
-
-    real = training.PerceptualLoss.forward
-    calls = []
-
-    def pull_the_plug_at_step_5(self, *given):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return real(self, *given)
-
-    monkeypatch.setattr(training.PerceptualLoss, "forward", pull_the_plug_at_step_5)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "halves")
-    assert load_trained(tmp_path / "halves" / "checkpoint.pt")[2] == 3
-    monkeypatch.setattr(training.PerceptualLoss, "forward", real)
-    resumed = train(config, tmp_path / "halves")
-    for name, values in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], values), name
+    check_resuming(train, load_trained, config, tmp_path, (training.PerceptualLoss, "forward"))
 
 
 def test_other_settings_do_not_go_on_from_a_checkpoint(config: TrainConfig, tmp_path: Path) -> None:

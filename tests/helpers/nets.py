@@ -1,13 +1,17 @@
 """Small stand-ins for what training needs: a loss network and photographs."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from export.common import training_loop
 from export.common.vgg import LossNetwork
 
 
@@ -61,3 +65,38 @@ def write_training_material(folder: Path) -> tuple[Path, Path, Path]:
     network = folder / "network.safetensors"
     save_file(small_vgg(), network)
     return style, photos, network
+
+
+def check_resuming(
+    train: Callable[[Any, Path], nn.Module],
+    load: Callable[[Path], tuple[nn.Module, Any, int]],
+    config: Any,
+    folder: Path,
+    interrupted: tuple[object, str],
+) -> None:
+    """Assert that a training interrupted at its fifth step ends with the bits of a whole one.
+
+    `interrupted` is an owner and the name of its function, called once a step, that Ctrl-C
+    interrupts.
+    """
+    owner, name = interrupted
+    real = getattr(owner, name)
+    calls = []
+
+    def pull_the_plug_at_step_5(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_loop, "SAVE_EVERY", 3)
+        whole = train(config, folder / "whole")
+        patch.setattr(owner, name, pull_the_plug_at_step_5)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, folder / "halves")
+        assert load(folder / "halves" / "checkpoint.pt")[2] == 3
+        patch.setattr(owner, name, real)
+        resumed = train(config, folder / "halves")
+    for key, values in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[key], values), key

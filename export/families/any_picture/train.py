@@ -1,10 +1,8 @@
 """Train a net for the style of any picture on photographs and paintings."""
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +19,8 @@ FAMILY = "any-picture"
 class AnyPictureTrainConfig(PictureConfig):
     """Settings as for many styles, but with another painting for each photograph."""
 
+    family = FAMILY
+
     picture_crop: int = 256
     """Side in pixels of the square crops of paintings."""
     style_warm_up: int = 300
@@ -32,20 +32,6 @@ class AnyPictureTrainConfig(PictureConfig):
     """
     net: AnyPictureConfig = field(default_factory=AnyPictureConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-
-    def as_json(self) -> str:
-        return json.dumps({"family": FAMILY, **dataclasses.asdict(self)}, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        values = json.loads(text)
-        if values.pop("family") != FAMILY:
-            raise ValueError("it belongs to another family of nets")
-        tuples = ("network", "content_layers", "style_layers")
-        layers = {key: tuple(values["loss"][key]) for key in tuples}
-        values["loss"] = LossConfig(**(values["loss"] | layers))
-        values["net"] = AnyPictureConfig(**values["net"])
-        return cls(**values)
 
 
 def train_any_picture(config: AnyPictureTrainConfig, run: Path) -> nn.Module:

@@ -1,11 +1,8 @@
 """Train StyTr2 on photographs and paintings."""
 
-import dataclasses
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +28,8 @@ class StyTr2TrainConfig(PictureConfig):
     losses see `repainted_of_each` only; and weights are averaged.
     """
 
+    family = FAMILY
+
     steps: int = 160_000
     batch_size: int = 8
     crop: int = 256
@@ -45,20 +44,6 @@ class StyTr2TrainConfig(PictureConfig):
     """Steps over which the learning rate rises."""
     net: StyTr2Config = field(default_factory=StyTr2Config)
     loss: StyTr2LossConfig = field(default_factory=StyTr2LossConfig)
-
-    def as_json(self) -> str:
-        return json.dumps({"family": FAMILY, **dataclasses.asdict(self)}, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        values = json.loads(text)
-        if values.pop("family") != FAMILY:
-            raise ValueError("it belongs to another family of nets")
-        tuples = ("network", "content_layers", "style_layers")
-        layers = {key: tuple(values["loss"][key]) for key in tuples}
-        values["loss"] = StyTr2LossConfig(**(values["loss"] | layers))
-        values["net"] = StyTr2Config(**values["net"])
-        return cls(**values)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, relative to the highest."""
