@@ -1,10 +1,15 @@
 """Paint live video in the style of a picture.
 
->>> import streamstyle
->>> style = streamstyle.parse_style("great-wave")
->>> with streamstyle.open_engine(style) as engine:  # doctest: +SKIP
-...     report = streamstyle.paint_video("in.mp4", "out.mp4", engine=engine)
-...     print(report.stats.fps, report.notes)
+`paint_video` and `paint_image` paint files, `LiveSession` paints what arrives, and `open_engine`
+opens what paints single frames.
+
+Examples:
+    >>> import numpy as np
+    >>> import streamstyle
+    >>> with streamstyle.open_engine("small:great-wave") as engine:
+    ...     painted = engine.paint(np.zeros((1, 48, 64, 3), np.uint8))  # (N, H, W, 3), RGB
+    >>> painted.shape
+    (1, 48, 64, 3)
 """
 
 from importlib.metadata import version

@@ -24,31 +24,31 @@ MAX_PAINTERS = 4
 
 @dataclass(frozen=True)
 class Report:
-    """How a run went."""
+    """What a run read and wrote, and how fast."""
 
     source: SourceInfo
     target: Path
     engine: str
-    """The backend, device and precision really used."""
+    """The backend, device and precision that painted."""
     stats: Stats
     notes: tuple[str, ...]
-    """What could not be kept or was not as it should be; one sentence each."""
+    """What could not be kept or was wrong with the input, one sentence each."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Which part of the picture to paint."""
+    """The part of the picture to paint."""
 
     mask: str
-    """An image or video, white inside, or an .onnx file that segments: see `masks.open_mask`."""
+    """An image or video that is white where to paint, or an ONNX file that segments."""
     inverted: bool = False
-    """Paint outside of the mask."""
+    """Paint outside of the mask instead of inside."""
     elsewhere: Engine | None = None
-    """What paints the rest, open already; None leaves it as it is."""
+    """An open engine that paints the rest of the picture; None leaves the rest as it is."""
     elsewhere_style: str | Path | StyleSpec | None = None
-    """What that paints in, whose pictures are then not overwritten."""
+    """The style of `elsewhere`; its pictures are protected from being overwritten."""
     placement: Placement = Placement()
-    """Where a network that segments runs."""
+    """Backend, device and precision of a network that segments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,7 @@ class VideoSettings(ImageSettings):
     """How a video is read, painted and written."""
 
     clip: Clip = Clip()
+    """The part of the video to take."""
     encoding: Encoding = Encoding()
 
 
@@ -101,6 +102,13 @@ def paint_video(
         UserError: The input or a setting can't be used. `target` is then untouched, and a note on
             the error says where a playable part was left, if any was painted.
         EngineError: The engine can't be opened or fails; the same holds for `target`.
+
+    Examples:
+        >>> from fractions import Fraction
+        >>> part = VideoSettings(clip=Clip(duration_seconds=Fraction(1, 5)), look=Look(height=72))
+        >>> report = paint_video("pattern:testsrc", "out.mp4", "small:great-wave", settings=part)
+        >>> report.stats.frames
+        5
     """
     folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
     inputs = _inputs(source, style, settings.region)
@@ -137,6 +145,15 @@ def paint_image(
 
     Size, transparency, color profile and EXIF data come out as they went in. For parameters and
     errors see `paint_video`.
+
+    Examples:
+        >>> from PIL import Image
+        >>> Image.linear_gradient("L").convert("RGB").save("photo.png")
+        >>> look = Look(strength=0.8, keep_colors=True)
+        >>> settings = ImageSettings(look=look)
+        >>> report = paint_image("photo.png", "out.png", "small:the-scream", settings=settings)
+        >>> report.notes
+        ()
     """
     source, target = Path(source), Path(target)
     region, overwrite = settings.region, settings.overwrite

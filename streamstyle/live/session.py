@@ -45,6 +45,15 @@ class LiveSession(Closing):
 
     A front end calls `wait` for the next painted frame, shows it and calls `was_shown`. Call the
     methods from one thread at a time. Only `wait` and `close` wait for anything.
+
+    Examples:
+        >>> from streamstyle import Controls, open_live, parse_style
+        >>> opener, endless = open_live("pattern:testsrc", (640, 360), 25, loop=True, realtime=True)
+        >>> controls = Controls(style=parse_style("small:great-wave"))
+        >>> with LiveSession(opener, controls, endless=endless) as session:
+        ...     frame = session.wait(timeout_s=10)
+        >>> frame.image.shape
+        (360, 640, 3)
     """
 
     def __init__(

@@ -85,10 +85,11 @@ def parse_style(text: str | Path) -> StyleSpec:
     Raises UserError if a weight is not above 0. Whether the style exists is only checked when it is
     read.
 
-    >>> parse_style("great-wave").parts
-    (StylePart(model='medium', name='great-wave', picture='', weight=1.0),)
-    >>> {part.picture: part.weight for part in parse_style("a.jpg=2+b.jpg").parts}
-    {'a.jpg': 2.0, 'b.jpg': 1.0}
+    Examples:
+        >>> parse_style("great-wave").parts
+        (StylePart(model='medium', name='great-wave', picture='', weight=1.0),)
+        >>> {part.picture: part.weight for part in parse_style("a.jpg=2+b.jpg").parts}
+        {'a.jpg': 2.0, 'b.jpg': 1.0}
     """
     text = str(text)
     if _is_file(text) or _is_file(_part(text).picture or _part(text).name):

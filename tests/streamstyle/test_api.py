@@ -3,15 +3,20 @@
 import doctest
 import inspect
 import re
+from functools import partial
+from importlib import import_module
 from importlib.metadata import version
-from types import ModuleType
+from pathlib import Path
 
 import pytest
 
 import streamstyle
-from streamstyle.styles import spec
+
+FIRST_STEPS = ("paint_video", "paint_image", "LiveSession", "parse_style")
 
 NAMES = [name for name in streamstyle.__all__ if name != "__version__"]
+
+MODULES = sorted({"streamstyle"} | {getattr(streamstyle, name).__module__ for name in NAMES})
 
 
 def test_the_version_is_the_distribution_s() -> None:
@@ -38,9 +43,22 @@ def _overrides(kind: type, name: str) -> bool:
     return any(name in vars(base) for base in kind.__mro__[1:])
 
 
-@pytest.mark.parametrize("module", [streamstyle, spec], ids=lambda module: module.__name__)
-def test_examples_do_what_they_say(module: ModuleType) -> None:
-    assert doctest.testmod(module).failed == 0
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_do_what_they_say(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(import_module(module)).failed == 0
+
+
+def test_what_is_done_first_has_an_example() -> None:
+    documented = (streamstyle, *map(partial(getattr, streamstyle), FIRST_STEPS))
+    assert all(">>>" in (inspect.getdoc(thing) or "") for thing in documented)
+
+
+def test_each_public_name_has_a_place_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^::: streamstyle\.(\w+)$", page, re.MULTILINE)) == sorted(NAMES)
 
 
 def test_what_is_not_listed_is_not_public() -> None:
