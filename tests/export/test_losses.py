@@ -99,6 +99,19 @@ def test_a_lattice_is_told_from_texture() -> None:
     assert lattice(repeated[..., :-1, :-2]) > 0.5
 
 
+def test_the_preset_paper_is_section_4_1_and_its_supplement() -> None:
+    config = LossConfig.paper()
+    assert config.network == ("vgg16",)
+    assert config.content_layers == ("relu3_3",)
+    assert config.style_layers == ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    assert (config.content_weight, config.style_weight) == (1.0, 5.0)
+    assert config.total_variation_weight == 1e-6
+    assert config.style_statistics == "gram"
+    assert not config.balanced
+    assert not config.normalized_content
+    assert config.coarse_style_weight == config.range_weight == config.lattice_weight == 0
+
+
 @pytest.mark.parametrize("config", [LossConfig(), LossConfig.paper()])
 def test_the_picture_itself_has_no_content_loss_and_the_style_no_style_loss(
     config: LossConfig,

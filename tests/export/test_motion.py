@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 
 from export.data.clips import ClipPairs
-from export.data.motion import Motion, SyntheticMotion, temporal_loss
+from export.data.motion import LIGHT, NOISE, Motion, SyntheticMotion, temporal_loss
 from tests.helpers.clips import write_moving_noise
 
 
@@ -22,7 +22,18 @@ def test_motion_is_what_it_says() -> None:
     assert torch.equal(again(ramp), moved)
     assert temporal_loss(ramp, moved, motion).item() == pytest.approx(0, abs=1e-12)
     assert temporal_loss(ramp, ramp, motion).item() > 1e-5
-    assert not torch.equal(motion.filmed(ramp), moved)  # it adds noise and light
+
+
+def test_a_moved_picture_is_filmed_with_noise_in_other_light() -> None:
+    motion = SyntheticMotion(4, 64, torch.Generator().manual_seed(0))
+    grey = torch.full((4, 3, 64, 64), 0.5)
+    filmed = motion.filmed(grey)
+    light = filmed.mean(dim=(1, 2, 3)) / 0.5
+    assert len(light.unique()) == 4
+    assert ((light >= 1 - LIGHT) & (light <= 1 + LIGHT)).all()
+    assert (light - 1).abs().max() > LIGHT / 10
+    assert filmed.std(dim=(1, 2, 3)).mean().item() == pytest.approx(NOISE, rel=0.1)
+    assert motion.filmed(torch.ones(4, 3, 64, 64)).max() <= 1
 
 
 def test_pairs_of_a_clip_and_their_motion(tmp_path: Path) -> None:

@@ -78,6 +78,12 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(config: TrainConfig, tmp_
         train(replace(config, learning_rate=1e-4), tmp_path / "run")
 
 
+def test_a_run_may_be_a_folder_in_folders(config: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "today" / "first"
+    train(replace(config, steps=1), run)
+    assert load_trained(run / "checkpoint.pt")[2] == 1
+
+
 def test_sample_pictures_are_written(config: TrainConfig, tmp_path: Path) -> None:
     train(config, tmp_path / "run")
     with Image.open(tmp_path / "run" / "samples" / "000006.jpg") as sample:

@@ -253,7 +253,15 @@ def test_latencies_are_measured() -> None:
         time.sleep(0.01)
         return frame
 
-    stats = Pipeline(CountingSource(10), paint, CollectingSink()).run()
-    assert stats.engine.count == stats.sink.count == stats.age.count == 10
+    class SlowSource(CountingSource):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                time.sleep(0.03)
+                yield frame
+
+    stats = Pipeline(SlowSource(10), paint, CollectingSink()).run()
+    assert stats.source.count == stats.engine.count == stats.sink.count == stats.age.count == 10
+    assert stats.source.percentile_ms(50) >= 30
+    assert stats.sink.percentile_ms(50) < 10
     assert stats.engine.percentile_ms(50) >= 10
     assert stats.age.percentile_ms(99) >= stats.engine.percentile_ms(50)

@@ -38,6 +38,18 @@ class Machine:
         return [b for a, b in zip(self.rungs, self.rungs[1:], strict=False) if a[1] != b[1]]
 
 
+def test_rungs_are_six_shares_of_the_size_on_a_grid_of_eight() -> None:
+    assert ladder(640, 480) == (
+        (640, 480),
+        (512, 384),
+        (416, 312),
+        (320, 240),
+        (256, 192),
+        (192, 144),
+    )
+    assert ladder(64, 48) == ((64, 48), (48, 40), (40, 32), (32, 32))
+
+
 def test_rungs_shrink_keep_the_shape_and_suit_the_nets() -> None:
     for width, height in ((640, 480), (1920, 1080), (720, 1280), (64, 48)):
         rungs = ladder(width, height)
