@@ -4,6 +4,7 @@ OpenCV is loaded at its first use: most runs do not need it, and on a machine wi
 may fail to load.
 """
 
+from fractions import Fraction
 from functools import cache
 from typing import Any, cast
 
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 from streamstyle.errors import UserError
 from streamstyle.frame import Image
+
+SAME_SHAPE = 1.01
+"""Aspect ratios that differ by less are the same: encoders round sizes to even numbers."""
 
 
 def resized(image: Image, width: int, height: int) -> Image:
@@ -24,13 +28,17 @@ def resized(image: Image, width: int, height: int) -> Image:
     return cast(Image, cv2.resize(image, (width, height), interpolation=kind))
 
 
-def fitted(image: Image, width: int, height: int) -> Image:
+def fitted(image: Image, width: int, height: int, pixel_aspect: Fraction = Fraction(1)) -> Image:
     """Return the whole picture at another size, without stretching it.
 
     If the aspect ratios differ, black bars are added left and right, or above and below.
+    `pixel_aspect` is that of the image's pixels, relative to those of the result.
     """
-    scale = min(width / image.shape[1], height / image.shape[0])
-    across, down = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    wide, high = image.shape[1] * pixel_aspect, image.shape[0]
+    scale = min(width / wide, height / high)
+    across, down = max(1, round(wide * scale)), max(1, round(high * scale))
+    if max(width / across, height / down) < SAME_SHAPE:
+        across, down = width, height
     image = resized(image, across, down)
     if (across, down) == (width, height):
         return image
@@ -38,6 +46,14 @@ def fitted(image: Image, width: int, height: int) -> Image:
     borders = top, height - down - top, left, width - across - left
     cv2 = load_opencv()
     return cast(Image, cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=(0, 0, 0)))
+
+
+def square(image: Image, pixel_aspect: Fraction) -> Image:
+    """Return a picture whose pixels are `pixel_aspect` times as wide as high in square pixels.
+
+    It keeps its height.
+    """
+    return resized(image, max(1, round(image.shape[1] * pixel_aspect)), image.shape[0])
 
 
 def blended(image: Image, other: Image, alpha: float) -> Image:

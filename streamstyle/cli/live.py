@@ -123,9 +123,9 @@ def live(options: argparse.Namespace) -> None:
         if options.record is not None:
             session.record(options.record)
         for address in options.stream:
-            session.add(f"stream to {address}", StreamSink(address, fps))
+            session.add(f"stream to {address}", StreamSink(address, fps, session.pixel_aspect))
         if options.virtual_camera:
-            session.add("virtual camera", VirtualCameraSink(fps))
+            session.add("virtual camera", VirtualCameraSink(fps, session.pixel_aspect))
         try:
             if options.no_window:
                 _run_without_window(session)

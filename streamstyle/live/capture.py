@@ -6,6 +6,7 @@ from collections.abc import Callable
 from streamstyle.channel import Channel, Policy
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
+from streamstyle.image_ops import fitted
 from streamstyle.sources import Source, SourceInfo
 from streamstyle.timing import Rate
 
@@ -20,7 +21,10 @@ A driver that takes longer is left behind on its thread, which ends with the pro
 
 
 class Capture:
-    """Reads a source on a thread, and keeps its newest frame in the channel `frames`."""
+    """Reads a source on a thread, and keeps its newest frame in the channel `frames`.
+
+    All frames have the size and pixel aspect of `info`; those of another shape are fitted into it.
+    """
 
     def __init__(self, opener: Callable[[], Source], endless: bool) -> None:
         """Open the source for the first time; raises UserError if that fails.
@@ -76,13 +80,21 @@ class Capture:
                 self.rate.add(frame.captured_at_s)
                 self.problem = None
                 self._attempt = 0
-                self.frames.put(frame)
+                self.frames.put(self._in_shape(frame, source.info))
         except Exception as error:  # whatever a driver or a damaged frame raises
             return f"{self.info.name} failed: {error}"
         finally:
             source.close()
             self.notes.update(dict.fromkeys(source.notes))
         return None
+
+    def _in_shape(self, frame: Frame, info: SourceInfo) -> Frame:
+        """Return the frame in the shape of the first source, which may have been another."""
+        assert self.info.width is not None
+        assert self.info.height is not None
+        pixel_aspect = info.pixel_aspect / self.info.pixel_aspect
+        image = fitted(frame.image, self.info.width, self.info.height, pixel_aspect)
+        return frame.with_image(image)
 
     def _open(self) -> Source | None:
         try:

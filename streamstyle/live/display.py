@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from streamstyle.closeable import Closing
@@ -81,12 +82,16 @@ DOUBLE_CLICK_MS = 400
 class Display(Closing):
     """One window. Only the main thread may use it, as desktops demand."""
 
-    def __init__(self, title: str, width: int, height: int) -> None:
+    def __init__(
+        self, title: str, width: int, height: int, pixel_aspect: Fraction = Fraction(1)
+    ) -> None:
         """Open a window for pictures of `width` by `height` pixels.
 
-        It is smaller than the picture if that does not fit on the desktop. Raises UserError if
-        there is no screen.
+        Each pixel is `pixel_aspect` times as wide as high. The window is smaller than the picture
+        if that does not fit on the desktop. Raises UserError if there is no screen.
         """
+        self._pixel_aspect = pixel_aspect
+        width = round(width * pixel_aspect)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import pygame
@@ -130,7 +135,9 @@ class Display(Closing):
         if self._picture is None or (self._picture.width, self._picture.height) != (width, height):
             self._picture = self._video.Texture(self._renderer, (width, height), streaming=True)
         self._picture.update(surface)
-        self._picture_at = self._pygame.Rect(_fitted((width, height), self._pixels))
+        self._picture_at = self._pygame.Rect(
+            _fitted((round(width * self._pixel_aspect), height), self._pixels)
+        )
         self._renderer.draw_color = _BLACK
         self._renderer.clear()
         self._picture.draw(dstrect=self._picture_at)

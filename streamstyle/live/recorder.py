@@ -105,9 +105,11 @@ class Outlet:
 class Recordings:
     """The sinks of a session, and its recordings, of which only one runs at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixel_aspect: Fraction) -> None:
+        """Record pictures whose pixels are `pixel_aspect` times as wide as high."""
         self.notes: list[str] = []
         """Notes for the user, one sentence each; complete after `close`."""
+        self._pixel_aspect = pixel_aspect
         self._outlets: list[Outlet] = []
         self._takes: list[Outlet] = []  # recordings that are not complete or have failed
         self._take: Outlet | None = None
@@ -139,7 +141,7 @@ class Recordings:
         video = VideoFormat(
             time_base=TICK,
             frame_rate=None,
-            sample_aspect_ratio=None,
+            sample_aspect_ratio=self._pixel_aspect,
             color=BT709,
             chroma="420",
         )

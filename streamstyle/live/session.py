@@ -12,7 +12,7 @@ from streamstyle.channel import Cancelled
 from streamstyle.closeable import Closing
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame, Image
-from streamstyle.image_ops import fitted, mirrored
+from streamstyle.image_ops import mirrored, square
 from streamstyle.live.capture import Capture
 from streamstyle.live.controls import Controls
 from streamstyle.live.engine_pool import Choice, EnginePool, choose
@@ -86,6 +86,8 @@ class LiveSession(Closing):
         assert info.width is not None
         assert info.height is not None
         self.output_size: Size = (info.width, info.height)
+        self.pixel_aspect = info.pixel_aspect
+        """Width divided by height of one pixel of the frames; a front end shows them so."""
         rate = info.video.frame_rate if info.video is not None else None
         self._governor = Governor(
             ladder(*self.output_size),
@@ -95,7 +97,7 @@ class LiveSession(Closing):
         self._engines = EnginePool(choose)
         self._mask = mask
         self._painter = FramePainter(self._engines, self._governor, mask)
-        self._recordings = Recordings()
+        self._recordings = Recordings(self.pixel_aspect)
         self._shown = threading.Condition()
         self._latest: Frame | None = None
         self._last_painting: Image | None = None
@@ -253,7 +255,7 @@ class LiveSession(Closing):
         """Write the last painting as an image. Raises UserError before the first."""
         if self._last_painting is None:
             raise UserError("there is no picture yet")
-        Pillow.fromarray(self._last_painting).save(target)
+        Pillow.fromarray(square(self._last_painting, self.pixel_aspect)).save(target)
 
     def close(self) -> None:
         """End the session and complete every file; `notes` then says what there is to say."""
@@ -288,8 +290,7 @@ class LiveSession(Closing):
 
     def _painted(self, frame: Frame, controls: Controls) -> Frame:
         """Return the frame to be shown, and give the painting to every sink."""
-        width, height = self.output_size
-        original = mirrored(fitted(frame.image, width, height), False, controls.mirror)
+        original = mirrored(frame.image, False, controls.mirror)
         frame = frame.with_image(original)
         painting = self._painter.paint(frame, controls)
         if painting is None:  # a window is never empty

@@ -68,7 +68,7 @@ class Window(Closing):
         self._numbers_until_s = 0.0
         self._open = True
         self._keys = self._all_keys()
-        self._display = Display(TITLE, *session.output_size)
+        self._display = Display(TITLE, *session.output_size, session.pixel_aspect)
 
     def run(self) -> None:
         """Show the session until the window is closed or the source ends."""

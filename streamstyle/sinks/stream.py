@@ -44,11 +44,12 @@ class StreamSink(Closing):
     It connects when the first frame is written, on the writing thread.
     """
 
-    def __init__(self, address: str, fps: float) -> None:
+    def __init__(self, address: str, fps: float, pixel_aspect: Fraction = Fraction(1)) -> None:
         """Check the address; nothing is sent yet.
 
         `address` is a URL with a protocol in FORMATS, or the path of an HLS playlist (.m3u8). `fps`
-        is the approximate number of frames per second. Raises UserError for any other address.
+        is the approximate number of frames per second. Each pixel is `pixel_aspect` times as wide
+        as high. Raises UserError for any other address.
         """
         scheme = address.partition("://")[0] if "://" in address else ""
         if scheme not in FORMATS and not (not scheme and address.endswith(PLAYLIST)):
@@ -63,6 +64,7 @@ class StreamSink(Closing):
         self._address = address
         self._format = FORMATS.get(scheme, "hls")
         self._fps = fps
+        self._pixel_aspect = pixel_aspect
         self._output: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._to_frame = partial(Converter().from_rgb, color=BT709, pixel_format="yuv420p")
@@ -107,6 +109,7 @@ class StreamSink(Closing):
         context = stream.codec_context
         context.width, context.height = first.width // 2 * 2, first.height // 2 * 2
         context.pix_fmt = "yuv420p"
+        context.sample_aspect_ratio = self._pixel_aspect
         context.time_base = stream.time_base = TICK
         context.colorspace, context.color_range = BT709.matrix, BT709.range
         context.color_primaries, context.color_trc = BT709.primaries, BT709.transfer

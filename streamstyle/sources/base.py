@@ -66,6 +66,12 @@ class SourceInfo:
     video: VideoFormat | None
     """Format of the video; None for images, cameras and the screen."""
 
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width divided by height of one pixel of the upright frames; 1 if nothing states it."""
+        stated = None if self.video is None else self.video.sample_aspect_ratio
+        return stated or Fraction(1)
+
 
 class Source(Protocol):
     """Frames of one input, in order. A source that fails to open leaves nothing open."""

@@ -12,11 +12,10 @@ from av.stream import Stream
 from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame
-from streamstyle.image_ops import resized
+from streamstyle.media.canvas import Canvas
 from streamstyle.media.color import Color, Converter
 from streamstyle.media.container import best_video, open_container, span_of
-from streamstyle.media.hwaccel import OFF, find_device, is_on_device, visible_size
-from streamstyle.media.orientation import Orientation
+from streamstyle.media.hwaccel import OFF, find_device, is_on_device
 from streamstyle.media.timestamps import INTERLEAVE_S, Continuity
 from streamstyle.media.tone_mapping import ToneMap
 from streamstyle.media.tracks import Tracks
@@ -91,7 +90,7 @@ class VideoSource(Closing):
                 self._tonemap = ToneMap(first)
                 color = self._tonemap.color
             self._frames = chain([first], self._frames)
-            self._orientation = Orientation.of(first)
+            self._canvas = Canvas(first, self._stream)
             self.info = self._describe(first, color)
             bits = max(component.bits for component in first.format.components)
             if bits > 8 and self._tonemap is None:
@@ -103,21 +102,11 @@ class VideoSource(Closing):
     def __iter__(self) -> Iterator[Frame]:
         self.tracks.drop_unless_taken()
         converter = Converter()
-        changed = 0
-        size = None
         transparent = False
         for index, frame in enumerate(self._frames):
             transparent = transparent or _is_transparent(frame)
             mapped = self._tonemap(frame) if self._tonemap else frame
-            image = converter.to_rgb(mapped, Color.of(mapped))
-            width, height = visible_size(frame, self._stream.codec_context)
-            if image.shape[:2] != (height, width):
-                image = image[:height, :width].copy()
-            image = self._orientation.upright(image)
-            size = size or image.shape
-            if image.shape != size:
-                image = resized(image, size[1], size[0])
-                changed += 1
+            image = self._canvas.upright(converter.to_rgb(mapped, Color.of(mapped)), frame)
             assert frame.pts is not None  # see _decode
             yield Frame(
                 image=image,
@@ -125,9 +114,9 @@ class VideoSource(Closing):
                 pts_seconds=frame.pts * self._base - self._span.zero_seconds,
                 duration_seconds=frame.duration * self._base if frame.duration else None,
             )
-        if changed:
+        if self._canvas.fitted:
             self.notes.append(
-                f"{changed} frames of another size were scaled to the size of the first frame"
+                f"{self._canvas.fitted} frames of another shape were fitted into that of the first"
             )
         if transparent:
             self.notes.append(f"the transparency of {self._name} is not kept")
@@ -259,19 +248,15 @@ class VideoSource(Closing):
             )
 
     def _describe(self, first: av.VideoFrame, color: Color) -> SourceInfo:
-        width, height = visible_size(first, self._stream.codec_context)
-        pixel = self._stream.sample_aspect_ratio
-        if self._orientation.transposed:
-            width, height, pixel = height, width, 1 / pixel if pixel else None
         return SourceInfo(
             name=self._name,
             frames=self._estimated_frames(),
-            width=width,
-            height=height,
+            width=self._canvas.width,
+            height=self._canvas.height,
             video=VideoFormat(
                 time_base=self._base,
                 frame_rate=self._rate,
-                sample_aspect_ratio=pixel,
+                sample_aspect_ratio=self._canvas.pixel_aspect,
                 color=color,
                 chroma=_chroma(first),
             ),

@@ -77,12 +77,13 @@ def test_stream_is_received_and_decoded(address: str, options: dict[str, str]) -
 
 
 def test_playlist_can_be_played(tmp_path: Path) -> None:
-    sink = StreamSink(str(tmp_path / "painted.m3u8"), fps=25)
+    sink = StreamSink(str(tmp_path / "painted.m3u8"), fps=25, pixel_aspect=Fraction(64, 45))
     for index in range(60):
         sink.write(Frame(np.full((48, 64, 3), BLUE, np.uint8), index, Fraction(index, 25)))
     sink.finish()
     played = read_clip(tmp_path / "painted.m3u8")
     assert len(played.times) == 60
+    assert played.pixel_aspect == Fraction(64, 45)
     assert np.abs(played.frames[-1][24, 32].astype(int) - BLUE).max() < 12
 
 
