@@ -1,5 +1,9 @@
-"""Check the names of output files, and rename files when they are complete."""
+"""Check the names of output files, and rename files when they are complete.
 
+A symbolic link is followed: the file that it leads to is written, and the link stays.
+"""
+
+import os
 from pathlib import Path
 
 from streamstyle.errors import UserError
@@ -14,8 +18,9 @@ def check_target(target: Path, overwrite: bool, parent_exists: bool = True) -> N
         raise UserError(f"{target} is a folder; give the name of a file to write")
     if target.exists() and not overwrite:
         raise UserError(f"{target} exists already; add --overwrite to replace it")
-    if parent_exists and not target.parent.is_dir():
-        raise UserError(f"the folder {target.parent} does not exist; make it first")
+    folder = followed(target).parent
+    if parent_exists and not folder.is_dir():
+        raise UserError(f"the folder {folder} does not exist; make it first")
 
 
 def check_not_input(target: Path, *inputs: str) -> None:
@@ -27,11 +32,15 @@ def check_not_input(target: Path, *inputs: str) -> None:
 
 
 def partial_name(target: Path) -> Path:
-    """Return an unused name beside `target`, with its suffix, for the incomplete file."""
+    """Return an unused name beside `target`, with its suffix, for the incomplete file.
+
+    It is beside the file that a link leads to, so that renaming it stays within one disk.
+    """
+    folder = followed(target).parent
     count = 1
     while True:
         number = "" if count == 1 else f"-{count}"
-        candidate = target.with_name(f"{target.stem}.partial{number}{target.suffix}")
+        candidate = folder / f"{target.stem}.partial{number}{target.suffix}"
         if not candidate.exists():
             return candidate
         count += 1
@@ -43,4 +52,9 @@ def appear(partial: Path, target: Path, overwrite: bool) -> None:
         raise UserError(
             f"{target} was written by another program meanwhile; the painted file is {partial}"
         )
-    partial.replace(target)
+    partial.replace(followed(target))
+
+
+def followed(target: Path) -> Path:
+    """Return the file that a symbolic link leads to; any other path is returned as it is."""
+    return Path(os.path.realpath(target)) if target.is_symlink() else target
