@@ -13,7 +13,8 @@ from PIL import Image
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
-from export.data.photos import SUFFIXES
+from engines.pictures import open_picture
+from export.data.photos import list_photos
 
 SHORT_SIDES = {"photos": 224, "paintings": 320}
 """Short side in pixels to which pictures are scaled down, by their folder."""
@@ -34,10 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     with tarfile.open(options.out, "w") as tar:
         for folder, side in SHORT_SIDES.items():
-            paths = sorted(
-                p for p in (options.data / folder).rglob("*") if p.suffix.lower() in SUFFIXES
-            )
-            for path in tqdm(paths, desc=folder, unit="picture"):
+            for path in tqdm(list_photos(options.data / folder), desc=folder, unit="picture"):
                 _add(tar, str(path.relative_to(options.data)), _smaller(path, side))
         for name in NETWORKS:
             halved = {k: v.to(torch.float16) for k, v in load_file(options.data / name).items()}
@@ -46,7 +44,7 @@ def main() -> None:
 
 
 def _smaller(path: Path, side: int) -> bytes:
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         picture = image.convert("RGB")
     scale = min(1.0, side / min(picture.size))
     size = (round(picture.width * scale), round(picture.height * scale))

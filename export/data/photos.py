@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,19 +12,27 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
+from engines.pictures import FORMATS, NO_PICTURE, open_picture, problem_of
 from export.errors import ExportError
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """Return the pictures in `folder` and below, sorted; raises ExportError if there are none."""
-    photos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    """Return the pictures in `folder` and below, sorted; raises ExportError if there are none.
+
+    A file that holds a picture which can't be read here is left out, and a line on stderr says so.
+    """
+    photos = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        problem = problem_of(path)
+        if problem is None:
+            photos.append(path)
+        elif problem != NO_PICTURE:
+            print(f"note: {path} is left out: it is {problem}", file=sys.stderr)
     if not photos:
-        raise ExportError(f"there are no photographs ({', '.join(sorted(SUFFIXES))}) in {folder}")
+        raise ExportError(f"there are no photographs ({', '.join(FORMATS)}) in {folder}")
     return photos
 
 
@@ -49,8 +58,10 @@ def load_picture(path: Path, short_side: int | None = None) -> Tensor:
 def _open_picture(path: Path) -> Image.Image:
     """Open a picture as RGB, upright."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return ImageOps.exif_transpose(picture).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise ExportError(str(error)) from error
     except (OSError, Image.DecompressionBombError) as error:
         raise ExportError(f"cannot read the picture {path}: {error}") from error
 

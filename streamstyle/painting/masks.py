@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Placement
+from engines.pictures import is_picture
 from engines.segmentation import Segmentation
 from streamstyle.closeable import Closing
 from streamstyle.frame import Frame, Image
 from streamstyle.image_ops import resized, scaled, softened
 from streamstyle.sources import Clip, open_video
-from streamstyle.sources.images import SUFFIXES, read_still
+from streamstyle.sources.animation import animated_format
+from streamstyle.sources.images import read_still
 
 Part = NDArray[np.float32]
 """A mask's values, (H, W, 1): 1 inside, 0 outside, and between the two at soft edges."""
@@ -55,12 +57,12 @@ def open_mask(
             of its frames count from that start, as with `Clip`.
         placement: Backend, device and precision of the network that segments.
     """
-    suffix = Path(location).suffix.lower()
+    path = Path(location)
     mask: Mask
-    if suffix == ".onnx":
-        mask = _SegmentedMask(Path(location), placement)
-    elif suffix in SUFFIXES - {".gif"}:
-        mask = _ImageMask(Path(location))
+    if path.suffix.lower() == ".onnx":
+        mask = _SegmentedMask(path, placement)
+    elif path.is_file() and is_picture(path) and animated_format(path) is None:
+        mask = _ImageMask(path)
     else:
         mask = _VideoMask(location, start_seconds)
     return _Inverted(mask) if inverted else mask

@@ -12,7 +12,9 @@ from streamstyle.frame import Frame
 from streamstyle.sinks.atomic_file import appear, check_not_input, check_target, partial_name
 
 WRITTEN_AS = {
+    ".avif": "AVIF",
     ".bmp": "BMP",
+    ".jfif": "JPEG",
     ".jpeg": "JPEG",
     ".jpg": "JPEG",
     ".png": "PNG",
@@ -22,13 +24,14 @@ WRITTEN_AS = {
 }
 """Pillow's format name by file suffix."""
 
-_TRANSPARENT = ("PNG", "TIFF", "WEBP")
+_TRANSPARENT = ("AVIF", "PNG", "TIFF", "WEBP")
 """Formats written with transparency."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     # Strokes are small and colorful: sample color fully and compress little.
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
     "PNG": {"compress_level": 4},
 }
 

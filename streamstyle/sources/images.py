@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engines.pictures import FORMATS, NO_PICTURE, open_picture, problem_of
 from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame, Still
 from streamstyle.sources.base import SourceInfo
-
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-"""Suffixes of the files that are read from a folder."""
 
 WHITES = (1, 255, 65535)
 """Values that may be white in a 32-bit image, the smallest first.
@@ -24,21 +22,21 @@ WHITES = (1, 255, 65535)
 They are white for fractions, for former 8-bit numbers and for former 16-bit numbers.
 """
 
+NAMED = 5
+"""Maximum number of files that one note names."""
+
 
 class StillSource(Closing):
     """One upright frame for each image; see `sources.base.Source`.
 
-    An unreadable image in a folder is skipped and noted. An unreadable single image raises
-    UserError, as does a folder without images.
+    Everything in a folder that is not a readable image is skipped and noted. An unreadable single
+    image raises UserError, as does a folder without a readable image.
     """
 
     def __init__(self, path: Path) -> None:
+        self.notes: list[str] = []
         if path.is_dir():
-            self.paths = list_stills(path)
-            if not self.paths:
-                raise UserError(
-                    f"no images in {path}; supported types: {', '.join(sorted(SUFFIXES))}"
-                )
+            self.paths, self.notes = stills_in(path)
             self.info = SourceInfo(path.name, len(self.paths), None, None, None)
         elif path.exists():
             self.paths = [path]
@@ -46,18 +44,21 @@ class StillSource(Closing):
             self.info = SourceInfo(path.name, 1, width, height, None)
         else:
             raise UserError(f"there is no file or folder {path}")
-        self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Frame]:
+        unreadable = 0
         for index, path in enumerate(self.paths):
             try:
                 frame = read_still(path, index)
             except UserError as error:
                 self.notes.append(str(error))
+                unreadable += 1
                 continue
             assert frame.still is not None
             self.notes += frame.still.lost
             yield frame
+        if unreadable == len(self.paths):
+            raise UserError(f"no image in {self.info.name} can be read")
 
     def close(self) -> None:
         pass
@@ -65,21 +66,49 @@ class StillSource(Closing):
 
 def list_stills(folder: Path) -> list[Path]:
     """Return the paths of the images in a folder in natural order: 2.jpg before 10.jpg."""
+    return [path for path in _entries(folder) if path.is_file() and problem_of(path) is None]
 
+
+def stills_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return what `list_stills` returns, and notes on everything else in the folder.
+
+    Hidden files are left out without a note. Raises UserError if there is no image.
+    """
+    stills = []
+    left_out: dict[str, list[str]] = {}
+    for path in _entries(folder):
+        if path.is_dir():
+            left_out.setdefault("a folder; give it by itself", []).append(f"{path.name}/")
+        elif (problem := problem_of(path) if path.is_file() else NO_PICTURE) is None:
+            stills.append(path)
+        elif not path.name.startswith("."):
+            left_out.setdefault(problem, []).append(path.name)
+    notes = [f"left out of {folder}: {_some(names)} ({why})" for why, names in left_out.items()]
+    if not stills:
+        raise UserError("; ".join([f"no images in {folder}, such as {', '.join(FORMATS)}", *notes]))
+    return stills, notes
+
+
+def _entries(folder: Path) -> list[Path]:
     def natural(path: Path) -> list[str | int]:
         return [int(p) if p.isdecimal() else p.lower() for p in re.split(r"(\d+)", path.name)]
 
-    return sorted(
-        (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()),
-        key=natural,
-    )
+    try:
+        return sorted(folder.iterdir(), key=natural)
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {reason(error)}") from error
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def read_still(path: Path, index: int = 0) -> Frame:
     """Read the image at `path` and turn it upright. Raises UserError if it can't be read."""
     lost = []
     try:
-        with Image.open(path) as file:
+        with open_picture(path) as file:
             file.load()
             try:
                 picture = ImageOps.exif_transpose(file)
@@ -101,7 +130,7 @@ def read_still(path: Path, index: int = 0) -> Frame:
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{path} is not an image that can be read") from error
+        raise UserError(str(error)) from error
     except Exception as error:  # any type: Pillow does not check for all damage
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     still = Still(path.name, alpha, icc_profile, exif, tuple(lost))

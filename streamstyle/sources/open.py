@@ -7,6 +7,7 @@ from pathlib import Path
 from streamstyle.errors import UserError
 from streamstyle.media.container import is_segmented
 from streamstyle.media.hwaccel import OFF
+from streamstyle.sources.animation import AnimationSource, animated_format
 from streamstyle.sources.base import Clip, Source
 from streamstyle.sources.camera import CameraSource, find_camera
 from streamstyle.sources.pattern import PREFIX as PATTERN
@@ -17,7 +18,9 @@ from streamstyle.sources.screen import ScreenSource
 from streamstyle.sources.video import VideoSource
 
 
-def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> VideoSource:
+def open_video(
+    location: str, clip: Clip = Clip(), low_delay: bool = False
+) -> VideoSource | AnimationSource:
     """Open a path, an address (anything with ://) or pattern:NAME.
 
     `low_delay` is for an address that is watched live: it opens sooner, frames come out sooner, and
@@ -29,6 +32,8 @@ def open_video(location: str, clip: Clip = Clip(), low_delay: bool = False) -> V
     if "://" not in location and not Path(location).is_file():
         what = "is a folder, not a video" if Path(location).is_dir() else "does not exist"
         raise UserError(f"{location} {what}")
+    if "://" not in location and animated_format(Path(location)) == "WEBP":
+        return AnimationSource(Path(location), clip)
     return VideoSource(location, clip, low_delay=low_delay)
 
 
@@ -83,11 +88,11 @@ def _address_opener(
     Each frame of a stream is taken when it comes, whatever its timestamp says: two clocks never run
     at exactly the same speed, so the delay would grow.
     """
-    opened = [open_video(location, clip, low_delay=True)]
+    opened = [VideoSource(location, clip, low_delay=True)]
     is_file = opened[0].stated_seconds is not None
 
     def opener() -> VideoSource:
-        return opened.pop() if opened else open_video(location, clip, low_delay=True)
+        return opened.pop() if opened else VideoSource(location, clip, low_delay=True)
 
     if is_file or realtime or is_segmented(location):
         return partial(PacedSource, opener, loop and is_file), not is_file

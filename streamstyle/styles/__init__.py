@@ -31,7 +31,7 @@ from streamstyle.styles.spec import (
     StyleSpec,
     as_spec,
     asked_for,
-    is_picture,
+    names_picture,
     parse_style,
 )
 
@@ -50,8 +50,8 @@ __all__ = [
     "engine_label",
     "find_style",
     "has_regions",
-    "is_picture",
     "mixes",
+    "names_picture",
     "open_engine",
     "parse_style",
     "read_picture",

@@ -24,7 +24,7 @@ from streamstyle.errors import UserError
 from streamstyle.image_ops import resized
 from streamstyle.sources.images import list_stills, read_still
 from streamstyle.styles.catalog import PICTURE_MODEL, card_of
-from streamstyle.styles.spec import StylePart, StyleSpec, is_picture
+from streamstyle.styles.spec import StylePart, StyleSpec, names_picture
 
 PICTURE_SIDE = 384
 """Short side, in pixels, to which a picture is resized before its style is read."""
@@ -84,7 +84,7 @@ def style_of_dropped(file: str, style: StyleSpec) -> StyleSpec:
     A picture goes to the model of `style` if that takes pictures, else to PICTURE_MODEL. Any other
     file is taken for a model.
     """
-    if not is_picture(file):
+    if not names_picture(file):
         return style.with_parts(StylePart(file))
     model = style.parts[0].model
     takes_it = takes_pictures(card_of(model))

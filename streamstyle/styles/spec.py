@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines import DEFAULT_LEVELS
+from engines.pictures import is_picture, suffixes
 from streamstyle.errors import UserError, check_share
-from streamstyle.sources.images import SUFFIXES, list_stills
+from streamstyle.sources.images import stills_in
 from streamstyle.styles.catalog import DEFAULT_MODEL, DEFAULT_STYLE, PICTURE_MODEL, shipped_models
 
 
@@ -115,17 +116,23 @@ def asked_for(
     """Return the style that --style and --style-image ask for.
 
     `pictures` are texts of the form PICTURE or PICTURE=WEIGHT; a folder stands for its first
-    picture. With pictures, `style` names the model that paints. Raises UserError if a text does not
-    name a picture, or if a folder has none.
+    picture. With pictures, `style` names the model that paints. Raises UserError if a folder has no
+    picture. Whether a file is one is only checked when it is read.
     """
     if not pictures:
         return parse_style(style or default)
     return StyleSpec(tuple(_picture_part(picture, style or PICTURE_MODEL) for picture in pictures))
 
 
-def is_picture(name: str) -> bool:
-    """Return whether a style's name is that of a picture, by its suffix."""
-    return Path(name).suffix.lower() in SUFFIXES
+def names_picture(text: str) -> bool:
+    """Return whether a text names a picture: a file that holds one, or a name like a picture's.
+
+    Text that could be the name of a style is none, even if there is a file of that name.
+    """
+    path = Path(text)
+    if path.suffix.lower() in suffixes():
+        return True
+    return text != path.stem and _is_file(text) and is_picture(path)
 
 
 def _picture_part(text: str, model: str) -> StylePart:
@@ -137,23 +144,15 @@ def _picture_part(text: str, model: str) -> StylePart:
     except ValueError:  # the = is part of the name
         part = StylePart(model, picture=text)
     if Path(part.picture).is_dir():
-        stills = list_stills(Path(part.picture))
-        if not stills:
-            raise UserError(
-                f"no pictures in {part.picture}; their names end in {', '.join(sorted(SUFFIXES))}"
-            )
+        stills, _left_out = stills_in(Path(part.picture))
         return replace(part, picture=str(stills[0]))
-    if not is_picture(part.picture):
-        raise UserError(
-            f"{text} is not a picture; the name of one ends in {', '.join(sorted(SUFFIXES))}"
-        )
     return part
 
 
 def _part(text: str) -> StylePart:
     """Parse one style without a weight."""
     model, name = _split(text)
-    return StylePart(model, picture=name) if is_picture(name) else StylePart(model, name)
+    return StylePart(model, picture=name) if names_picture(name) else StylePart(model, name)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -163,7 +162,7 @@ def _split(text: str) -> tuple[str, str]:
     if text in shipped_models():
         return text, ""
     model, _, name = text.rpartition(":")
-    if is_picture(text) and model not in shipped_models():  # C: is a drive
+    if names_picture(text) and model not in shipped_models():  # C: is a drive
         return PICTURE_MODEL, text
     return model or DEFAULT_MODEL, name
 

@@ -173,8 +173,25 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
 def test_unreadable_style_picture(config: TrainConfig, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
+    with pytest.raises(ExportError, match=r"broken\.png is not an image that can be read"):
+        load_picture(broken)
+    Image.new("RGB", (64, 48)).save(broken)
+    broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(ExportError, match="cannot read the picture"):
         load_picture(broken)
+
+
+def test_photos_are_known_by_what_they_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "below").mkdir()
+    for name, kind in (("a.jfif", "JPEG"), ("below/b", "PNG"), ("c.avif", "AVIF")):
+        Image.new("RGB", (64, 48)).save(tmp_path / name, kind)
+    Image.new("RGB", (64, 48)).save(tmp_path / "raw.jpg", "TIFF", tiffinfo={254: 1})
+    (tmp_path / "list.jpg").write_text("a.jfif")
+    assert list_photos(tmp_path) == [tmp_path / name for name in ("a.jfif", "below/b", "c.avif")]
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "raw.jpg is left out: it is a camera's raw photo" in told
 
 
 def net(config: JohnsonConfig) -> Johnson:

@@ -282,7 +282,7 @@ def test_live_keeps_colors_when_told(open_inverter: Callable[[str], Engine]) -> 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--mask", "missing.png"], "there is no file missing.png"),
+        (["--mask", "missing.png"], "missing.png does not exist"),
         (["--mask", "missing.onnx"], "there is no file missing.onnx"),
         (["--mask", "photo.png.mp4"], "photo.png.mp4"),
         (["--invert-mask"], "need a --mask"),

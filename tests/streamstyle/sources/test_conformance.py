@@ -42,12 +42,19 @@ def _folder(folder: Path) -> Source:
     return StillSource(folder)
 
 
+def _animation(folder: Path) -> Source:
+    first, *others = (Image.new("RGB", (64, 48), (30 * n, 0, 0)) for n in range(8))
+    first.save(folder / "in.webp", save_all=True, append_images=others, duration=40)
+    return open_video(str(folder / "in.webp"))
+
+
 def _save(path: Path, number: int) -> None:
     Image.fromarray(np.full((48, 64, 3), 10 * number, np.uint8)).save(path)
 
 
 @pytest.mark.parametrize(
-    ("make", "count"), [(_video, 8), (_part, 8), (_pattern, 8), (_still, 1), (_folder, 8)]
+    ("make", "count"),
+    [(_video, 8), (_part, 8), (_pattern, 8), (_animation, 8), (_still, 1), (_folder, 8)],
 )
 class TestEverySource:
     def test_frames_come_in_order(

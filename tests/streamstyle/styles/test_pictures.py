@@ -133,8 +133,29 @@ def test_what_is_asked_for(pictures: Path) -> None:
     assert asked_for(None, ["a.jpg", "b.png=2"]) == parse_style("a.jpg+b.png=2")
     assert asked_for("mine.onnx", ["a.jpg"]) == parse_style("mine.onnx:a.jpg")
     assert asked_for(None, [str(pictures)]).pictures == [str(pictures / "1.png")]
-    with pytest.raises(UserError, match="is not a picture; the name of one ends in"):
-        asked_for(None, ["notes.txt"])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.jfif", "JPEG"), ("a.avif", "AVIF"), ("a", "PNG")])
+def test_a_style_s_picture_is_known_by_what_it_holds(
+    wct_path: Path, pictures: Path, name: str, kind: str
+) -> None:
+    spots(7).save(pictures / name, kind)
+    style = f"{wct_path}:{pictures / name}"
+    assert parse_style(style) == asked_for(str(wct_path), [str(pictures / name)])
+    assert read_style(shallow(style))[1]
+    assert style_of_dropped(str(pictures / name), parse_style(style)) == parse_style(style)
+    assert styles_beside(parse_style(style))[1] >= 0
+
+
+def test_what_holds_no_picture_is_no_style(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pictures / "notes.txt").write_text("no picture")
+    with pytest.raises(UserError, match=r"notes.txt is not an image that can be read"):
+        read_style(asked_for(None, [str(pictures / "notes.txt")]))
+    assert not parse_style(pictures / "notes.txt").pictures
+    spots(7).save(pictures / "great-wave", "PNG")  # named like a style
+    monkeypatch.chdir(pictures)
+    assert not parse_style("great-wave").pictures
+    assert parse_style("./great-wave").pictures
 
 
 def test_two_pictures_whose_names_hold_what_mixes(model: Path, pictures: Path) -> None:
@@ -148,7 +169,7 @@ def test_two_pictures_whose_names_hold_what_mixes(model: Path, pictures: Path) -
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no pictures in"):
+    with pytest.raises(UserError, match="no images in"):
         asked_for(None, [str(tmp_path)])
 
 
@@ -180,7 +201,7 @@ def test_a_session_goes_from_picture_to_picture_and_survives_a_bad_one(
         session.next_style()
         show_until(session, lambda f: np.abs(f.image.astype(int) - first).mean() > 1)
         assert str(session.controls.style).endswith("2.png")
-        (pictures / "3.png").write_bytes(b"no picture")
+        (pictures / "3.png").write_bytes((pictures / "1.png").read_bytes()[:60])
         session.next_style()
         show_until(session, lambda _frame: bool(session.status().problems))
         assert "3.png" in session.status().problems[0]
