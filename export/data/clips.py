@@ -77,7 +77,7 @@ _WholePair = tuple[Image, Image, NDArray[np.float32], NDArray[np.bool_]]
 def _read_pairs(clip: Path, side: int) -> Iterator[_WholePair]:
     """Yield the frame pairs of a clip, scaled so that the shorter side is `side` pixels."""
     try:
-        with av.open(str(clip)) as container:
+        with av.open(str(clip), metadata_errors="replace") as container:
             before: Image | None = None
             for index, frame in enumerate(container.decode(video=0)):
                 if index >= PAIRS * SPREAD:

@@ -36,6 +36,15 @@ def test_a_moved_picture_is_filmed_with_noise_in_other_light() -> None:
     assert motion.filmed(torch.ones(4, 3, 64, 64)).max() <= 1
 
 
+def test_a_clip_whose_title_is_no_text_is_read(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    write_moving_noise(clip, 2)
+    whole = clip.read_bytes()
+    assert b"Lavf" in whole  # the name of the program that wrote it, in the container's metadata
+    clip.write_bytes(whole.replace(b"Lavf", b"L\xfevf"))
+    assert len(ClipPairs(tmp_path, 32, 4, seed=0)) == 4
+
+
 def test_pairs_of_a_clip_and_their_motion(tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
