@@ -1,16 +1,20 @@
 """Open inputs with FFmpeg, and find the video track and the time span to paint."""
 
-from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from streamstyle.errors import UserError, reason
+from streamstyle.media.sound import is_known
 from streamstyle.media.tracks import Span, is_cover
+from streamstyle.pipes import url_of
 
 OPEN_TIMEOUT_S = 10.0
 """Maximum seconds to open an address."""
@@ -20,6 +24,12 @@ READ_TIMEOUT_S = 30.0
 
 LIVE_TIMEOUT_S = 5.0
 """Seconds without data after which a live stream counts as gone."""
+
+FURTHER = {"probesize": "50000000", "analyzeduration": "60000000"}
+"""FFmpeg's options for files with a track that begins late: bytes and microseconds to look for it.
+
+By default, FFmpeg looks at 5 MB and 5 s.
+"""
 
 LIVE_OPTIONS = {
     "analyzeduration": "1000000",  # microseconds; FLV without audio details takes it all
@@ -48,20 +58,28 @@ def open_container(
     """
     url, timeout = location, None
     if container_format is None and "://" not in location:
-        url = f"file:{location}"  # else FFmpeg takes the text before a colon for a protocol
+        url = url_of(location)
     elif "://" in location:
         waits = not low_delay or is_segmented(location)
         timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S if waits else LIVE_TIMEOUT_S)
-    try:
+
+    def opened(options: dict[str, str]) -> InputContainer:
         return av.open(
             url,
             "r",
             format=container_format,
-            container_options=LIVE_OPTIONS if low_delay else {},
+            container_options=options,
             timeout=timeout,
             metadata_errors="replace",
             hwaccel=device,
         )
+
+    try:
+        container = opened(LIVE_OPTIONS if low_delay else {})
+        if not low_delay and Path(location).is_file() and not all(map(is_known, container.streams)):
+            container.close()
+            container = opened(FURTHER)
+        return container
     except av.ExitError as error:
         raise UserError(
             f"cannot open {location}: no data arrived within {OPEN_TIMEOUT_S:.0f} s"
@@ -94,21 +112,41 @@ def best_video(container: InputContainer, name: str, low_delay: bool = False) ->
     return stream
 
 
+def stated_seconds(container: InputContainer) -> Fraction | None:
+    """Return the length that the whole input states; None for a stream, which has no length."""
+    duration = container.duration
+    return Fraction(duration, av.time_base) if duration and duration > 0 else None
+
+
+def begin_of(container: InputContainer) -> Fraction:
+    """Return the time on the input's own clock at which its first track begins."""
+    return Fraction(container.start_time or 0, av.time_base)
+
+
+def can_seek(container: InputContainer) -> bool:
+    """Return whether another place of the input can be read, and then its beginning again.
+
+    A pipe and a live stream go on from where they are. Raw streams have no times to seek to.
+    """
+    if has_no_times(container):
+        return False
+    is_address = "://" in container.name and stated_seconds(container) is not None
+    return is_address or Path(container.name.removeprefix("file:")).is_file()
+
+
+def has_no_times(container: InputContainer) -> bool:
+    """Return whether the input is a raw stream; FFmpeg makes up times for 25 frames per second."""
+    return bool(container.format.flags & cast(int, Flags.no_timestamps.value))
+
+
 def span_of(container: InputContainer, start: Fraction | None, duration: Fraction | None) -> Span:
-    """Return the requested span on the file's own clock, and seek the container to its start."""
-    begin = Fraction(container.start_time or 0, av.time_base)
-    if start is None:
-        # Broadcast clocks start at an arbitrary time, which is dropped; a file's offset is kept.
-        clock = container.format.name in ("mpegts", "hls", "rtsp", "rtp", "sdp")
-        zero = begin if clock else Fraction(0)
-        end = None if duration is None else begin + duration
-        return Span(start_seconds=None, end_seconds=end, zero_seconds=zero)
-    zero = begin + start
-    # A pipe or live stream can't seek: the frames before the start are decoded and dropped.
-    with suppress(av.FFmpegError, OSError):
-        container.seek(int(zero * av.time_base))
+    """Return the requested span on the file's own clock."""
+    begin = begin_of(container)
+    # The clock of a broadcast or a recorded stream starts at any time, which is dropped. A file's
+    # sound may begin before 0, with samples that no player plays.
+    zero = max(begin, Fraction(0)) if start is None else begin + start
     return Span(
-        start_seconds=zero,
-        end_seconds=None if duration is None else zero + duration,
+        start_seconds=None if start is None else zero,
+        end_seconds=None if duration is None else begin + (start or 0) + duration,
         zero_seconds=zero,
     )

@@ -17,6 +17,33 @@ INTERLEAVE_S = 2
 """Maximum seconds between a picture and the audio that is stored next to it."""
 
 
+class BestEffort:
+    """The time of each frame of a video, as FFmpeg's players find it.
+
+    Some files state the order of decoding in place of the time, so that frames go back in time.
+    Others have no time but that of decoding. PyAV does not pass on what FFmpeg makes of them.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+        self._faulty_pts = 0
+        self._faulty_dts = 0
+
+    def pts(self, frame: av.VideoFrame) -> int | None:
+        """Return the more plausible time of the next frame, in ticks; None if it has none."""
+        pts, dts = frame.pts, frame.dts
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+        self._last_dts = pts if dts is None else dts
+        self._last_pts = dts if pts is None else pts
+        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
+            return pts
+        return dts
+
+
 class Continuity:
     """Moves timestamps so that each recording begins where the picture before it ended."""
 
@@ -44,7 +71,7 @@ class Continuity:
         for packet in packets:
             if is_cover(packet.stream):
                 yield packet
-            elif packet.dts is None:
+            elif packet.dts is None or packet.is_discard:  # hidden: it has no place on the clock
                 _move(packet, self._offset)
                 yield packet
             elif packet.stream.index == self._painted:
@@ -100,10 +127,14 @@ class Continuity:
         self._early.append(packet)
 
     def _placed(self, packet: av.Packet[Stream], offset: Fraction) -> Iterator[av.Packet[Stream]]:
-        """Yield the packet with its times moved by `offset`, unless no file could hold it there."""
+        """Yield the packet with its times moved by `offset`.
+
+        Where two recordings are joined, sound of both may be left for the same time. The later one
+        is left out.
+        """
         _move(packet, offset)
         index, at = packet.stream.index, _decoded_at(packet)
-        if index != self._painted and at < self._last.get(index, at):
+        if self.jumps and index != self._painted and at < self._last.get(index, at):
             self.lost += 1
             return
         self._last[index] = at
