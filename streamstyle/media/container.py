@@ -105,7 +105,10 @@ def best_video(container: InputContainer, name: str, low_delay: bool = False) ->
     stream = best if best in videos else videos[0]
     assert isinstance(stream, VideoStream)
     if stream.codec_context is None:
-        raise UserError(f"{name} is in a codec that this FFmpeg cannot decode")
+        raise UserError(
+            f"{name} is in a codec that this FFmpeg cannot decode, or protected (DRM); convert it "
+            "to H.264 with a program that plays it"
+        )
     # With one frame per thread, each thread delays the picture by a frame. Each also holds frames
     # of a hardware device, which has few.
     stream.thread_type = "SLICE" if low_delay or stream.codec_context.is_hwaccel else "AUTO"

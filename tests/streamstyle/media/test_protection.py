@@ -82,11 +82,14 @@ def test_an_encrypted_file_is_refused(tmp_path: Path, inverter: Engine, suffix: 
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_sound_of_a_shop_is_refused(tmp_path: Path, inverter: Engine) -> None:
+@pytest.mark.parametrize("tags", [(b"mp4a", b"drms"), (b"avc1", b"drmi"), (b"avc1", b"encv")])
+def test_a_file_of_a_shop_is_refused(
+    tmp_path: Path, inverter: Engine, tags: tuple[bytes, bytes]
+) -> None:
     plain = make_clip(tmp_path / "plain.mp4", Recipe(audio_seconds=[1.0]))
     path = tmp_path / "in.mp4"
-    path.write_bytes(plain.read_bytes().replace(b"mp4a", b"drms"))
-    with pytest.raises(UserError, match="is protected"):
+    path.write_bytes(plain.read_bytes().replace(*tags))
+    with pytest.raises(UserError, match=r"in\.mp4 is .*protected \(DRM\)"):
         paint_video(path, tmp_path / "out.mp4", engine=inverter)
 
 
