@@ -12,6 +12,7 @@ from streamstyle.painting.look import Look
 from streamstyle.painting.masks import open_mask
 from streamstyle.painting.painter import Painter
 from streamstyle.pipeline import Pipeline, Stats
+from streamstyle.pipes import is_pipe
 from streamstyle.sinks import Encoding, ImageSink, Sink, VideoSink
 from streamstyle.sinks.atomic_file import check_not_input, check_target
 from streamstyle.sinks.images import check_suffix, still_name
@@ -87,8 +88,9 @@ def paint_video(
     Timing, size, color, sound, subtitles, chapters and metadata come out as they went in.
 
     Args:
-        source: A file, an address or pattern:NAME.
-        target: A video file; a folder if it is one or ends in a slash.
+        source: A file, a pipe, an address, pattern:NAME, or - for standard input.
+        target: A video file; a folder if it is one or ends in a slash; a pipe; or - for standard
+            output, which gets Matroska.
         style: A `StyleSpec` or what --style takes (see `parse_style`): a name that `streamstyle
             styles` lists, or the path of an ONNX file or of a picture.
         engine: An open engine that paints in `style`; it stays open. None opens one.
@@ -110,13 +112,14 @@ def paint_video(
         >>> report.stats.frames
         5
     """
-    folder = str(target).endswith(("/", "\\")) or Path(target).is_dir()
+    piped = is_pipe(target)
+    folder = not piped and (str(target).endswith(("/", "\\")) or Path(target).is_dir())
     inputs = _inputs(source, style, settings.region)
     check_not_input(Path(target), *inputs)
     overwrite, clip, encoding = settings.overwrite, settings.clip, settings.encoding
-    if not folder:
+    if not folder and not piped:
         check_target(Path(target), overwrite)
-    elif encoding != Encoding():
+    elif folder and encoding != Encoding():
         raise UserError(
             f"{target} is a folder, for PNG images, which take no --codec, --crf or --preset; "
             "leave them out, or give the name of a video file"
@@ -127,7 +130,7 @@ def paint_video(
         if folder:
             sink = ImageSink(Path(target), folder=True, overwrite=overwrite, inputs=inputs)
         else:
-            sink = VideoSink(Path(target), video.info.video, video.tracks, encoding, overwrite)
+            sink = VideoSink(target, video.info.video, video.tracks, encoding, overwrite)
         with _opened(style, engine) as used, _painter(used, settings, clip) as painter:
             stats = _run(video, painter, sink, on_progress)
     return _report(video, sink, Path(target), used, stats)

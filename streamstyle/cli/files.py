@@ -1,6 +1,7 @@
 """The commands that paint files: `video`, `image` and `demo`."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -8,14 +9,15 @@ from pathlib import Path
 from engines import Engine
 from streamstyle.api import ImageSettings, Region, VideoSettings, paint_image, paint_video
 from streamstyle.cli.options import (
+    add_decoding,
     add_engine,
-    add_hwaccel,
     add_look,
     add_overwrite,
     add_steady,
     add_style,
     as_taken,
     check_levels,
+    clip_of,
     open_style,
     parse_time,
     placement_of,
@@ -24,8 +26,8 @@ from streamstyle.cli.options import (
 from streamstyle.cli.progress import ProgressBar, print_report
 from streamstyle.errors import UserError
 from streamstyle.painting.look import Look
+from streamstyle.pipes import is_pipe
 from streamstyle.sinks import Encoding
-from streamstyle.sources import Clip
 from streamstyle.sources.pattern import PATTERNS, PREFIX
 from streamstyle.styles import StyleSpec, parse_style
 
@@ -34,15 +36,20 @@ DEMO_FILE = "streamstyle-demo.mp4"
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `streamstyle video` to its parser."""
-    parser.add_argument("source", help=f"file, address, or {PREFIX}NAME of {', '.join(PATTERNS)}")
-    parser.add_argument("target", help="video file to write, or a folder for PNG images")
+    parser.add_argument(
+        "source",
+        help=f"file, address, {PREFIX}NAME of {', '.join(PATTERNS)}, or - for standard input",
+    )
+    parser.add_argument(
+        "target",
+        help="video file to write, a folder for PNG images, or - for standard output (Matroska)",
+    )
     add_look(parser)
     add_steady(parser, 0.0)
     part = parser.add_argument_group("the part to paint")
     part.add_argument("--start", type=parse_time, metavar="TIME", help="seconds or H:MM:SS")
     part.add_argument("--duration", type=parse_time, metavar="TIME", help="seconds or H:MM:SS")
-    part.add_argument("--tonemap", action="store_true", help="convert HDR to standard range")
-    add_hwaccel(part)
+    add_decoding(part)
     file = parser.add_argument_group("the file")
     file.add_argument(
         "--codec", help="h264, hevc, vp9, av1, gif, or an encoder of FFmpeg, such as h264_nvenc"
@@ -83,12 +90,12 @@ def video(options: argparse.Namespace) -> None:
             settings=VideoSettings(
                 look=_look(options),
                 region=region,
-                clip=Clip(options.start, options.duration, options.tonemap, options.hwaccel),
+                clip=clip_of(options, options.start, options.duration),
                 encoding=Encoding(options.codec, options.crf, options.preset),
                 overwrite=options.overwrite,
             ),
         )
-    print_report(report)
+    print_report(report, sys.stderr if is_pipe(options.target) else None)
 
 
 def image(options: argparse.Namespace) -> None:

@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from streamstyle.cli.options import (
+    add_decoding,
     add_engine,
-    add_hwaccel,
     add_keep_colors,
     add_mask,
     add_steady,
     add_style,
     as_taken,
+    clip_of,
     parse_size,
     placement_of,
     style_asked_for,
@@ -65,7 +66,7 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="play an address at its own pace, as files are always played",
     )
-    add_hwaccel(parser)
+    add_decoding(parser)
     parser.add_argument("--record", type=Path, metavar="FILE", help="record from the beginning")
     parser.add_argument(
         "--stream",
@@ -86,7 +87,7 @@ def live(options: argparse.Namespace) -> None:
     promise = Promise(options.fps, options.max_latency_ms)
     fps = options.fps or FALLBACK_FPS
     opener, endless = open_live(
-        options.source, options.size, fps, options.loop, options.realtime, options.hwaccel
+        options.source, options.size, fps, options.loop, options.realtime, clip_of(options)
     )
     chosen = partial(
         choose,

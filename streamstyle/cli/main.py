@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from io import TextIOWrapper
 from types import FrameType
@@ -52,6 +53,9 @@ _COMMANDS: tuple[tuple[str, Command, AddOptions, str], ...] = (
     ("bench", bench, add_bench_options, "measure frames per second on this machine"),
 )
 
+_ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a command as Ctrl-C does; Windows knows no hang-up of a terminal."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status.
@@ -62,7 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # As standard error does: names of files need not be valid text.
         sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _as_ctrl_c)
+    before = {number: signal.getsignal(number) for number in _ENDS}
+    heeded = [number for number in _ENDS if before[number] is not signal.SIG_IGN]  # as by nohup
+    for number in heeded:
+        signal.signal(number, _as_ctrl_c)
     try:
         command: Command = options.command
         command(options)
@@ -82,15 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"streamstyle: {what}{reason(error)}", error)
         return 2
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heeded:
+            signal.signal(number, before[number])
     return 0
 
 
 def _complain(message: str, error: BaseException) -> None:
-    print("; ".join([message, *getattr(error, "__notes__", [])]), file=sys.stderr)
+    with suppress(OSError):  # the terminal is gone
+        print("; ".join([message, *getattr(error, "__notes__", [])]), file=sys.stderr)
 
 
-def _as_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
+def _as_ctrl_c(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a closing terminal hangs up more than once
     raise KeyboardInterrupt
 
 

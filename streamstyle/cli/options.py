@@ -7,7 +7,9 @@ from fractions import Fraction
 
 from engines import BACKENDS, DEFAULT_LEVELS, PRECISIONS, Engine, Placement
 from streamstyle.errors import UserError
+from streamstyle.media import deinterlace
 from streamstyle.media.hwaccel import AUTO, DEVICES, OFF
+from streamstyle.sources import Clip
 from streamstyle.styles import (
     DEFAULT_STYLE,
     PICTURE_MODEL,
@@ -105,7 +107,14 @@ def add_keep_colors(parser: "argparse._ActionsContainer") -> None:
     )
 
 
-def add_hwaccel(parser: "argparse._ActionsContainer") -> None:
+def add_decoding(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument("--tonemap", action="store_true", help="convert HDR to standard range")
+    parser.add_argument(
+        "--deinterlace",
+        choices=deinterlace.MODES,
+        default=deinterlace.AUTO,
+        help="auto: make whole pictures of interlaced ones; off: paint their lines as they are",
+    )
     parser.add_argument(
         "--hwaccel",
         default=OFF,
@@ -126,6 +135,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="such as cpu, cuda, gpu, or several: cuda:0,cuda:1"
     )
     engine.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
+
+
+def clip_of(
+    options: argparse.Namespace, start: Fraction | None = None, duration: Fraction | None = None
+) -> Clip:
+    """Return the part from `start`, decoded as the options of `add_decoding` say."""
+    return Clip(start, duration, options.tonemap, options.hwaccel, options.deinterlace)
 
 
 def placement_of(options: argparse.Namespace) -> Placement:

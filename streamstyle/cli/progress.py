@@ -1,6 +1,6 @@
 """The progress and the summary of a run, on the terminal."""
 
-from typing import Never
+from typing import Never, TextIO
 
 from tqdm import tqdm
 
@@ -28,12 +28,13 @@ class ProgressBar(Closing):
             self._bar.close()
 
 
-def print_report(report: Report) -> None:
-    """Print the summary of a run, on standard output."""
+def print_report(report: Report, file: TextIO | None = None) -> None:
+    """Print the summary of a run, on standard output unless a file is given."""
     stats = report.stats
     print(
         f"{report.target}: {stats.frames} frames in {stats.elapsed_s:.1f} s, "
-        f"{stats.fps:.1f} frames per second, by {report.engine}"
+        f"{stats.fps:.1f} frames per second, by {report.engine}",
+        file=file,
     )
     stages = (("decode", stats.source), ("paint", stats.engine), ("encode", stats.sink))
     print(
@@ -41,7 +42,8 @@ def print_report(report: Report) -> None:
         + ", ".join(
             f"{name} {stage.percentile_ms(50):.1f} / {stage.percentile_ms(95):.1f} ms"
             for name, stage in stages
-        )
+        ),
+        file=file,
     )
     for note in report.notes:
-        print(f"note: {note}")
+        print(f"note: {note}", file=file)

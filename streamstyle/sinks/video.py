@@ -16,11 +16,11 @@ from streamstyle.closeable import Closing
 from streamstyle.errors import UserError, reason
 from streamstyle.frame import Frame, Image
 from streamstyle.media.color import Color, Converter
-from streamstyle.media.encoders import DEFAULT_CODECS, Encoding, pixel_format, software_of
+from streamstyle.media.encoders import Encoding, pixel_format, software_of
 from streamstyle.media.gif_palette import Palette
 from streamstyle.media.hwaccel import encoder_problem
 from streamstyle.media.tracks import Tracks
-from streamstyle.sinks.atomic_file import appear, check_target, partial_name
+from streamstyle.sinks.destination import Destination, destination_of
 from streamstyle.sources.base import VideoFormat
 
 _GIF_TICK = Fraction(1, 100)
@@ -45,12 +45,12 @@ its other tracks are not always bit-exact copies.
 class VideoSink(Closing):
     """Writes a video file; see `sinks.base.Sink`.
 
-    While it is incomplete, the file has another name in the same folder.
+    While it is incomplete, a file has another name in the same folder.
     """
 
     def __init__(
         self,
-        target: Path,
+        target: str | Path,
         video: VideoFormat,
         tracks: Tracks | None,
         encoding: Encoding = Encoding(),
@@ -58,26 +58,18 @@ class VideoSink(Closing):
     ) -> None:
         """Check the target and the encoder's options; the first frame decides the picture's size.
 
-        Raises UserError if the target can't be written or the encoder lacks an option.
+        `target` is a file, a named pipe, or - for standard output. Raises UserError if it can't be
+        written or the encoder lacks an option.
         """
-        suffix = target.suffix.lower()
-        if suffix not in DEFAULT_CODECS:
-            raise UserError(
-                f"cannot write {target.name}: the name of a painted video ends in "
-                f"{', '.join(DEFAULT_CODECS)}"
-            )
-        check_target(target, overwrite)
         self.notes: list[str] = []
-        self._target = target
-        self._overwrite = overwrite
+        self._target = destination_of(target, overwrite)
         self._tracks = tracks
         if tracks is not None:
             tracks.take()
         self._video = video
         self._encoding = encoding
-        self._encoder = encoding.encoder(suffix)
+        self._encoder = encoding.encoder(self._target.suffix)
         self._options = encoding.options(self._encoder)
-        self._partial = partial_name(target)
         self._file: _File | None = None
 
     def write(self, frame: Frame) -> None:
@@ -93,21 +85,18 @@ class VideoSink(Closing):
         with self._as_user_error():
             try:
                 file.finish()
-                appear(self._partial, self._target, self._overwrite)
+                self._target.complete()
             except (av.FFmpegError, OSError):
-                self._name_partial()
+                self.notes += self._target.remains()
                 raise
 
     def close(self) -> None:
         if self._file is None:
             return
         file = self._take_file()
-        self._name_partial()
+        self.notes += self._target.remains()
         with suppress(av.FFmpegError, OSError):  # a full disk raises again
             file.break_off()
-
-    def _name_partial(self) -> None:
-        self.notes.append(f"the part painted so far is in {self._partial}")
 
     def _take_file(self) -> "_File":
         """Return the open file, which the caller must end, and note the frames it left out."""
@@ -123,12 +112,12 @@ class VideoSink(Closing):
     def _open(self, first: Frame) -> "_File":
         self._fall_back_if_needed(first)
         try:
-            self._partial.touch()  # else its errors look like the encoder's
+            self._target.prepare()
             file = _File(
-                self._partial, self._encoder, self._options, self._video, first, self._tracks
+                self._target, self._encoder, self._options, self._video, first, self._tracks
             )
         except BaseException:
-            self._partial.unlink(missing_ok=True)
+            self._target.give_up()
             raise
         if self._tracks is not None:
             self.notes += self._tracks.notes
@@ -163,7 +152,7 @@ class _File:
 
     def __init__(
         self,
-        path: Path,
+        target: Destination,
         encoder: str,
         options: dict[str, str],
         video: VideoFormat,
@@ -177,9 +166,13 @@ class _File:
         kind = pixel_format(encoder, video.chroma, first.width, first.height)
         self._tracks = tracks
         # A video without tracks comes from a camera and can't be painted again after a crash.
-        safe = _CRASH_SAFE.get(path.suffix.lower(), {}) | {"flush_packets": "1"}
-        url = f"file:{path}"  # else FFmpeg takes the text before a colon for a protocol
-        self._output = av.open(url, "w", container_options=safe if tracks is None else {})
+        safe = _CRASH_SAFE.get(target.suffix, {}) | {"flush_packets": "1"}
+        self._output = av.open(
+            target.url,
+            "w",
+            format=target.container_format,
+            container_options=safe if tracks is None else {},
+        )
         try:
             self._stream = _add_stream(self._output, encoder, options, video.frame_rate)
             _configure(self._stream, video, first, color, kind)

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from streamstyle.errors import UserError
 from streamstyle.frame import Frame
 from streamstyle.media.color import Color
+from streamstyle.media.deinterlace import AUTO, check_deinterlace
 from streamstyle.media.hwaccel import OFF, check_hwaccel
 
 
@@ -43,12 +44,16 @@ class Clip:
     If none works, the CPU decodes, and the source's notes say so.
     """
 
+    deinterlace: str = AUTO
+    """One of `deinterlace.MODES`: AUTO makes whole pictures of interlaced ones."""
+
     def __post_init__(self) -> None:
         if self.start_seconds is not None and self.start_seconds < 0:
             raise UserError(f"a start must be 0 s or later, got {float(self.start_seconds)}")
         if self.duration_seconds is not None and self.duration_seconds <= 0:
             raise UserError(f"a duration must be more than 0 s, got {float(self.duration_seconds)}")
         check_hwaccel(self.hwaccel)
+        check_deinterlace(self.deinterlace)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Open the source that a location names."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from streamstyle.errors import UserError
 from streamstyle.media.container import is_segmented
-from streamstyle.media.hwaccel import OFF
+from streamstyle.pipes import STANDARD, is_pipe
 from streamstyle.sources.animation import AnimationSource, animated_format
 from streamstyle.sources.base import Clip, Source
 from streamstyle.sources.camera import CameraSource, find_camera
@@ -21,7 +22,7 @@ from streamstyle.sources.video import VideoSource
 def open_video(
     location: str, clip: Clip = Clip(), low_delay: bool = False
 ) -> VideoSource | AnimationSource:
-    """Open a path, an address (anything with ://) or pattern:NAME.
+    """Open a path, an address (anything with ://), - for standard input, or pattern:NAME.
 
     `low_delay` is for an address that is watched live: it opens sooner, frames come out sooner, and
     silence counts as its end sooner. Raises UserError if the video cannot be opened.
@@ -29,12 +30,16 @@ def open_video(
     if location.startswith(PATTERN):
         name = location.removeprefix(PATTERN)
         return PatternSource(name, clip)
-    if "://" not in location and not Path(location).is_file():
-        what = "is a folder, not a video" if Path(location).is_dir() else "does not exist"
-        raise UserError(f"{location} {what}")
-    if "://" not in location and animated_format(Path(location)) == "WEBP":
-        return AnimationSource(Path(location), clip)
-    return VideoSource(location, clip, low_delay=low_delay)
+    if "://" not in location and not is_pipe(location):
+        path = Path(location)
+        if path.is_dir():
+            raise UserError(f"{location} is a folder, not a video")
+        if not path.is_file():
+            what = "is neither a file nor a pipe" if path.exists() else "does not exist"
+            raise UserError(f"{location} {what}")
+        if animated_format(path) == "WEBP":
+            return AnimationSource(path, clip)
+    return _open_with_ffmpeg(location, clip, low_delay)
 
 
 def open_live(
@@ -43,7 +48,7 @@ def open_live(
     fps: float,
     loop: bool,
     realtime: bool,
-    hwaccel: str = OFF,
+    clip: Clip = Clip(),
 ) -> tuple[Callable[[], Source], bool]:
     """Return a function that opens the source at `location`, and whether the source is endless.
 
@@ -51,23 +56,22 @@ def open_live(
     find out whether it is endless.
 
     Args:
-        location: A path, an address, pattern:NAME, screen, screen:LEFT,TOP,WIDTHxHEIGHT, or the
-            index or a part of the name of a camera.
+        location: A path, an address, - for standard input, pattern:NAME, screen,
+            screen:LEFT,TOP,WIDTHxHEIGHT, or the index or a part of the name of a camera.
         size: Width and height in pixels to ask a camera for.
         fps: Frames per second to ask a camera or the screen for.
         loop: Whether a file starts again at its end.
         realtime: Whether the frames of a stream are shown at the times of their timestamps.
-        hwaccel: As in `Clip`.
+        clip: The part of a file or stream to take, and how to decode it.
 
     Raises:
         UserError: If the location does not exist or an address cannot be opened.
     """
-    clip = Clip(hwaccel=hwaccel)
     if location == SCREEN or location.startswith(f"{SCREEN}:"):
         return partial(ScreenSource, location.removeprefix(SCREEN).removeprefix(":"), fps), True
     if location.startswith(PATTERN):
         return partial(PacedSource, partial(open_video, location), loop=True), False
-    if "://" in location:
+    if "://" in location or is_pipe(location):
         return _address_opener(location, clip, loop, realtime)
     if Path(location).is_file():
         return partial(PacedSource, partial(open_video, location, clip), loop), False
@@ -83,17 +87,26 @@ def open_live(
 def _address_opener(
     location: str, clip: Clip, loop: bool, realtime: bool
 ) -> tuple[Callable[[], Source], bool]:
-    """Return what `open_live` returns, for an address.
+    """Return what `open_live` returns, for an address or a pipe.
 
     Each frame of a stream is taken when it comes, whatever its timestamp says: two clocks never run
     at exactly the same speed, so the delay would grow.
     """
-    opened = [VideoSource(location, clip, low_delay=True)]
+    opened = [_open_with_ffmpeg(location, clip, low_delay=True)]
     is_file = opened[0].stated_seconds is not None
 
     def opener() -> VideoSource:
-        return opened.pop() if opened else VideoSource(location, clip, low_delay=True)
+        return opened.pop() if opened else _open_with_ffmpeg(location, clip, low_delay=True)
 
+    pipe = is_pipe(location)  # it is read once
+    endless = not is_file and not pipe
     if is_file or realtime or is_segmented(location):
-        return partial(PacedSource, opener, loop and is_file), not is_file
-    return opener, True
+        return partial(PacedSource, opener, loop and is_file and not pipe), endless
+    return opener, endless
+
+
+def _open_with_ffmpeg(location: str, clip: Clip, low_delay: bool) -> VideoSource:
+    name = "standard input" if location == STANDARD else None
+    if location == STANDARD and os.isatty(0):
+        raise UserError("standard input is a terminal; pipe a video into it")
+    return VideoSource(location, clip, name=name, low_delay=low_delay)

@@ -1,5 +1,6 @@
 """A session reports what goes wrong, and everything else goes on."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from streamstyle.painting.masks import open_mask
 from streamstyle.sources import SourceInfo, camera
 from streamstyle.sources.screen import ScreenSource
 from streamstyle.styles import DEFAULT_STYLE, parse_style
+from tests.helpers.clips import Recipe, make_clip
 from tests.helpers.live import (
     BLUE,
     ORANGE,
@@ -219,3 +221,16 @@ def test_screen_and_what_is_not_on_it(tmp_path: Path, monkeypatch: pytest.Monkey
             ScreenSource("0,0,5000x100", 30)
     finally:
         screen.close()
+
+
+def test_hdr_is_refused_with_a_way_out_that_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inverter(tmp_path / "inverter.onnx")
+    hlg = Recipe(codec="libx265", pixel_format="yuv420p10le", color=(9, 1), transfer=18)
+    clip = make_clip(tmp_path / "hlg.mp4", hlg)
+    command = ["live", str(clip), "--no-window", "--style", str(tmp_path / "inverter.onnx")]
+    assert main(command) == 2
+    advice = re.search(r"add (--\w+)", capsys.readouterr().err)
+    assert advice is not None
+    assert main([*command, advice[1], "--record", str(tmp_path / "out.mp4")]) == 0

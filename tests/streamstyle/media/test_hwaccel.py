@@ -67,7 +67,7 @@ def test_without_a_card_the_processor_decodes_and_it_is_said(tmp_path: Path, hwa
 @without_card
 def test_live_says_it_too(tmp_path: Path, open_inverter: Callable[[str], Any]) -> None:
     clip = make_clip(tmp_path / "clip.mp4", Recipe(pts=range(5)))
-    opener, endless = open_live(str(clip), (64, 48), 25, False, False, "cuda")
+    opener, endless = open_live(str(clip), (64, 48), 25, False, False, Clip(hwaccel="cuda"))
     with LiveSession(opener, endless=endless) as session:
         while not session.ended:
             session.wait(0.1)
