@@ -36,7 +36,7 @@ _DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
     # superfast takes 3 to 6 % more bytes than veryfast and half of its time; ultrafast takes 20 to
     # 50 % more bytes and a fifth of the time.
     "libx264": {"crf": "18", "preset": "superfast"},
-    "libx265": {"crf": "20", "preset": "superfast"},
+    "libx265": {"crf": "20", "preset": "superfast", "a53cc": "1"},
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
     "libsvtav1": {"crf": "28", "preset": "10"},
 }
