@@ -210,7 +210,8 @@ class Reader(Closing):
             if last is not None and pts <= last:
                 pts = last + 1  # no file could hold two frames with the same time
             frame.pts = last = pts
-            next_pts = pts + (frame.duration or step)
+            # Some fields are shown longer; where no rate is stated, FFmpeg may say one tick.
+            next_pts = pts + max(frame.duration or 0, step)
             yield frame
 
     def _decode_all(self) -> Iterator[av.VideoFrame]:

@@ -171,6 +171,11 @@ def test_raw_stream_plays_at_the_rate_that_it_states(
         assert [f.pts_seconds for f in source] == [n / rate for n in range(30)]
 
 
+def test_raw_stream_that_states_no_rate_plays_at_25(shared: Path) -> None:
+    frames = read(shared / "clips" / "osai_billiard.h264")
+    assert [f.pts_seconds for f in frames] == [Fraction(n, 25) for n in range(100)]
+
+
 def test_times_that_are_the_order_of_decoding(tmp_path: Path) -> None:
     """Some programs write these into the place of the times of showing."""
     clip_of(tmp_path / "in.mkv", sound=None, bf="2", g="50")
