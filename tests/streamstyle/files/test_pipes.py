@@ -84,10 +84,10 @@ def test_named_pipe_is_read_as_a_file(
     paint_video(plain, tmp_path / "file.mkv", engine=inverter, settings=settings)
     with piped_in(tmp_path / f"pipe{suffix}", plain.read_bytes()):
         report = paint_video(
-            tmp_path / f"pipe{suffix}", tmp_path / "pipe.mkv", engine=inverter, settings=settings
+            tmp_path / f"pipe{suffix}", tmp_path / "painted.mkv", engine=inverter, settings=settings
         )
     assert report.stats.frames == 50
-    check_same(read_clip(tmp_path / "pipe.mkv"), read_clip(tmp_path / "file.mkv"))
+    check_same(read_clip(tmp_path / "painted.mkv"), read_clip(tmp_path / "file.mkv"))
 
 
 def test_part_of_a_pipe(tmp_path: Path, inverter: Engine) -> None:
