@@ -16,7 +16,8 @@ from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from streamstyle.media.remux import TrackWriter, copy_track_metadata, find_writer
+from streamstyle.media.muxing import copy_track_metadata
+from streamstyle.media.remux import TrackWriter, find_writer
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -44,15 +45,21 @@ class Tracks:
 
     def __init__(self, container: InputContainer, painted: VideoStream, span: Span) -> None:
         self.container = container
-        self.notes: list[str] = []
-        """Notes on tracks that were left out or changed; one sentence each."""
         self._painted = painted
         self._span = span
         self._pending: deque[av.Packet[Stream]] = deque()
         self._covers: list[av.Packet[Stream]] = []
+        self._held: dict[int, bool] = {}  # whether the last packet of each track was kept
         self._writers: dict[int, TrackWriter] = {}
+        self._left_out: list[str] = []
         self._is_taken = False
         self._is_dropped = False
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes on tracks that were left out or changed, complete at the end; one sentence each."""
+        written = (writer.note for writer in self._writers.values())
+        return [*self._left_out, *(note for note in written if note is not None)]
 
     def take(self) -> None:
         """Announce that the tracks will be written; call this before asking for frames."""
@@ -72,8 +79,11 @@ class Tracks:
             self._covers.append(packet)  # FFmpeg delivers covers before all other packets
             return
         self._cut_to_start(packet)
-        time = packet.pts if packet.pts is not None else packet.dts
-        if time is not None and self._span.holds(time * (packet.time_base or Fraction(0))):
+        time, index = packet.pts if packet.pts is not None else packet.dts, packet.stream.index
+        if time is not None:
+            self._held[index] = self._span.holds(time * (packet.time_base or Fraction(0)))
+        # A packet without a time follows the one before it.
+        if self._held.get(index, self._span.start_seconds is None):
             self._pending.append(packet)
 
     def attach(self, output: OutputContainer, picture: VideoStream) -> None:
@@ -117,15 +127,11 @@ class Tracks:
 
     def _add_route(self, stream: Stream, output: OutputContainer) -> None:
         if isinstance(stream, VideoStream) and not is_cover(stream):
-            self.notes.append(
+            self._left_out.append(
                 f"video track {stream.index} left out: only one video track is painted"
             )
             return
-        writer, note = find_writer(stream, output)
-        if note is not None:
-            self.notes.append(note)
-        if writer is not None:
-            self._writers[stream.index] = writer
+        self._writers[stream.index] = find_writer(stream, output)
 
     def _cut_to_start(self, packet: av.Packet[Stream]) -> None:
         """Make a subtitle that is on screen at the start of the span begin there."""

@@ -89,6 +89,8 @@ class VideoSink(Closing):
             except (av.FFmpegError, OSError):
                 self.notes += self._target.remains()
                 raise
+            finally:
+                self._note_tracks()
 
     def close(self) -> None:
         if self._file is None:
@@ -97,6 +99,11 @@ class VideoSink(Closing):
         self.notes += self._target.remains()
         with suppress(av.FFmpegError, OSError):  # a full disk raises again
             file.break_off()
+        self._note_tracks()
+
+    def _note_tracks(self) -> None:
+        if self._tracks is not None:
+            self.notes += self._tracks.notes
 
     def _take_file(self) -> "_File":
         """Return the open file, which the caller must end, and note the frames it left out."""
@@ -119,8 +126,6 @@ class VideoSink(Closing):
         except BaseException:
             self._target.give_up()
             raise
-        if self._tracks is not None:
-            self.notes += self._tracks.notes
         return file
 
     def _fall_back_if_needed(self, first: Frame) -> None:

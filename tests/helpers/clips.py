@@ -43,6 +43,8 @@ class Recipe:
     audio_codec: str = "aac"
     audio_rate: int = 48000
     audio_layout: str = "stereo"
+    audio_bit_rate: int = 0
+    """Bits per second; 0 for the encoder's usual rate, which some do not have."""
     subtitles: Sequence[str] = ()
     """Text of the one cue, at 0.2 s, in each subtitle track."""
     subtitle_codec: str = "mov_text"
@@ -74,7 +76,10 @@ def make_clip(path: Path, recipe: Recipe = PLAIN) -> Path:
         video.metadata["language"] = "fra"
         sounds = [
             output.add_stream(
-                recipe.audio_codec, rate=recipe.audio_rate, layout=recipe.audio_layout
+                recipe.audio_codec,
+                rate=recipe.audio_rate,
+                layout=recipe.audio_layout,
+                bit_rate=recipe.audio_bit_rate,
             )
             for _ in recipe.audio_seconds
         ]
