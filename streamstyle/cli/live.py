@@ -42,8 +42,8 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="?",
         default="0",
-        help="camera (index or name), address, file, screen[:LEFT,TOP,WIDTHxHEIGHT], or "
-        f"{PATTERN}NAME (default: camera 0)",
+        help="camera (index or name), address, file, screen[:LEFT,TOP,WIDTHxHEIGHT], "
+        f"{PATTERN}NAME, or - for standard input (default: camera 0)",
     )
     add_style(parser)
     parser.add_argument("--strength", type=float, default=1.0, help="0 (original) to 1 (painting)")
