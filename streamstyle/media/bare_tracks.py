@@ -26,7 +26,7 @@ def add_bare_copy(stream: Stream, output: OutputContainer) -> Stream:
 def bare_name(stream: Stream) -> str:
     """Return a name for a track without a decoder."""
     kinds = {"audio": "audio track", "subtitle": "subtitles"}
-    codec = _kind(stream)[1] or "codec unknown to FFmpeg"
+    codec = _kind(stream)[1] or "no decoder"
     return f"{kinds.get(stream.type, 'data track')} {stream.index} ({codec})"
 
 

@@ -10,6 +10,8 @@ from av.format import Flags
 from av.rational import AVRational
 from av.stream import Stream
 
+from streamstyle.media.tags import track_tags
+
 
 class OutputTrack:
     """A track of a new file other than the picture; packets come after the file's header."""
@@ -46,5 +48,5 @@ class OutputTrack:
 
 def copy_track_metadata(source: Stream, target: Stream) -> None:
     """Give a new track the language, title and purpose of the old one."""
-    target.metadata.update(source.metadata)
+    target.metadata.update(track_tags(source.metadata))
     target.disposition = source.disposition

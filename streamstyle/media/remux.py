@@ -11,6 +11,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
+from streamstyle.media.bare_tracks import add_bare_copy, holds_bare
 from streamstyle.media.muxing import OutputTrack, copy_track_metadata
 from streamstyle.media.sound import EncodedSound, closest_sound, is_known, layout_of
 
@@ -52,15 +53,13 @@ def find_writer(stream: Stream, output: OutputContainer) -> TrackWriter:
         for codec in _WRITTEN_TEXT_CODECS:
             if _holds_codec(container, codec):
                 return _EncodeText(stream, codec, output)
-    if stream.type == "data":
-        return LeftOut(None)  # a camera's private data, useless elsewhere
     return LeftOut(f"{_name(stream)} left out: {container} can't hold it; .mkv holds everything")
 
 
 class LeftOut:
     """TrackWriter that writes nothing."""
 
-    def __init__(self, note: str | None) -> None:
+    def __init__(self, note: str) -> None:
         self.note = note
 
     def send(self, packet: av.Packet[Stream]) -> None:
@@ -136,6 +135,8 @@ def _codec(stream: Stream) -> str:
 
 def _holds(container: str, stream: Stream) -> bool:
     """Return whether the container takes this track as it is; a trial header shows it."""
+    if stream.codec_context is None:
+        return holds_bare(container, stream)
     if container == "mpegts":
         return _codec(stream) in _MPEGTS_CODECS
     try:
@@ -152,6 +153,8 @@ def _add_copy(stream: Stream, output: OutputContainer) -> Stream:
 
     Raises ValueError or FFmpegError if the container can't hold them.
     """
+    if stream.codec_context is None:
+        return add_bare_copy(stream, output)
     copy = output.add_stream_from_template(stream, opaque=True)
     if isinstance(copy, AudioStream) and output.format.name == "mp4":
         copy.codec_context.layout = layout_of(copy)  # without it, the file can't be finished

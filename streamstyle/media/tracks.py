@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import AttachmentStream, Disposition, Stream
+from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
+from streamstyle.media import timecode
+from streamstyle.media.bare_tracks import bare_name, holds_bare
+from streamstyle.media.inventory import Inventory
+from streamstyle.media.loops import loop_option
 from streamstyle.media.muxing import copy_track_metadata
-from streamstyle.media.remux import TrackWriter, find_writer
+from streamstyle.media.picture_data import PictureData
+from streamstyle.media.remux import LeftOut, TrackWriter, find_writer
+from streamstyle.media.tags import file_tags, tag_options
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -52,6 +58,10 @@ class Tracks:
         self._held: dict[int, bool] = {}  # whether the last packet of each track was kept
         self._writers: dict[int, TrackWriter] = {}
         self._left_out: list[str] = []
+        self._bare: list[str] = []  # tracks without a decoder that are left out
+        self._tags = file_tags(container)
+        self._pictures = PictureData()
+        self._inventory = Inventory(container)
         self._is_taken = False
         self._is_dropped = False
 
@@ -86,22 +96,47 @@ class Tracks:
         if self._held.get(index, self._span.start_seconds is None):
             self._pending.append(packet)
 
+    def see(self, frame: av.VideoFrame, seconds: Fraction) -> None:
+        """Take the data in a decoded frame, such as captions; called by the source.
+
+        The frame will be shown at `seconds` in the new file.
+        """
+        if not self._is_dropped:
+            self._pictures.see(frame, seconds)
+
+    def with_captions(self, picture: av.VideoFrame, seconds: Fraction) -> av.VideoFrame:
+        """Return a painted picture with the captions that belong to its time."""
+        return self._pictures.put(picture, seconds)
+
+    def muxer_options(self, suffix: str) -> dict[str, str]:
+        """Return FFmpeg's options that let a file with this suffix keep what this one has."""
+        return tag_options(self._tags, suffix) | loop_option(self.container, suffix)
+
     def attach(self, output: OutputContainer, picture: VideoStream) -> None:
         """Add the tracks to the new file beside its `picture`, before its first packet."""
         copy_track_metadata(self._painted, picture)
-        output.metadata.update(self.container.metadata)
-        output.set_chapters(self._chapters())
+        output.metadata.update(self._tags)
+        for metadata in (picture.metadata, output.metadata):
+            for key in metadata:
+                if key.lower() == "timecode":
+                    metadata[key] = self._first_timecode(metadata[key])
+        chapters = self._chapters()
+        output.set_chapters(chapters)
+        self._inventory.add_chapters(chapters)
+        self._inventory.add_track(self._painted)
         matroska = output.format.name == "matroska"
         for stream in self.container.streams:
             if isinstance(stream, AttachmentStream):
+                self._inventory.add_track(stream)
                 if matroska:  # no other container can use attached fonts
                     kind = stream.mimetype or "application/octet-stream"
                     output.add_attachment(stream.name or "attachment", kind, stream.data)
             elif is_cover(stream):
-                if not matroska:
+                if matroska:
+                    self._inventory.add_track(stream)
+                else:
                     self._add_route(stream, output)
-            elif stream.index != self._painted.index and stream.codec_context is not None:
-                # A track without a codec serves only its container, such as MP4's chapter track.
+            elif stream.index != self._painted.index and not _serves_container(stream):
                 self._add_route(stream, output)
         if matroska:
             for cover in self._covers:
@@ -109,6 +144,11 @@ class Tracks:
                 output.add_attachment(f"cover.{kind}", f"image/{kind}", bytes(cover))
         else:
             self._pending.extendleft(self._covers)
+        if self._bare:
+            names = ", ".join(self._bare)
+            self._left_out.append(
+                f"left out: {names}; FFmpeg can't copy them into {output.format.name}"
+            )
 
     def mux_pending(self) -> None:
         """Write the packets that the source has offered so far; called by the sink."""
@@ -118,6 +158,10 @@ class Tracks:
             if writer is not None:
                 self._shift(packet)
                 writer.send(packet)
+
+    def compare(self, url: str) -> None:
+        """Note what did not arrive in the new file at `url`, which must be complete."""
+        self._left_out += self._inventory.compare(url, self._pictures)
 
     def finish(self) -> None:
         """Write the remaining packets after the source has ended."""
@@ -131,7 +175,12 @@ class Tracks:
                 f"video track {stream.index} left out: only one video track is painted"
             )
             return
-        self._writers[stream.index] = find_writer(stream, output)
+        if stream.codec_context is None and not holds_bare(output.format.name, stream):
+            self._bare.append(bare_name(stream))
+            return
+        writer = self._writers[stream.index] = find_writer(stream, output)
+        if not isinstance(writer, LeftOut):
+            self._inventory.add_track(stream)
 
     def _cut_to_start(self, packet: av.Packet[Stream]) -> None:
         """Make a subtitle that is on screen at the start of the span begin there."""
@@ -153,6 +202,17 @@ class Tracks:
         if packet.dts is not None:
             packet.dts -= offset
 
+    def _first_timecode(self, of_file: str) -> str:
+        """Return the timecode of the first picture in the span."""
+        rate = self._painted.average_rate or self._painted.guessed_rate
+        start = self._span.start_seconds
+        base = self._painted.time_base
+        if start is None or not rate or base is None:
+            return of_file
+        begin = (self._painted.start_time or 0) * base
+        # Containers round timestamps, by far less than a tenth of a frame.
+        return timecode.later(of_file, ceil((start - begin) * rate - Fraction(1, 10)), rate)
+
     def _chapters(self) -> list[Chapter]:
         """Return the chapters that overlap the span, cut to it, on the new file's clock."""
         chapters = []
@@ -171,6 +231,16 @@ class Tracks:
                 chapter["end"] = round((end - span.zero_seconds) / base)
                 chapters.append(chapter)
         return chapters
+
+
+def _serves_container(stream: Stream) -> bool:
+    """Return whether a track only holds what the container writes by itself.
+
+    This is so for chapters, which FFmpeg has read already, and for timecodes.
+    """
+    return stream.type == "data" and (
+        stream.discard == Discard.all or "timecode" in stream.metadata
+    )
 
 
 def is_cover(stream: Stream) -> bool:

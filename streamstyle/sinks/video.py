@@ -85,6 +85,8 @@ class VideoSink(Closing):
         with self._as_user_error():
             try:
                 file.finish()
+                if self._tracks is not None and self._target.can_be_read:
+                    self._tracks.compare(self._target.url)
                 self._target.complete()
             except (av.FFmpegError, OSError):
                 self.notes += self._target.remains()
@@ -176,7 +178,7 @@ class _File:
             target.url,
             "w",
             format=target.container_format,
-            container_options=safe if tracks is None else {},
+            container_options=safe if tracks is None else tracks.muxer_options(target.suffix),
         )
         try:
             self._stream = _add_stream(self._output, encoder, options, video.frame_rate)
@@ -201,6 +203,8 @@ class _File:
 
     def write(self, frame: Frame) -> None:
         picture = self._to_frame(frame.image)
+        if self._tracks is not None:
+            picture = self._tracks.with_captions(picture, frame.pts_seconds)
         base = self._stream.codec_context.time_base
         picture.time_base = base
         picture.pts = round(frame.pts_seconds / base)

@@ -19,6 +19,7 @@ from streamstyle.media.container import begin_of, open_container, stated_seconds
 from streamstyle.media.deinterlace import Deinterlacer
 from streamstyle.media.hwaccel import OFF, find_device, is_on_device
 from streamstyle.media.reader import open_reader
+from streamstyle.media.tags import announces_alpha
 from streamstyle.media.tone_mapping import ToneMap
 from streamstyle.pipes import is_pipe
 from streamstyle.sources.base import Clip, SourceInfo, VideoFormat
@@ -96,16 +97,18 @@ class VideoSource(Closing):
     def __iter__(self) -> Iterator[Frame]:
         self.tracks.drop_unless_taken()
         converter = Converter()
-        transparent = False
+        transparent = announces_alpha(self._reader.stream.metadata)
         for index, frame in enumerate(self._frames):
             transparent = transparent or _is_transparent(frame)
             mapped = self._tonemap(frame) if self._tonemap else frame
             image = self._canvas.upright(converter.to_rgb(mapped, Color.of(mapped)), frame)
             assert frame.pts is not None  # see Reader.frames
+            pts_seconds = frame.pts * self._reader.base - self._reader.span.zero_seconds
+            self.tracks.see(frame, pts_seconds)
             yield Frame(
                 image=image,
                 index=index,
-                pts_seconds=frame.pts * self._reader.base - self._reader.span.zero_seconds,
+                pts_seconds=pts_seconds,
                 duration_seconds=frame.duration * self._reader.base if frame.duration else None,
             )
         if self._canvas.fitted:
