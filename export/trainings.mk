@@ -12,12 +12,18 @@
 # machine with the GPU.
 #
 # Each training writes the engine OUT/NAME.onnx; OUT/NAME.run holds its log, samples and progress.
+# Where there is an engine that ships, the training starts from it. So to train on, also on another
+# machine, copy what turned out better into engines/zoo and make it again.
 
 DATA ?= data
 OUT ?= trainings
 DEVICE ?= cpu
 BATCH ?= 4
 PYTHON ?= python
+SHIPPED := engines/zoo
+# Steps of one round: a few hours on two cores.
+STEPS ?= 12000
+LAST_STEPS ?= 2500
 
 DISTILLED := $(DATA)/vgg/distilled-encoder-relu5_1.safetensors
 VGG := $(DATA)/vgg/vgg19-normalised-relu4_1.safetensors
@@ -31,46 +37,50 @@ STYLES := --styles export/sixteen.csv --pictures $(DATA)/paintings/train
 PICTURES := --pictures $(DATA)/paintings/train --evaluate-pictures $(DATA)/paintings/eval
 STEADY := --temporal-weight 60 --clips $(DATA)/clips/train
 # Gentle settings, for trainings that start from a net that already paints.
-REFINE := --learning-rate 5e-4 --style-warm-up 1 --content-weight 1.6 --style-weight 8
+REFINE := --learning-rate 5e-4 --style-warm-up 1 --style-weight 8
+# What ships, if anything does: $(call FROM,small) starts a training from engines/zoo/small.onnx.
+FROM = $(addprefix --start-from ,$(wildcard $(SHIPPED)/$(1).onnx))
 
 all: $(addprefix $(OUT)/,medium.onnx any-picture.onnx stytr2.onnx small.onnx large.onnx wct.onnx)
 
 $(OUT)/medium-draft.onnx: | $(OUT)
-	$(TRAIN) many-style $(STYLES) $(COMMON) --network $(DISTILLED) --steps 30000
+	$(TRAIN) many-style $(STYLES) $(COMMON) --network $(DISTILLED) $(call FROM,medium) \
+		--style-warm-up 1 --content-weight 1.5 --crop 160 --steps $(STEPS)
 
 $(OUT)/medium.onnx: $(OUT)/medium-draft.onnx
 	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) $(REFINE) $(STEADY) \
-		--start-from $< --steps 6000
+		--content-weight 2.4 --crop 160 --start-from $< --steps $(LAST_STEPS)
 
-$(OUT)/any-picture-draft.onnx: $(OUT)/medium-draft.onnx
-	$(TRAIN) any-picture $(PICTURES) $(COMMON) --network $(DISTILLED) --start-from $< \
-		--picture-crop 192 --steps 40000
+$(OUT)/any-picture-draft.onnx: $(OUT)/medium.onnx
+	$(TRAIN) any-picture $(PICTURES) $(COMMON) --network $(DISTILLED) \
+		$(or $(call FROM,any-picture),--start-from $<) --crop 160 --picture-crop 192 --steps $(STEPS)
 
 $(OUT)/any-picture.onnx: $(OUT)/any-picture-draft.onnx
-	$(TRAIN) any-picture $(PICTURES) $(COMMON) $(REAL_SHALLOW) $(REFINE) --start-from $< \
-		--steps 20000
+	$(TRAIN) any-picture $(PICTURES) $(COMMON) $(REAL_SHALLOW) $(REFINE) \
+		--content-weight 1.6 --crop 160 --start-from $< --steps $(LAST_STEPS)
 
 $(OUT)/stytr2-draft.onnx: | $(OUT)
 	$(TRAIN) stytr2 --compact --preset paper-code $(PICTURES) $(COMMON) --network $(DISTILLED) \
-		--balanced true --covariances true --warm-up 1000 --learning-rate 4e-4 --crop 192 --steps 40000
+		--balanced true --covariances true --warm-up 1000 --learning-rate 4e-4 --crop 192 \
+		$(call FROM,stytr2) --steps $(STEPS)
 
 $(OUT)/stytr2.onnx: $(OUT)/stytr2-draft.onnx
 	$(TRAIN) stytr2 --compact --preset paper-code $(PICTURES) $(COMMON) $(REAL_SHALLOW) \
 		--balanced true --covariances true --warm-up 100 --learning-rate 2e-4 --crop 256 \
-		--start-from $< --steps 20000
+		--start-from $< --steps $(LAST_STEPS)
 
 $(OUT)/small.onnx: | $(OUT)
 	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) --width 32 --residual-blocks 5 \
-		--decoder-width 16 --steps 30000
+		--decoder-width 16 --style-warm-up 1 $(call FROM,small) --crop 160 --steps $(STEPS)
 
 $(OUT)/large.onnx: | $(OUT)
 	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) --width 128 --residual-blocks 5 \
-		--decoder-width 48 --steps 30000
+		--decoder-width 48 $(call FROM,large) --steps $(STEPS)
 
 $(OUT)/wct.onnx: | $(OUT)
 	$(TRAIN) wct --pictures $(DATA)/paintings/train --photos $(DATA)/photos/train \
-		--teachers $(VGG),$(DISTILLED) $(REAL_SHALLOW) --start-from engines/zoo/wct.onnx \
-		--steps 1000 --style-steps 20000 --crop 192 \
+		--teachers $(VGG),$(DISTILLED) $(REAL_SHALLOW) --start-from $(SHIPPED)/wct.onnx \
+		--steps 1000 --style-steps $(STEPS) --crop 192 \
 		--device $(DEVICE) --batch-size $(BATCH) --out $@ --run $(@:.onnx=.run)
 
 $(OUT):
