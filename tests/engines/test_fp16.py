@@ -121,8 +121,7 @@ def _written(path: Path, nodes: Sequence[onnx.NodeProto]) -> None:
     samples = [Sample(frames, {}, frames), Sample(frames[:, :16, :16], {}, 255 - frames)]
     write_checked(
         _model(nodes),
-        {"family": "test", "styles": CARD["styles"]},
-        {},
+        {"family": "test", "styles": CARD["styles"], "training": "{}"},
         path,
         lambda trial: other_precisions(trial, samples),
     )

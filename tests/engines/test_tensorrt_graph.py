@@ -74,7 +74,12 @@ def test_graph_paints_the_same_picture(path: Path, part: str | None) -> None:
     for given, expected in zip(
         painted_on_cpu(taken, inputs), painted_on_cpu(graph, inputs), strict=True
     ):
-        assert np.array_equal(given, expected)
+        if given.dtype == np.uint8:  # a sum in another order may round a byte the other way
+            apart = np.abs(given.astype(int) - expected)
+            assert apart.max() <= 1
+            assert apart.mean() < 0.001
+        else:
+            assert np.array_equal(given, expected)
 
 
 @pytest.mark.parametrize("precision", HALVES)
