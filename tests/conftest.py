@@ -1,6 +1,8 @@
 """Fixtures for every test, and a check that no test leaves a thread running."""
 
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +31,10 @@ def pytest_configure() -> None:
     Also let torch use one core. Its threads wait for one another by spinning, so training tiny
     networks took twenty times as long on a machine that was busy with other work.
     """
+    # Behind `nohup` or `&` these are ignored, also by what the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ["OMP_NUM_THREADS"] = "1"  # also for the processes that tests start
     try:
         import torch
