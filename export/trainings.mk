@@ -12,14 +12,16 @@
 # machine with the GPU.
 #
 # Each training writes the engine OUT/NAME.onnx; OUT/NAME.run holds its log, samples and progress.
-# Where there is an engine that ships, the training starts from it. So to train on, also on another
-# machine, copy what turned out better into engines/zoo and make it again.
+# A training starts from what the last round left: the engine of that name in export/drafts, or else
+# the one that ships. So to train on, also on another machine, copy what turned out better into
+# export/drafts, or into engines/zoo if it is fit to ship, and call this again.
 
 DATA ?= data
 OUT ?= trainings
 DEVICE ?= cpu
 BATCH ?= 4
 PYTHON ?= python
+DRAFTS := export/drafts
 SHIPPED := engines/zoo
 # Steps of one round: a few hours on two cores.
 STEPS ?= 12000
@@ -38,8 +40,8 @@ PICTURES := --pictures $(DATA)/paintings/train --evaluate-pictures $(DATA)/paint
 STEADY := --temporal-weight 60 --clips $(DATA)/clips/train
 # Gentle settings, for trainings that start from a net that already paints.
 REFINE := --learning-rate 5e-4 --style-warm-up 1 --style-weight 8
-# What ships, if anything does: $(call FROM,small) starts a training from engines/zoo/small.onnx.
-FROM = $(addprefix --start-from ,$(wildcard $(SHIPPED)/$(1).onnx))
+# $(call FROM,small) starts from what there is of `small`; from nothing if there is nothing.
+FROM = $(addprefix --start-from ,$(firstword $(wildcard $(DRAFTS)/$(1).onnx $(SHIPPED)/$(1).onnx)))
 
 all: $(addprefix $(OUT)/,medium.onnx any-picture.onnx stytr2.onnx small.onnx large.onnx wct.onnx)
 

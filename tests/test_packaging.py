@@ -56,6 +56,7 @@ def installed_by(names: tuple[str, ...], platform: str, machine: str) -> set[str
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("platform", "machine"), PLATFORMS)
 def test_no_combination_of_extras_installs_two_onnxruntimes(platform: str, machine: str) -> None:
     names = tuple(extras())
@@ -102,6 +103,7 @@ def test_constraints_match_torch_and_torchvision() -> None:
     assert pins["torchvision"] == "0.28.0"
 
 
+@pytest.mark.slow
 def test_wheel_paints_where_other_packages_are_named_alike(tmp_path: Path) -> None:
     """The wheel works in a bare environment, next to the user's own `engines` and `export`."""
     subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], check=True)

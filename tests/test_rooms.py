@@ -92,6 +92,7 @@ sys.meta_path = [Without(finder) for finder in sys.meta_path]
 """Code that makes the packages in BLOCKED look as if they were not installed."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "told"),
     [

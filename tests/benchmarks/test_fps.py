@@ -32,6 +32,8 @@ from tests.helpers import misbehaving
 from tests.helpers.clips import Recipe, make_clip
 from tests.helpers.nets import write_training_material
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 SIZE = (48, 32)

@@ -29,7 +29,10 @@ MORE = {
 TWO_GPUS = '#!/bin/sh\n[ "$1" = --list-gpus ] || { echo no GPU; exit 9; }\nprintf "0\\n1\\n"\n'
 """A stand-in for nvidia-smi that lists two GPUs, so that the steps for several GPUs run."""
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash"),
+]
 
 
 def run(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:

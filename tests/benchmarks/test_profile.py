@@ -59,6 +59,7 @@ def test_operations_are_those_of_the_net(backend: str, precision: str, kind: str
     assert all(layer.seconds > 0 for layer in convolutions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_tables(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], backend: str
@@ -88,6 +89,7 @@ def test_tables(
     assert re.search(r"The network does \d+ GFLOP/s, \d+% of what large convolutions do", output)
 
 
+@pytest.mark.slow
 def test_of_a_level_that_takes_a_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

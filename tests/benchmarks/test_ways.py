@@ -48,6 +48,7 @@ def test_closing_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "done").exists()
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_process_of_its_own(inverter_path: Path) -> None:
     here = np.ones((200, 1024, 1024), np.uint8)  # 200 MB that the worker must not count
     way = next(w for w in ways(parse_style(inverter_path), SIZE, False) if "onnx" in w.name)

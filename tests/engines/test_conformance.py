@@ -23,6 +23,8 @@ from engines.openvino_.engine import KEPT_SIZES
 from tests.helpers.frames import MODELS, grainy, inputs_for, picture, psnr
 from tests.helpers.models import write_tinter
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(359, 641), (16, 16), (1080, 1920), (640, 360), (17, 31)]
 """Pairs (height, width): odd, the smallest, large, portrait, small and odd."""
 

@@ -51,6 +51,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_bounds_hold_what_is_convolved(
     graph: bytes, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +112,7 @@ def _value_of(output: ov.Output) -> np.ndarray:
     return np.asarray(core().compile_model(alone, "CPU")([])[0])
 
 
+@pytest.mark.slow
 def test_engine_in_int8(
     net: ManyStyle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +156,7 @@ np.save(sys.argv[3], core().compile_model(model, "CPU", in_float32)([frame])["st
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("AVX2" not in system.hardware(), reason="this processor has no AVX2")
 def test_nothing_is_cut_off_where_pairs_of_bytes_are_added_in_16_bits(tmp_path: Path) -> None:
     """Paints with OpenVINO's code for AVX2, in a process that is restricted to it."""

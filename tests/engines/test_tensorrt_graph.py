@@ -82,6 +82,7 @@ def test_graph_paints_the_same_picture(path: Path, part: str | None) -> None:
             assert np.array_equal(given, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", HALVES)
 @pytest.mark.parametrize(("path", "part"), GRAPHS)
 def test_half_precision_paints_nearly_the_same(

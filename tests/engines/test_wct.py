@@ -28,6 +28,8 @@ from export.families.wct.model import LevelGraph, VggAutoencoder, statistics
 from export.families.wct.onnx_file import write_levels
 from tests.helpers.nets import vgg_to_relu5_1
 
+pytestmark = pytest.mark.slow
+
 BACKENDS = ("openvino", "onnxruntime")
 LEVELS = ("relu2_1", "relu1_1")
 

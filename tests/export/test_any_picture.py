@@ -32,6 +32,8 @@ from streamstyle.styles import parse_style, read_strokes, read_style
 from tests.helpers.nets import check_resuming
 from tests.helpers.stytr2 import LAYERS, write_material
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"width": 8, "residual_blocks": 1, "decoder_width": 4}
 TINY = AnyPictureConfig(**SIZES, encoder_width=8, hidden=16)
 FRAME = np.random.default_rng(0).integers(0, 256, (1, 37, 51, 3), np.uint8)

@@ -50,6 +50,7 @@ def test_without_pytorch_it_says_what_to_install() -> None:
     assert 'pip install -c constraints.txt ".[export]"' in line
 
 
+@pytest.mark.slow
 def test_threads_that_wait_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     for given, used in ((None, "passive"), ("active", "active")):

@@ -28,6 +28,8 @@ from export.families.many_style.train import TrainConfig, load_trained, train
 from tests.helpers.clips import write_moving_noise
 from tests.helpers.nets import check_resuming, write_training_material
 
+pytestmark = pytest.mark.slow
+
 
 def net(styles: int = 3) -> ManyStyle:
     torch.manual_seed(0)

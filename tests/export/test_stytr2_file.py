@@ -25,6 +25,8 @@ from streamstyle.live.engine_pool import choose
 from streamstyle.styles import parse_style, read_style
 from tests.helpers.stytr2 import OPTIONS, write_material
 
+pytestmark = pytest.mark.slow
+
 SIZES = (((37, 51), (64, 48)), ((16, 16), (19, 130)), ((64, 96), (40, 40)))
 """Sizes (height, width) of frames and pictures."""
 

@@ -25,6 +25,8 @@ from export.families.stytr2.train import StyTr2TrainConfig, load_trained_stytr2,
 from tests.helpers.nets import check_resuming
 from tests.helpers.stytr2 import LAYERS, OPTIONS, TINY, write_material
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> StyTr2TrainConfig:

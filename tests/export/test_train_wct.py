@@ -22,6 +22,8 @@ from export.families.wct.train import load_trained_wct, train_wct
 from export.families.wct.transfer import transferred
 from tests.helpers.nets import write_training_material, write_vgg_to_relu5_1
 
+pytestmark = pytest.mark.slow
+
 LEVELS = ("relu1_1", "relu2_1")
 
 

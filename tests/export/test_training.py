@@ -30,6 +30,8 @@ from export.families.many_style import train as training
 from export.families.many_style.train import TrainConfig, load_trained, train
 from tests.helpers.nets import check_resuming, write_training_material
 
+pytestmark = pytest.mark.slow
+
 STYLE = StyleCard("test", "Test", "a test", "2026", "Apache-2.0")
 
 

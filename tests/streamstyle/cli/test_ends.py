@@ -12,6 +12,8 @@ import pytest
 
 from tests.helpers.clips import read_clip
 
+pytestmark = pytest.mark.slow
+
 pty = pytest.importorskip("pty", reason="Windows hangs up no terminal")
 
 VIDEO = ["video", "pattern:testsrc", "out.mp4", "--duration", "1:00:00"]

@@ -71,6 +71,7 @@ def test_image(folder: Path, inverter_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open("out.png")), 255 - image)
 
 
+@pytest.mark.slow
 def test_demo(folder: Path, capsys: pytest.CaptureFixture[str], inverter_path: Path) -> None:
     assert main(["demo", "--style", str(inverter_path)]) == 0
     output = capsys.readouterr()
@@ -108,6 +109,7 @@ def test_card_of_a_style(capsys: pytest.CaptureFixture[str]) -> None:
     assert "great-wave: " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_contact_sheet(folder: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
     Image.fromarray(image).save(folder / "photo.png")
@@ -140,6 +142,7 @@ def test_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(entry["works"] or entry["fix"] or entry["text"] for entry in found.values())
 
 
+@pytest.mark.slow
 def test_bench_prints_a_table(capsys: pytest.CaptureFixture[str], inverter_path: Path) -> None:
     assert (
         main(["bench", "--style", str(inverter_path), "--size", "64x48", "--seconds", "0.1"]) == 0
@@ -149,6 +152,7 @@ def test_bench_prints_a_table(capsys: pytest.CaptureFixture[str], inverter_path:
     assert "% of the engine alone" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -221,6 +225,7 @@ def test_module_runs(folder: Path) -> None:
     assert run.stdout.strip() == "0.1.0"
 
 
+@pytest.mark.slow
 def test_machine_without_a_desktop(folder: Path, inverter_path: Path) -> None:
     """A fake cv2 fails to load, as the real one does without libGL."""
     (folder / "cv2.py").write_text(

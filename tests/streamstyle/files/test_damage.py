@@ -263,6 +263,7 @@ def test_earlier_part_is_not_overwritten_by_the_next(tmp_path: Path, inverter: E
     assert (tmp_path / "out.partial.mp4").read_bytes() == b"from yesterday"
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path: Path) -> None:
     """A limit on the file size stands in for a full disk."""
     resource = pytest.importorskip("resource", reason="Windows limits no file's size")
@@ -288,6 +289,7 @@ def _inverter_file(folder: Path) -> Path:
     return folder / "inverter.onnx"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_command_cleanly(tmp_path: Path, stop: signal.Signals) -> None:
     command = [sys.executable, "-m", "streamstyle", "video", "pattern:testsrc", "out.mkv"]
@@ -306,6 +308,7 @@ def test_signals_end_the_command_cleanly(tmp_path: Path, stop: signal.Signals) -
     assert len(read_clip(part).times) > 5
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_thousands_of_frames(tmp_path: Path) -> None:
     pytest.importorskip("resource", reason="Windows tells no peak of memory")
     make_clip(tmp_path / "in.mp4", Recipe(size=(64, 48), pts=range(6000), audio_seconds=(240.0,)))

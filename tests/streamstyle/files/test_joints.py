@@ -12,6 +12,8 @@ from streamstyle import paint_video
 from streamstyle.media.timestamps import Continuity
 from tests.helpers.clips import Contents, Recipe, make_clip, read_clip
 
+pytestmark = pytest.mark.slow
+
 FRAME = 3600  # ticks of 1/90000 s
 
 

@@ -96,6 +96,7 @@ def test_ten_bits_are_painted_in_eight(painted) -> None:
     assert any("10 bits" in note for note in report.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
 def test_hdr_is_refused_unless_tone_mapped(painted, tmp_path, transfer, name) -> None:
     recipe = Recipe(pixel_format="yuv420p10le", color=(9, LIMITED), transfer=transfer, pts=range(3))

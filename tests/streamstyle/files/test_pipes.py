@@ -18,6 +18,8 @@ from streamstyle.cli.main import main
 from tests.conftest import UNPAINTED
 from tests.helpers.clips import Contents, Recipe, make_clip, read_clip
 
+pytestmark = pytest.mark.slow
+
 if not hasattr(os, "mkfifo"):
     pytest.skip("Windows has no named pipes in folders", allow_module_level=True)
 

@@ -12,6 +12,8 @@ from streamstyle.media.encoders import DEFAULT_CODECS
 from tests.conftest import SHARED
 from tests.helpers.clips import Contents, read_clip
 
+pytestmark = pytest.mark.slow
+
 CLIPS = sorted((SHARED / "clips").iterdir()) if SHARED.is_dir() else []
 
 QUICK = Look(strength=0, scale=0.1)

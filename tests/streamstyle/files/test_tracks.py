@@ -142,6 +142,7 @@ def test_second_video_track_is_left_out_with_a_note(tmp_path: Path, inverter: En
     assert any("one video track is painted" in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_sound_that_nobody_writes_is_not_kept(tmp_path: Path, inverter: Engine) -> None:
     recipe = Recipe(pts=range(100), audio_seconds=(60.0,))  # more than 2800 packets
     clip = make_clip(tmp_path / "in.ts", recipe)

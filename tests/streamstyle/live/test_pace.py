@@ -84,6 +84,7 @@ def seconds_played(source: Source, frames: int) -> float:
     return taken[-1].captured_at_s - taken[0].captured_at_s
 
 
+@pytest.mark.slow
 def test_stream_is_taken_as_it_comes_or_at_its_own_pace() -> None:
     """Frames are sent all at once; the ten that are read span 18 seconds."""
 
@@ -101,6 +102,7 @@ def test_stream_is_taken_as_it_comes_or_at_its_own_pace() -> None:
             assert seconds_played(source, 2) > 1.8
 
 
+@pytest.mark.slow
 def test_file_at_an_address_is_played_at_its_own_pace(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mkv", Recipe(pts=range(25))).read_bytes()
 
@@ -142,6 +144,7 @@ def test_picture_that_stays_by_its_own_word_is_waited_for(
         assert seconds_played(source, 2) > 0.9
 
 
+@pytest.mark.slow
 def test_stream_in_segments_is_played_at_its_own_pace(tmp_path: Path) -> None:
     """Segments arrive seconds at a time, so without pacing the picture would freeze between."""
     playlist = tmp_path / "live.m3u8"

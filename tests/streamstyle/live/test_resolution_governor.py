@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection
 
+import pytest
+
 from streamstyle.live.resolution_governor import Governor, Size, ladder
 
 LADDER = ladder(640, 480)
@@ -93,6 +95,7 @@ def test_lost_core_is_answered_within_three_seconds_and_the_size_returns() -> No
     assert machine.governor.size == (640, 480)
 
 
+@pytest.mark.slow
 def test_borderline_machine_does_not_oscillate() -> None:
     """A size that looks possible but is not is tried less and less often."""
     machine = Machine(lambda _at_s: 0)

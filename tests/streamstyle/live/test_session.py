@@ -116,6 +116,7 @@ class Large(Camera):
         self.info = SourceInfo("camera 0", None, 640, 480, None)
 
 
+@pytest.mark.slow
 def test_size_goes_up_to_what_is_allowed_and_comes_down_when_told() -> None:
     """`Plain` asserts that every size was prepared before it paints."""
     with LiveSession(Large, Controls(named("dark")), choose=alone(open_plain)) as session:

@@ -35,6 +35,8 @@ from tests.helpers.live import (
     show_until,
 )
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 60.0
 
 OTHER = (255, 255, 0)

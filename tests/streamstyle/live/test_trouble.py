@@ -223,6 +223,7 @@ def test_screen_and_what_is_not_on_it(tmp_path: Path, monkeypatch: pytest.Monkey
         screen.close()
 
 
+@pytest.mark.slow
 def test_hdr_is_refused_with_a_way_out_that_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

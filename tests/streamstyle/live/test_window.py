@@ -24,9 +24,10 @@ ORANGE, BLUE = (255, 128, 0), (0, 127, 255)
 """A color and its negative."""
 
 
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}"),
+]
 
 
 class Live:

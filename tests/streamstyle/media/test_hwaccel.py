@@ -205,6 +205,7 @@ def test_colors_are_the_same_in_the_formats_of_cards(
     assert abs(difference.mean()) < 0.3
 
 
+@pytest.mark.slow
 def test_tone_mapping_is_the_same_in_the_formats_of_cards() -> None:
     frame = gradient().reformat(format="yuv420p10le")
     frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = 9, 1, 9, 16

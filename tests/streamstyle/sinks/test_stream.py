@@ -17,6 +17,8 @@ from streamstyle.sinks.stream import StreamSink
 from tests.helpers.clips import read_clip
 from tests.helpers.live import free_port
 
+pytestmark = pytest.mark.slow
+
 BLUE = (0, 127, 255)
 
 RECEIVER = """

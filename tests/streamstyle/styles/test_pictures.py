@@ -29,6 +29,8 @@ from tests.helpers.frames import spots
 from tests.helpers.live import Camera, show_until
 from tests.helpers.models import write_two_styles
 
+pytestmark = pytest.mark.slow
+
 
 def shallow(style: str | Path) -> StyleSpec:
     """Return the style with a level that the tests' model has."""
