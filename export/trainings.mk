@@ -37,7 +37,7 @@ COMMON = --photos $(DATA)/photos/train --evaluate $(DATA)/photos/eval --judge $(
 	--device $(DEVICE) --batch-size $(BATCH) --out $@ --run $(@:.onnx=.run)
 STYLES := --styles export/sixteen.csv --pictures $(DATA)/paintings/train
 PICTURES := --pictures $(DATA)/paintings/train --evaluate-pictures $(DATA)/paintings/eval
-STEADY := --temporal-weight 60 --clips $(DATA)/clips/train
+STEADY := --temporal-weight 400 --clips $(DATA)/clips/train
 # Gentle settings, for trainings that start from a net that already paints.
 REFINE := --learning-rate 5e-4 --style-warm-up 1 --style-weight 8
 # $(call FROM,small) starts from what there is of `small`; from nothing if there is nothing.
@@ -51,7 +51,7 @@ $(OUT)/medium-draft.onnx: | $(OUT)
 
 $(OUT)/medium.onnx: $(OUT)/medium-draft.onnx
 	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) $(REFINE) $(STEADY) \
-		--content-weight 2.4 --crop 160 --start-from $< --steps $(LAST_STEPS)
+		--content-weight 2.2 --crop 160 --start-from $< --steps $(LAST_STEPS)
 
 $(OUT)/any-picture-draft.onnx: $(OUT)/medium.onnx
 	$(TRAIN) any-picture $(PICTURES) $(COMMON) --network $(DISTILLED) \
