@@ -26,7 +26,7 @@ NOT_WRITTEN = {"PSD"}  # by Pillow
 pillow_heif.register_heif_opener()
 
 
-@pytest.mark.parametrize("kind", [*(set(FORMATS) - NOT_WRITTEN), "HEIF"])
+@pytest.mark.parametrize("kind", [*sorted(set(FORMATS) - NOT_WRITTEN), "HEIF"])
 def test_every_format_is_read_whatever_its_name(tmp_path: Path, kind: str) -> None:
     grey = Image.new("RGB", (64, 64), (90, 90, 90))
     for name in ("noname", "video.mp4", "another.png"):
