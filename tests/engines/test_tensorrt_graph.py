@@ -74,7 +74,8 @@ def test_graph_paints_the_same_picture(path: Path, part: str | None) -> None:
     for given, expected in zip(
         painted_on_cpu(taken, inputs), painted_on_cpu(graph, inputs), strict=True
     ):
-        if given.dtype == np.uint8:  # a sum in another order may round a byte the other way
+        if path.stem == "stytr2" and given.dtype == np.uint8:
+            # Attention's sums in another order rounded one byte the other way with AVX2 alone.
             apart = np.abs(given.astype(int) - expected)
             assert apart.max() <= 1
             assert apart.mean() < 0.001
