@@ -44,6 +44,9 @@ class BuildWheel(bdist_wheel):
     def write_wheelfile(self, wheelfile_base: str, *arguments: str) -> None:
         """Write the metadata of the wheel into the folder `wheelfile_base`."""
         super().write_wheelfile(wheelfile_base, *arguments)
+        # It calls this before it sets `editable_mode`.
+        if "editable_wheel" in self.distribution.commands:
+            return
         metadata = Path(wheelfile_base)
         (metadata / "top_level.txt").write_text(HOME + "\n")
         scripts = metadata / "entry_points.txt"

@@ -135,3 +135,14 @@ def test_wheel_paints_where_other_packages_are_named_alike(tmp_path: Path) -> No
     without_torch = run([scripts / "streamstyle-export", "--help"])
     assert "torch is not installed" in without_torch.stderr
     assert "Traceback" not in without_torch.stderr
+
+
+@pytest.mark.slow
+def test_editable_installation_finds_the_packages_of_the_repository(tmp_path: Path) -> None:
+    venv.create(tmp_path, with_pip=True)
+    scripts = tmp_path / ("Scripts" if os.name == "nt" else "bin")
+    install = [scripts / "python", "-m", "pip", "install", "--quiet", "-e", ROOT]
+    subprocess.run(install, check=True)
+    run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
+    without_torch = run([scripts / "streamstyle-export", "--help"])
+    assert "torch is not installed" in without_torch.stderr
