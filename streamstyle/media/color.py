@@ -5,14 +5,18 @@ AVColorTransferCharacteristic. Matrix, primaries and transfer have the numbers o
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Self, cast
 
 import av
+import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from streamstyle import system
 from streamstyle.errors import UserError
 from streamstyle.frame import Image
+from streamstyle.image_ops import load_opencv
 
 UNSPECIFIED = 2  # for matrix, primaries and transfer
 _RGB = 0  # the matrix of video stored as RGB
@@ -30,19 +34,21 @@ _MATRICES = {
     9: Colorspace.BT2020,
 }
 
-_PLANAR = {
-    "nv12": "yuv420p",
-    "p010le": "yuv420p",
-    "p016le": "yuv420p",
-    "nv16": "yuv422p",
-    "p210le": "yuv422p",
-    "yuv420p10le": "yuv420p",
-    "yuv422p10le": "yuv422p",
+_LUMA_WEIGHTS = {
+    Colorspace.ITU709: (0.2126, 0.0722),
+    Colorspace.FCC: (0.30, 0.11),
+    Colorspace.ITU601: (0.299, 0.114),
+    Colorspace.SMPTE240M: (0.212, 0.087),
+    Colorspace.BT2020: (0.2627, 0.0593),
 }
-"""Intermediate planar format for each graphics card format and 10-bit format.
+"""Shares of red and blue in the luma (H.273, table 4)."""
 
-A direct conversion of these formats to RGB with swscale darkens limited range by two levels. The
-conversion from the planar format does not.
+_TO_RGB = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_FROM_RGB = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+"""Repeating chroma samples and averaging them again returns the very same samples.
+
+Without accurate rounding and full chroma, swscale darkens a picture by one to three levels each
+time.
 """
 
 
@@ -134,43 +140,65 @@ class Converter:
     def __init__(self) -> None:
         self._threads = min(system.cores(), MOST_THREADS)
         self._reformatter = VideoReformatter()
-        self._to_planar = VideoReformatter()
 
     def to_rgb(self, frame: av.VideoFrame, color: Color) -> Image:
         """Return the picture of `frame`, (H, W, 3), in RGB as a screen shows it."""
-        if frame.format.name in _PLANAR:
-            frame = self._to_planar.reformat(
-                frame,
-                format=_PLANAR[frame.format.name],
-                src_colorspace=color.colorspace,
-                dst_colorspace=color.colorspace,
-                src_color_range=color.range_or_limited,
-                dst_color_range=color.range_or_limited,
-                threads=self._threads,
-            )
         rgb = self._reformatter.reformat(
-            frame,
+            _at_cell_centers(frame),
             format="rgb24",
             src_colorspace=color.colorspace,
             dst_colorspace=color.colorspace,
             src_color_range=color.range_or_limited,
             dst_color_range=_FULL,
+            interpolation=_TO_RGB,
             threads=self._threads,
         )
         return cast(Image, rgb.to_ndarray())
 
     def from_rgb(self, image: Image, color: Color, pixel_format: str) -> av.VideoFrame:
         """Return a picture (H, W, 3) as a YUV frame with the matrix and range of `color`."""
+        if color.range_or_limited == _FULL:
+            # Here swscale shifts all chroma by half a level.
+            cv2 = load_opencv()
+            planes = cv2.split(cv2.transform(image, _full_range_matrix(color.colorspace)))
+            whole = av.VideoFrame.from_ndarray(np.array(planes, np.uint8), format="yuv444p")
+        else:
+            whole = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(image, format="rgb24"),
+            whole,
             format=pixel_format,
             src_colorspace=color.colorspace,
             dst_colorspace=color.colorspace,
             src_color_range=_FULL,
             dst_color_range=color.range_or_limited,
-            # Without accurate rounding, grays drift by two levels on each round trip.
-            interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,
+            interpolation=_FROM_RGB,
             threads=self._threads,
         )
         frame.colorspace = color.matrix
         return frame
+
+
+def _at_cell_centers(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return a copy that does not state where its chroma samples lie.
+
+    Where a frame says so, swscale moves them. Moving them back would blur them, so they stay.
+    """
+    if not frame.format.is_planar or frame.format.is_rgb:
+        return frame
+    copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    for source, target in zip(frame.planes, copy.planes, strict=True):
+        rows, copied = (
+            np.asarray(memoryview(plane)).reshape(plane.height, -1) for plane in (source, target)
+        )
+        width = min(rows.shape[1], copied.shape[1])  # they may be padded differently
+        copied[:, :width] = rows[:, :width]
+    return copy
+
+
+@cache
+def _full_range_matrix(colorspace: Colorspace) -> NDArray[np.float64]:
+    """Return the matrix from (R, G, B, 1) to full-range (Y, Cb, Cr), all of 0 to 255."""
+    red, blue = _LUMA_WEIGHTS[colorspace]
+    luma = np.array([red, 1 - red - blue, blue])
+    rows = [luma, (np.eye(3)[2] - luma) / (2 - 2 * blue), (np.eye(3)[0] - luma) / (2 - 2 * red)]
+    return np.column_stack([rows, [0, 128, 128]])

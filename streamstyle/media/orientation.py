@@ -1,15 +1,15 @@
 """Turn frames upright as their file demands."""
 
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Self
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer
-from av.sidedata.sidedata import Type as SideDataType
+from av.sidedata.sidedata import Type
 
 from streamstyle.frame import Image
 from streamstyle.image_ops import mirrored, transposed
+from streamstyle.media.side_data import side_data
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
         """Read the display matrix of a frame, which maps (x, y) to (a x + c y, b x + d y)."""
-        for side_data in cast(SideDataContainer, frame.side_data):
-            if side_data.type == SideDataType.DISPLAYMATRIX:
-                (a, b, _), (c, d, _), _ = np.frombuffer(bytes(side_data), np.int32).reshape(3, 3)
-                if abs(int(b)) > abs(int(a)):  # a quarter turn; other angles are rounded
-                    return cls(True, mirror_rows=bool(b < 0), mirror_columns=bool(c < 0))
-                return cls(False, mirror_rows=bool(d < 0), mirror_columns=bool(a < 0))
-        return cls()
+        matrix = side_data(frame).get(Type.DISPLAYMATRIX)
+        if matrix is None:
+            return cls()
+        (a, b, _), (c, d, _), _ = np.frombuffer(matrix, np.int32).reshape(3, 3)
+        if abs(int(b)) > abs(int(a)):  # a quarter turn; other angles are rounded
+            return cls(True, mirror_rows=bool(b < 0), mirror_columns=bool(c < 0))
+        return cls(False, mirror_rows=bool(d < 0), mirror_columns=bool(a < 0))
 
     def upright(self, image: Image) -> Image:
         """Return an image (H, W, 3) turned upright."""

@@ -1,14 +1,12 @@
 """Data that decoders attach to pictures, such as closed captions."""
 
-from __future__ import annotations  # PyAV's generic types have no subscript at run time
-
-from collections.abc import Iterable
 from fractions import Fraction
-from typing import cast
 
 import av
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import Type
 from av.video.frame import PictureType
+
+from streamstyle.media.side_data import side_data
 
 _OF_NO_USE = {
     # The picture is painted upright.
@@ -26,6 +24,7 @@ _OF_NO_USE = {
 
 _WORDS = {
     "A53_CC": "closed captions",
+    "EXIF": "the EXIF data of the pictures",
     "AFD": "the active format description",
     "ICC_PROFILE": "the color profile",
     "S12M_TIMECODE": "the timecode in the pictures",
@@ -68,17 +67,14 @@ class PictureData:
 
 def in_words(kind: str) -> str:
     """Return the name of a kind of data for the user."""
+    if kind.startswith("TYPE_"):
+        return "other data in the pictures"
     return _WORDS.get(kind, kind.lower().replace("_", " "))
 
 
 def _kinds(frame: av.VideoFrame) -> set[str]:
     """Return the kinds of data of a frame that mean something to who watches it."""
-    try:
-        # PyAV's types say that it is a dict of motion vectors.
-        entries = cast("Iterable[SideData]", frame.side_data)
-        data = {entry.type: bytes(entry) for entry in entries}
-    except ValueError:  # FFmpeg knows more kinds than PyAV
-        return {"other data in the pictures"}
+    data = side_data(frame)
     if frame.key_frame:
         data.pop(Type.SEI_UNREGISTERED, None)  # encoders put their settings there
     if not any(data.get(Type.STEREO3D, b"")[:4]):

@@ -141,7 +141,7 @@ def watch(open_inverter: Callable[[str], Engine]) -> Callable[[str], LiveSession
 def test_camera_that_goes_is_opened_again(
     open_inverter: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "PAUSES_S", (0.05, 0.1))
+    monkeypatch.setattr(capture, "PAUSES_S", (0.3, 0.3))
     opened: list[Camera] = []
 
     def plug() -> Camera:

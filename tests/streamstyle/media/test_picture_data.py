@@ -12,7 +12,7 @@ from av.sidedata.sidedata import Type
 
 from engines import Engine
 from streamstyle import Clip, Encoding, VideoSettings, paint_video
-from tests.helpers.clips import make_clip, needs_encoder
+from tests.helpers.clips import Recipe, make_clip, needs_encoder
 from tests.helpers.extras import write_picture
 
 
@@ -145,3 +145,11 @@ def _with_sphere(file: bytes) -> bytes:
         end = start + size
         file = file[:start] + (size + len(box)).to_bytes(4, "big") + file[start + 4 :]
     return file[:end] + box + file[end:]
+
+
+def test_data_of_a_kind_that_pyav_does_not_know(tmp_path: Path, inverter: Engine) -> None:
+    """FFmpeg 8 gives the tags of TIFF and JPEG pictures as EXIF data, number 31."""
+    source = make_clip(tmp_path / "in.mov", Recipe(codec="tiff", pixel_format="rgb24"))
+    report = paint_video(source, tmp_path / "out.mkv", engine=inverter)
+    assert report.stats.frames == 25
+    assert report.notes == ("not kept: the EXIF data of the pictures",)
