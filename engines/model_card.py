@@ -18,6 +18,12 @@ STYLE_ROW = "style_row"
 It is float32 (1, R) and is added to the rows that the style weights choose; zeros for named styles.
 """
 
+FRAME = "frame"
+"""Name of the input that takes frames."""
+
+MOST_NODES = 10_000
+"""Compiling takes minutes for more; the largest model that ships has a tenth of that."""
+
 FORMAT = "1"
 """`streamstyle_format` in the metadata; it changes when today's reader would misread the file."""
 
@@ -107,10 +113,27 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
             f"{path} {reason}, so it is not a model for this version; "
             "export it with streamstyle-export"
         )
+    if len(model.graph.node) > MOST_NODES:
+        raise EngineError(
+            f"{path} has {len(model.graph.node)} operations, too many for video; the most is "
+            f"{MOST_NODES}"
+        )
+    if any(tensor.data_location == tensor.EXTERNAL for tensor in model.graph.initializer):
+        raise EngineError(f"{path} keeps weights in another file; export it with them inside")
+    outputs = {port.name.split("/")[-1] for port in model.graph.output}  # a part's name, a slash
+    if FRAME not in {port.name for port in model.graph.input} or "stylized" not in outputs:
+        raise EngineError(f"{path} has no input called frame, or no output called stylized")
+    try:
+        return _card(path, properties, hashlib.sha256(data).hexdigest())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise EngineError(f"the card of {path} is damaged; export it again") from error
+
+
+def _card(path: Path, properties: Mapping[str, str], sha256: str) -> ModelCard:
     verification = json.loads(properties["verification"])
     return ModelCard(
         path=path,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         family=properties["family"],
         styles=tuple(StyleCard(**style) for style in json.loads(properties["styles"])),
         training=json.loads(properties["training"]),

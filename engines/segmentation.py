@@ -6,6 +6,7 @@ each class, the first of which is the background.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ FREE_SIDE = 320
 
 FREE_MULTIPLE = 32
 
+MOST = 8192
+"""Maximum pixels per side of a fixed size."""
+
 
 class Segmentation:
     """A segmentation network, used by one thread at a time."""
@@ -33,15 +37,18 @@ class Segmentation:
         """
         if not path.is_file():
             raise EngineError(f"there is no file {path}")
+        self._path = path
         self._graph = open_graph(path, placement)
-        self._name, port = next(iter(self._graph.inputs.items()))
-        shape = port.shape
-        if len(shape) != 4 or len(self._graph.inputs) != 1 or 3 not in (shape[1], shape[3]):
-            inputs = {name: port.shape for name, port in self._graph.inputs.items()}
+        shapes = {name: port.shape for name, port in self._graph.inputs.items()}
+        if [len(s) == 4 and 3 in (s[1], s[3]) and max(s) <= MOST for s in shapes.values()] != [
+            True
+        ]:
             raise EngineError(
-                f"{path} takes {inputs}; a network for masks takes one picture, (1, 3, H, W) or "
-                "(1, H, W, 3)"
+                f"{path} takes {shapes}; a network for masks takes one picture, (1, 3, H, W) or "
+                f"(1, H, W, 3), of at most {MOST} pixels a side"
             )
+        ((self._name, port),) = self._graph.inputs.items()
+        shape = port.shape
         self._first = shape[1] == 3  # channels first
         self._fixed = shape[2:4] if self._first else shape[1:3]
         self._takes_bytes = port.dtype == np.uint8
@@ -63,7 +70,10 @@ class Segmentation:
         x = picture if self._takes_bytes else (picture.astype(np.float32) / 255 - MEAN) / STD
         x = (x.transpose(2, 0, 1) if self._first else x)[np.newaxis]
         outputs = self._graph({self._name: np.ascontiguousarray(x)})
-        return _subject(next(iter(outputs.values())), self._first)
+        output: NDArray[Any] = next(iter(outputs.values()), np.empty(0))
+        if output.ndim < 2 or not output.size or output.dtype.kind not in "fiub":
+            raise EngineError(f"{self._path} returns no mask: {output.dtype} {output.shape}")
+        return _subject(output, self._first)
 
 
 def _subject(output: NDArray[np.float32], channels_first: bool) -> NDArray[np.uint8]:

@@ -5,6 +5,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -52,6 +54,22 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def ordinary_scheduling() -> Iterator[None]:
+    """Undo the real-time scheduling that a library sets inside, as SVT-AV1 does for root.
+
+    No other program would get a turn while frames are encoded, not even the window.
+    """
+    try:
+        yield
+    finally:
+        threads = Path("/proc/self/task")
+        if threads.exists():  # Linux
+            for thread in threads.iterdir():
+                with suppress(OSError):  # it has ended
+                    os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
 
 
 def packages(*others: str) -> str:

@@ -10,17 +10,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    Fail,
-    InvalidGraph,
-    InvalidProtobuf,
-    NoSuchFile,
-)
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from engines.availability import cuda_problem, onnxruntime_tensorrt_problem
 from engines.base import NO_STYLE, BaseEngine, Frames, Style, check_inputs
 from engines.device_names import kind_and_number
-from engines.errors import EngineError
+from engines.errors import EngineError, library_errors
 from engines.fp16 import CONVOLUTIONS, OPERATORS, in_half
 from engines.graphs import Port
 from engines.model_card import ModelCard
@@ -70,6 +65,18 @@ _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(float1
 _PROBLEMS = {"cuda": cuda_problem, TENSORRT: onnxruntime_tensorrt_problem}
 
 
+_errors = partial(
+    library_errors,
+    # Its errors have no common base but Exception.
+    kinds=(
+        MemoryError,
+        RuntimeError,
+        *(kind for kind in vars(ort_state).values()
+          if isinstance(kind, type) and issubclass(kind, Exception)),
+    ),
+)  # fmt: skip
+
+
 def devices() -> list[str]:
     """Return the devices that this build of onnxruntime supports, even if they may not start."""
     available = ort.get_available_providers()
@@ -98,7 +105,8 @@ class OnnxRuntimeEngine(BaseEngine):
 
     def run(self, frames: Frames, style: Style = NO_STYLE) -> Mapping[str, NDArray[Any]]:
         check_inputs(frames, style, self.style_inputs)
-        return self._buffers.run({"frame": frames, **style})
+        with _errors(f"onnxruntime can't paint with {self.card.path.name}"):
+            return self._buffers.run({"frame": frames, **style})
 
     def set_concurrency(self, threads: int) -> int:
         return min(threads, _AT_ONCE.get(kind_and_number(NAME, self.device, _NUMBERED)[0], 1))
@@ -184,7 +192,9 @@ def start_session(
         ]
     elif precision == "fp16":
         graph = in_half(graph, halved)
-    session = _session(graph, providers)
+    name = graph.name if isinstance(graph, Path) else "a part of the model"
+    with _errors(f"onnxruntime can't read {name}"):
+        session = _session(graph, providers)
     if session.get_providers()[0] != PROVIDERS[kind]:
         raise EngineError(
             f"onnxruntime could not start {device} and would run on the CPU; "
@@ -202,23 +212,21 @@ class OnnxRuntimeGraph:
         Raises EngineError if the graph can't be read or the device can't be used.
         """
         precision = "fp16" if precision == "fp16" else "fp32"  # the two that it can run in
-        try:
-            self._session = start_session(
-                lambda: graph, "cpu" if device == "auto" else device, precision, _GRAPHS_HALVED, {}
-            )
-        except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
-            raise EngineError(f"{graph!s:.200} can't be read as an ONNX network") from error
-        self.inputs = {
-            port.name: Port(
-                tuple(side if isinstance(side, int) else 0 for side in port.shape),
-                np.dtype(_TYPES[port.type]),
-            )
-            for port in self._session.get_inputs()
-        }
+        self._session = start_session(
+            lambda: graph, "cpu" if device == "auto" else device, precision, _GRAPHS_HALVED, {}
+        )
+        self.inputs = {}
+        for port in self._session.get_inputs():
+            if port.type not in _TYPES:
+                raise EngineError(f"the input {port.name} is of an unknown type, {port.type}")
+            shape = tuple(side if isinstance(side, int) else 0 for side in port.shape)
+            self.inputs[port.name] = Port(shape, np.dtype(_TYPES[port.type]))
         self._outputs = [port.name for port in self._session.get_outputs()]
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
+        with _errors("onnxruntime can't run the network"):
+            outputs = self._session.run(None, dict(inputs))
+        return dict(zip(self._outputs, outputs, strict=True))
 
 
 def _session(graph: Path | bytes, providers: list[Any]) -> ort.InferenceSession:

@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from engines.base import MIN_SIDE, NO_STYLE, BaseEngine, Frames, Style, check_inputs
-from engines.errors import EngineError
+from engines.errors import EngineError, library_errors
 from engines.graphs import Port
-from engines.model_card import ModelCard
+from engines.model_card import MOST_NODES, ModelCard
 from engines.openvino_.int8 import quantise
 from engines.subgraphs import graph_of
 
@@ -43,6 +43,9 @@ gives the right ones.
 """
 
 _CAPABILITIES = {"fp32": "FP32", "fp16": "FP16", "bf16": "BF16", INT8: "INT8"}
+
+
+_errors = partial(library_errors, kinds=(RuntimeError, MemoryError))
 
 
 @cache
@@ -83,7 +86,8 @@ class OpenVinoEngine(BaseEngine):
         self._in_int8 = precision == INT8 or (
             precision == "auto" and bool(card.ranges) and _int8_is_fast(self.device)
         )
-        self._model = core().read_model(graph_of(card, part))
+        with _errors(f"OpenVINO can't read {card.path.name}"):
+            self._model = core().read_model(graph_of(card, part))
         if self._in_int8:
             quantise(self._model, card.ranges)
         self.style_inputs = {
@@ -125,7 +129,8 @@ class OpenVinoEngine(BaseEngine):
         with compiled.request() as request:
             for name, array in {**inputs, "stylized": painted}.items():
                 request.set_tensor(name, ov.Tensor(array, shared_memory=True))
-            request.infer()
+            with _errors(f"OpenVINO can't paint with {self.card.path.name}"):
+                request.infer()
             others = {name: request.get_tensor(name).data.copy() for name in self._other_outputs}
         return {"stylized": painted, **others}
 
@@ -151,12 +156,15 @@ class OpenVinoEngine(BaseEngine):
                 self._compiled.move_to_end(key)
                 return compiled
         # Compile outside the lock, so that preparing another size does not hold up painting.
-        model = self._model.clone()
-        model.reshape({name: list(shape) for name, shape in shapes.items()})
+        _, height, width, _ = shapes["frame"]
+        failed = f"OpenVINO can't compile {self.card.path.name} for frames of {width}x{height}"
         config = self._config | ({"NUM_STREAMS": str(threads)} if threads > 1 else {})
         if self.card.takes_patches and shapes["frame"][1:3] == FOUR_PATCHES:
             config["INFERENCE_PRECISION_HINT"] = PRECISIONS["fp32"]
-        compiled = _Compiled(core().compile_model(model, self.device, config))
+        with _errors(failed):
+            model = self._model.clone()
+            model.reshape({name: list(shape) for name, shape in shapes.items()})
+            compiled = _Compiled(core().compile_model(model, self.device, config))
         used = str(compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string())
         with self._lock:
             names = {theirs: name for name, theirs in PRECISIONS.items()}
@@ -176,10 +184,11 @@ class OpenVinoGraph:
         if precision not in ("auto", INT8):  # a graph has no bounds for int8
             _check_precision(self._device, precision)
             self._config["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
-        try:
+        self._name = graph.name if isinstance(graph, Path) else "a part of the model"
+        with _errors(f"OpenVINO can't read {self._name}"):
             self._model = core().read_model(graph)
-        except RuntimeError as error:
-            raise EngineError(f"{graph!s:.200} can't be read as an ONNX network") from error
+        if len(self._model.get_ops()) > MOST_NODES:
+            raise EngineError(f"{self._name} has too many operations; the most is {MOST_NODES}")
         self.inputs = {
             port.any_name: Port(
                 tuple(s.get_length() if s.is_static else 0 for s in port.partial_shape),
@@ -191,8 +200,9 @@ class OpenVinoGraph:
         self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        request = self._request({name: array.shape for name, array in inputs.items()})
-        request.infer({n: np.require(a, requirements=["C", "W"]) for n, a in inputs.items()})
+        with _errors(f"OpenVINO can't run {self._name}"):
+            request = self._request({name: array.shape for name, array in inputs.items()})
+            request.infer({n: np.require(a, requirements=["C", "W"]) for n, a in inputs.items()})
         found: dict[str, NDArray[Any]] = {}
         for port in request.get_compiled_model().outputs:  # one tensor may have several names
             found |= dict.fromkeys(sorted(port.names), request.get_tensor(port).data.copy())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -143,7 +144,11 @@ def load_loss_network(source: str, layers: Sequence[str] | None) -> LossNetwork:
             f"there is no loss network {source}; give {' or '.join(TORCHVISION)}, "
             "which torchvision downloads, or a safetensors file"
         )
-    return LossNetwork(load_file(path), layers, padding="reflect")
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ExportError(f"the loss network {source} can't be read: {error}") from error
+    return LossNetwork(weights, layers, padding="reflect")
 
 
 def _is_layer(name: str) -> bool:

@@ -183,7 +183,9 @@ def _at_cell_centers(frame: av.VideoFrame) -> av.VideoFrame:
 
     Where a frame says so, swscale moves them. Moving them back would blur them, so they stay.
     """
-    if not frame.format.is_planar or frame.format.is_rgb:
+    # Some decoders give the lines from the bottom up, with negative steps.
+    upside_down = any(plane.line_size < 0 for plane in frame.planes)
+    if upside_down or not frame.format.is_planar or frame.format.is_rgb:
         return frame
     copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
     for source, target in zip(frame.planes, copy.planes, strict=True):

@@ -126,6 +126,11 @@ def begin_of(container: InputContainer) -> Fraction:
     return Fraction(container.start_time or 0, av.time_base)
 
 
+def may_jump(container: InputContainer) -> bool:
+    """Return whether the clock may begin anew in the middle, as in joined recordings."""
+    return bool(container.format.flags & cast(int, Flags.ts_discont.value))
+
+
 def can_seek(container: InputContainer) -> bool:
     """Return whether another place of the input can be read, and then its beginning again.
 

@@ -17,6 +17,7 @@ from streamstyle.media.container import (
     best_video,
     can_seek,
     has_no_times,
+    may_jump,
     span_of,
     stated_seconds,
 )
@@ -109,6 +110,7 @@ class Reader(Closing):
         self._packets = self._demux()
         self._first_seconds: Fraction | None = None  # time of the first decoded picture
         self._damaged = 0  # places in the span that were only decoded in part
+        self._has_late_track = False
         self._is_read = False  # up to the end of the file
         self._last_seconds = Fraction(0)  # where the last packet ends
         self._sound_from: dict[int, Fraction] = {}  # time of the first packet of each sound track
@@ -130,6 +132,8 @@ class Reader(Closing):
         self._begin()
         self._packets = self._from_key_frame(self._packets, start)
         first = next(self.frames, None)
+        if first is None and may_jump(self.container):
+            return False  # FFmpeg seeks by the clock of the last part
         if first is not None:
             self.frames = chain([first], self.frames)
         # Files store sound close to its picture, before or after it.
@@ -160,6 +164,8 @@ class Reader(Closing):
             notes.append(
                 f"{name} ends early: {float(missing):.1f} s of {float(stated):.1f} s are missing"
             )
+        if self._has_late_track:
+            notes.append(f"a track that begins in the middle of {name} was left out")
         if self._damaged:
             notes.append(f"{name} is damaged: {self._damaged} places were only decoded in part")
         if self._continuity.jumps:
@@ -282,6 +288,12 @@ class Reader(Closing):
                 packet = next(packets)
             except StopIteration:
                 return
+            except IndexError:
+                # PyAV gives up at a packet of a track that it did not see at the beginning, and
+                # leaves out such packets if it begins anew.
+                self._has_late_track = True
+                packets = self.container.demux()
+                continue
             except (av.FFmpegError, OSError) as error:
                 self.unread = reason(error)
                 return

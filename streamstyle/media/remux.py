@@ -43,7 +43,7 @@ def find_writer(stream: Stream, output: OutputContainer) -> TrackWriter:
     container = output.format.name
     made_here = stream.container.format.name == "lavfi"  # so there is no original to keep
     if isinstance(stream, AudioStream) and not is_known(stream):
-        return LeftOut(f"{_name(stream)} left out: the file announces it, but no sound was found")
+        return LeftOut(f"{_name(stream)} left out: there is no sound at the beginning of the file")
     if not made_here and _holds(container, stream):
         return _Copy(stream, output)
     if isinstance(stream, AudioStream) and (sound := closest_sound(stream, output)) is not None:

@@ -98,7 +98,7 @@ class _VideoMask(Closing):
         self._open()
 
     def _open(self) -> None:
-        self._source = open_video(self._location, Clip(self._start))
+        self._source = open_video(self._location, Clip(self._start, tonemap=True))
         self._frames = iter(self._source)
         self._present = next(self._frames)
         self._following: Frame | None = None

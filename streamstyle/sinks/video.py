@@ -22,6 +22,7 @@ from streamstyle.media.hwaccel import encoder_problem
 from streamstyle.media.tracks import Tracks
 from streamstyle.sinks.destination import Destination, destination_of
 from streamstyle.sources.base import VideoFormat
+from streamstyle.system import ordinary_scheduling
 
 _GIF_TICK = Fraction(1, 100)
 
@@ -186,7 +187,8 @@ class _File:
             if tracks is not None:
                 tracks.attach(self._output, self._stream)
             try:
-                self._output.start_encoding()
+                with ordinary_scheduling():
+                    self._output.start_encoding()
             except av.FFmpegError as error:
                 raise UserError(
                     f"the encoder {encoder} does not start with {_in_words(options)} for "

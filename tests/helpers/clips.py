@@ -11,8 +11,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 from PIL import Image
+
+from streamstyle.system import ordinary_scheduling
+
+EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+"""Without these flags, swscale itself is two levels off."""
 
 BT601, BT709 = 6, 1
 LIMITED, FULL = 1, 2
@@ -96,6 +102,8 @@ def make_clip(path: Path, recipe: Recipe = PLAIN) -> Path:
                     for n in range(2)
                 ]
             )  # fmt: skip
+        with ordinary_scheduling():
+            output.start_encoding()
         for index, pts in enumerate(recipe.pts):
             frame = _picture(recipe, index).reformat(
                 format=recipe.pixel_format,
@@ -200,6 +208,7 @@ def _as_shown(frame: av.VideoFrame) -> NDArray[np.uint8]:
         dst_colorspace={6: 5}.get(matrix, matrix),
         src_color_range=color_range or LIMITED,
         dst_color_range=FULL,
+        interpolation=EXACT,
     ).to_ndarray()
 
 

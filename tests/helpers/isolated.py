@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,9 +24,9 @@ class Failure:
 class Isolated(Generic[Case, Result]):
     """One process that calls `function` for one case after another; a new one after a failure."""
 
-    def __init__(self, function: Callable[[Case], Result], seconds: float) -> None:
+    def __init__(self, function: Callable[[Case], Result], limit: Callable[[Case], float]) -> None:
         self._function = function
-        self._seconds = seconds
+        self._limit = limit
         self._process: multiprocessing.process.BaseProcess | None = None
 
     def __call__(self, case: Case) -> Result | Failure:
@@ -36,10 +35,10 @@ class Isolated(Generic[Case, Result]):
         assert self._process is not None
         self._pipe.send(case)
         try:
-            if self._pipe.poll(self._seconds):
+            if self._pipe.poll(self._limit(case)):
                 return self._pipe.recv()
-            failure = Failure(f"hung for {self._seconds:g} s")
-        except EOFError:
+            failure = Failure(f"hung for {self._limit(case):g} s")
+        except (EOFError, ConnectionError):
             self._process.join()
             failure = Failure(f"crashed with exit code {self._process.exitcode}")
         self.close()
@@ -61,10 +60,16 @@ class Isolated(Generic[Case, Result]):
 
 
 def map_isolated(
-    function: Callable[[Case], Result], cases: Iterable[Case], seconds: float, jobs: int
+    function: Callable[[Case], Result],
+    cases: Iterable[Case],
+    limit: Callable[[Case], float],
+    jobs: int,
 ) -> Iterator[tuple[Case, Result | Failure]]:
-    """Call `function` for each case in `jobs` processes; yield cases and results in order."""
-    free = [Isolated(function, seconds) for _ in range(jobs)]
+    """Call `function` for each case in `jobs` processes; yield cases and results in order.
+
+    `limit` gives the seconds that a case may take.
+    """
+    free = [Isolated(function, limit) for _ in range(jobs)]
     workers = list(free)
 
     def call(case: Case) -> tuple[Case, Result | Failure]:
@@ -81,11 +86,6 @@ def map_isolated(
             threads.shutdown(cancel_futures=True)
             for worker in workers:
                 worker.close()
-
-
-def peak_memory_mib() -> float:
-    """Return the most memory that this process ever had resident."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _serve(function: Callable[[Case], object], pipe: Connection) -> None:

@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def _run(name: str, cases: list[Case], target: str, jobs: int) -> Iterable[tuple[Case, Verdict]]:
-    work = map_isolated(partial(check, target=target), cases, SECONDS, jobs)
+    work = map_isolated(partial(check, target=target), cases, lambda _: SECONDS, jobs)
     for case, result in tqdm(work, name, len(cases), file=sys.stderr, mininterval=5):
         if isinstance(result, Failure):
             result = Verdict(Outcome.WRONG, (result.reason,))

@@ -19,6 +19,8 @@ from av.format import ContainerFormat
 from av.video.format import names as pixel_format_names
 from numpy.typing import NDArray
 
+from streamstyle.system import ordinary_scheduling
+
 SECONDS = 2
 TONE_HZ = 440.0
 PATCHES = (
@@ -33,8 +35,7 @@ PATCHES = (
 """A gray and six colors, side by side."""
 
 # Some codecs have fixed sizes, rates and layouts; the first that works is taken.
-SIZES = ((224, 64), (176, 144), (720, 576))
-RATES = (10, 25, 30)
+SIZES_AND_RATES = (((224, 64), 10), ((224, 64), 25), ((176, 144), 30), ((720, 576), 25))
 SAMPLE_RATES = (48000, 44100, 16000, 8000)
 LAYOUTS = ("stereo", "mono")
 COMMON_CODECS = ("libx264", "mpeg4", "mpeg2video", "mjpeg", "ffv1", "rawvideo", "flv1", "vp8")
@@ -44,64 +45,19 @@ FAST = {"libx264": {"preset": "ultrafast"}, "libx265": {"preset": "ultrafast"},
 HARDWARE = 1 << 18
 """AV_CODEC_CAP_HARDWARE."""
 
-NO_FILES = frozenset(
-    [
-        "alsa",
-        "oss",
-        "fbdev",
-        "video4linux2,v4l2",
-        "crc",
-        "md5",
-        "hash",
-        "framecrc",
-        "framehash",
-        "framemd5",
-        "streamhash",
-        "uncodedframecrc",
-        "null",
-        "tee",
-        "fifo",
-        "rtp",
-        "rtsp",
-        "sap",
-        "rtp_mpegts",
-        "whip",
-        "segment",
-        "hds",
-        "smoothstreaming",
-        "stream_segment,ssegment",
-        "image2",
-        "image2pipe",
-        "webm_chunk",
-        "webm_dash_manifest",
-        "data",
-        "ffmetadata",
-        "mkvtimestamp_v2",
-        "vnull",
-    ]
-)
-"""Muxers that write to devices, addresses or many files, or no media."""
-UNLISTED = frozenset(
-    [
-        "dash",
-        "dvd",
-        "gxf",
-        "hls",
-        "mpeg",
-        "mpegts",
-        "mxf",
-        "mxf_d10",
-        "mxf_opatom",
-        "ogg",
-        "ogv",
-        "rm",
-        "svcd",
-        "swf",
-        "vcd",
-        "vob",
-    ]
-)
-"""Muxers that name no more than their usual codecs; all are tried."""
+NO_FILES = {
+    "alsa", "oss", "fbdev", "video4linux2,v4l2", "crc", "md5", "hash", "framecrc", "framehash",
+    "framemd5", "streamhash", "uncodedframecrc", "null", "tee", "fifo", "rtp", "rtsp", "sap",
+    "rtp_mpegts", "whip", "segment", "hds", "smoothstreaming", "stream_segment,ssegment",
+    "image2", "image2pipe", "webm_chunk", "webm_dash_manifest", "data", "ffmetadata",
+    "mkvtimestamp_v2", "vnull", "asf_stream",
+}  # fmt: skip
+"""Muxers that write to devices, addresses or many files, no media, or what is read as raw JPEG."""
+UNLISTED = {
+    "dash", "dvd", "gxf", "hls", "mpeg", "mpegts", "mxf", "mxf_d10", "mxf_opatom", "ogg", "ogv",
+    "rm", "svcd", "swf", "vcd", "vob",
+}  # fmt: skip
+"""Muxers that name no more than their usual codecs; all are tried in one pixel format."""
 NO_CODECS = frozenset({"vnull", "anull"})
 
 
@@ -135,7 +91,7 @@ def picture_cases() -> Iterator[Case]:
             if not muxer.takes(codec):
                 continue
             formats = [f.name for f in codec.video_formats or ()] or sorted(pixel_format_names)
-            for pixel_format in formats:
+            for pixel_format in formats if muxer.lists(codec) else formats[:1]:
                 yield Case(container, codec.name, pixel_format)
 
 
@@ -157,7 +113,7 @@ def write_clip(path: Path, case: Case) -> None:
     errors: tuple[type[Exception], ...] = (FFmpegError, ValueError, TypeError, OverflowError)
     sounds = product(SAMPLE_RATES, LAYOUTS) if case.sound else [(0, "")]
     # Sound and picture are independent; trying all pairs of both would take long.
-    for size, rate in product(SIZES, RATES):
+    for size, rate in SIZES_AND_RATES:
         try:
             _write(path, case, size, rate, None)
         except errors:
@@ -203,6 +159,8 @@ def _write(
         if sound is not None:
             audio = output.add_stream(case.sound, rate=sound[0], layout=sound[1])
             audio.codec_context.open()
+        with ordinary_scheduling():
+            output.start_encoding()
         for index in range(SECONDS * rate):
             frame = av.VideoFrame.from_ndarray(picture(size, index), "rgb24")
             frame = frame.reformat(format=pixel_format)
@@ -243,7 +201,11 @@ class _Muxer:
 
     def takes(self, codec: Codec) -> bool:
         """Return whether it is worth trying."""
-        return self._unlisted or codec.canonical_name in self._codecs
+        return self._unlisted or self.lists(codec)
+
+    def lists(self, codec: Codec) -> bool:
+        """Return whether the container says that it holds this codec."""
+        return codec.canonical_name in self._codecs
 
 
 def _encoders(kind: str) -> list[Codec]:

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from engines import Engine
-from streamstyle import paint_video
+from streamstyle import Clip, VideoSettings, paint_video
 from streamstyle.media.timestamps import Continuity
 from tests.helpers.clips import Contents, Recipe, make_clip, read_clip
 
@@ -38,6 +38,17 @@ def test_pictures_go_on_at_their_pace(tmp_path: Path, inverter: Engine) -> None:
     painted = read_clip(tmp_path / "out.mp4")
     assert painted.times == [Fraction(n, 25) for n in range(150)]
     assert any("jumps back in time at 2 places" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("start", [Fraction(5, 2), Fraction(4)])
+def test_a_start_in_a_later_part_is_found(
+    tmp_path: Path, inverter: Engine, start: Fraction
+) -> None:
+    """FFmpeg takes the file for 2.4 s long and seeks by the clock, which begins anew."""
+    _, source = recordings(tmp_path, (60, 50), sound=False)
+    settings = VideoSettings(clip=Clip(start, Fraction(1, 5)))
+    report = paint_video(source, tmp_path / "out.mp4", engine=inverter, settings=settings)
+    assert report.stats.frames == 5
 
 
 @pytest.mark.parametrize("to", [".mp4", ".mkv", ".ts", ".webm"])

@@ -30,7 +30,7 @@ from streamstyle.frame import Frame
 from streamstyle.live.controls import Controls
 from streamstyle.live.session import LiveSession
 from streamstyle.painting.masks import open_mask
-from tests.helpers.clips import RED, Recipe, make_clip, read_clip
+from tests.helpers.clips import RED, Recipe, make_clip, needs_encoder, read_clip
 from tests.helpers.live import (
     BLUE,
     ORANGE,
@@ -173,6 +173,23 @@ def test_a_video_is_a_mask_for_the_frames_of_its_time(tmp_path: Path, inverter: 
         left, right = sides(frame)
         assert np.abs(np.subtract(left, (0, 255, 255))).max() < 12
         assert np.abs(np.subtract(right, RED)).max() < 12
+
+
+@needs_encoder("libx265")
+def test_a_mask_may_be_filmed_in_high_dynamic_range(tmp_path: Path) -> None:
+    recipe = Recipe(
+        size=SIZE,
+        bars=[(255, 255, 255), (0, 0, 0)],
+        pts=range(2),
+        codec="libx265",
+        pixel_format="yuv420p10le",
+        color=(9, 1),
+        transfer=16,  # PQ
+    )
+    with open_mask(str(make_clip(tmp_path / "mask.mkv", recipe))) as mask:
+        part = mask(Frame(np.zeros((64, 96, 3), np.uint8), 0, Fraction(0)))[..., 0]
+    assert part[32, 24] > 0.9
+    assert part[32, 72] < 0.1
 
 
 def test_a_mask_that_moves_is_taken_at_the_frame_s_time(tmp_path: Path) -> None:

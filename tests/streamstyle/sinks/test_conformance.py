@@ -1,5 +1,6 @@
 """The conformance suite that every sink has to pass."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from streamstyle import Encoding, UserError
 from streamstyle.frame import Frame
 from streamstyle.sinks import ImageSink, NullSink, Sink, VideoSink
 from streamstyle.sources import open_video
-from tests.helpers.clips import read_clip
+from tests.helpers.clips import needs_encoder, read_clip
 from tests.helpers.frames_of_video import FORMAT
 
 
@@ -141,6 +142,17 @@ def test_odd_size_in_a_codec_that_cannot_is_one_sentence(tmp_path: Path) -> None
     with sink, pytest.raises(UserError, match="65x49"):
         sink.write(odd)
     assert written(tmp_path) == []
+
+
+@needs_encoder("libsvtav1")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists threads as files")
+def test_av1_leaves_the_processor_to_others(tmp_path: Path) -> None:
+    """For root, SVT-AV1 makes itself and its caller real-time, above every other program."""
+    with VideoSink(tmp_path / "out.mkv", FORMAT, None, Encoding(codec="av1")) as sink:
+        sink.write(frames(1)[0])
+        threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
+        sink.finish()
 
 
 def test_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
