@@ -120,7 +120,8 @@ def _read(path: Path, _modified_ns: int) -> ModelCard:
         )
     if any(tensor.data_location == tensor.EXTERNAL for tensor in model.graph.initializer):
         raise EngineError(f"{path} keeps weights in another file; export it with them inside")
-    outputs = {port.name.split("/")[-1] for port in model.graph.output}  # a part's name, a slash
+    # The name of a part may come first. A name that is no text, protobuf gives as bytes.
+    outputs = {str(port.name).split("/")[-1] for port in model.graph.output}
     if FRAME not in {port.name for port in model.graph.input} or "stylized" not in outputs:
         raise EngineError(f"{path} has no input called frame, or no output called stylized")
     try:

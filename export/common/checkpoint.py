@@ -1,6 +1,7 @@
 """Checkpoints, logs and optimizer steps of all trainings."""
 
 import csv
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -65,8 +66,11 @@ def read_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device or "cpu", weights_only=True)
-        state["config"], state["step"]
-    except (EOFError, KeyError, OSError, RuntimeError, TypeError, UnpicklingError) as error:
+        json.loads(state["config"]), state["step"]
+    except (
+        AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError,
+        UnpicklingError, ValueError,
+    ) as error:  # fmt: skip
         raise ExportError(f"{path} is not a checkpoint of this program: {error}") from error
     return state
 

@@ -19,6 +19,7 @@ from export.common import (
     sheets,
     training_loop,
 )
+from export.common.checkpoint import read_checkpoint
 from export.common.comparison import psnr
 from export.common.engine_file import Description, load_weights, write_engine
 from export.common.losses import LossConfig
@@ -170,6 +171,13 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ExportError, match="is not a checkpoint"):
         load_trained(path)
+
+
+def test_checkpoint_with_damaged_settings(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"config": "{damaged", "step": 1}, path)
+    with pytest.raises(ExportError, match="is not a checkpoint"):
+        read_checkpoint(path)
 
 
 def test_unreadable_style_picture(config: TrainConfig, tmp_path: Path) -> None:

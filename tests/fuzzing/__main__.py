@@ -7,6 +7,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from streamstyle.system import cores
 from tests.fuzzing.seeds import write_material, write_seeds
 from tests.fuzzing.variants import limit, run, variants
-from tests.helpers.isolated import Failure, map_isolated
+from tests.helpers.isolated import Failure, Isolated, map_with
 
 
 def main() -> int:
@@ -30,12 +31,16 @@ def main() -> int:
         cases = list(variants(seeds, material, options.variants, options.seed))
         print(f"seed {options.seed}: {len(seeds)} files and commands, {len(cases)} variants")
         findings: Counter[str] = Counter()
-        work = map_isolated(run, cases, limit, options.jobs)
-        for case, result in tqdm(work, total=len(cases), file=sys.stderr, mininterval=5):
-            fault = result.reason if isinstance(result, Failure) else result
-            if fault:
-                findings[case.seed.name] += 1
-                tqdm.write(f"{case}: {fault}")
+        with ExitStack() as stack:
+            runners = [Isolated(run, limit) for _ in range(options.jobs)]
+            for runner in runners:
+                stack.callback(runner.close)
+            work = map_with(runners, cases)
+            for case, result in tqdm(work, total=len(cases), file=sys.stderr, mininterval=5):
+                fault = result.reason if isinstance(result, Failure) else result
+                if fault:
+                    findings[case.seed.name] += 1
+                    tqdm.write(f"{case}: {fault}")
     print(f"{findings.total()} findings in {len(cases)} variants")
     return findings.total() > 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -59,33 +59,24 @@ class Isolated(Generic[Case, Result]):
             self._process = None
 
 
-def map_isolated(
-    function: Callable[[Case], Result],
-    cases: Iterable[Case],
-    limit: Callable[[Case], float],
-    jobs: int,
-) -> Iterator[tuple[Case, Result | Failure]]:
-    """Call `function` for each case in `jobs` processes; yield cases and results in order.
+def map_with(
+    workers: Sequence[Callable[[Case], Result]], cases: Iterable[Case]
+) -> Iterator[tuple[Case, Result]]:
+    """Call a free one of `workers` for each case; yield cases and results in order."""
+    free = list(workers)
 
-    `limit` gives the seconds that a case may take.
-    """
-    free = [Isolated(function, limit) for _ in range(jobs)]
-    workers = list(free)
-
-    def call(case: Case) -> tuple[Case, Result | Failure]:
+    def call(case: Case) -> tuple[Case, Result]:
         worker = free.pop()
         try:
             return case, worker(case)
         finally:
             free.append(worker)
 
-    with ThreadPoolExecutor(jobs) as threads:
+    with ThreadPoolExecutor(len(free)) as threads:
         try:
             yield from threads.map(call, cases)
         finally:
             threads.shutdown(cancel_futures=True)
-            for worker in workers:
-                worker.close()
 
 
 def _serve(function: Callable[[Case], object], pipe: Connection) -> None:

@@ -1,6 +1,6 @@
 """Try every container with every codec and pixel format, and print or write what came out.
 
-python -m tests.torture --write docs/formats.md
+python -m tests.torture --write docs/measured/formats.md
 """
 
 import argparse
@@ -8,19 +8,17 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from functools import partial
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import av
 from tqdm import tqdm
 
 from streamstyle.system import cores
-from tests.helpers.isolated import Failure, map_isolated
+from tests.helpers.isolated import map_with
 from tests.torture.clips import Case, picture_cases, sound_cases
-from tests.torture.compare import Outcome, Verdict, check
+from tests.torture.compare import Checker, Outcome, Verdict
 
-SECONDS = 60
-"""The longest that one case may take."""
 TARGETS = {"pictures": ".mkv", "sound, into .mkv": ".mkv", "sound, into .mp4": ".mp4"}
 """Sound is copied into Matroska where possible; MP4 often needs another codec."""
 
@@ -38,7 +36,7 @@ six colors (within 1.5 of 255 levels), and length, pitch and start of the sound.
 - **refused**: one sentence says why, and nothing is written.
 
 ```bash
-python -m tests.torture --write docs/formats.md
+python -m tests.torture --write docs/measured/formats.md
 ```
 """
 
@@ -65,13 +63,13 @@ def main() -> int:
 
 
 def _run(name: str, cases: list[Case], target: str, jobs: int) -> Iterable[tuple[Case, Verdict]]:
-    work = map_isolated(partial(check, target=target), cases, lambda _: SECONDS, jobs)
-    for case, result in tqdm(work, name, len(cases), file=sys.stderr, mininterval=5):
-        if isinstance(result, Failure):
-            result = Verdict(Outcome.WRONG, (result.reason,))
-        if result.outcome is Outcome.WRONG:
-            tqdm.write(f"wrong: {case}: {'; '.join(result.differences)}")
-        yield case, result
+    with ExitStack() as stack:
+        checkers = [stack.enter_context(closing(Checker(target))) for _ in range(jobs)]
+        work = map_with(checkers, cases)
+        for case, verdict in tqdm(work, name, len(cases), file=sys.stderr, mininterval=5):
+            if verdict.outcome is Outcome.WRONG:
+                tqdm.write(f"wrong: {case}: {'; '.join(verdict.differences)}")
+            yield case, verdict
 
 
 def _tables(results: Results) -> Iterable[str]:

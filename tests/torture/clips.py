@@ -83,11 +83,14 @@ def containers() -> list[str]:
 
 
 def picture_cases() -> Iterator[Case]:
-    """Yield each container with each codec and pixel format; many can't be written."""
+    """Yield each container with each codec and pixel format, its usual codec first.
+
+    Many can't be written.
+    """
     codecs = _encoders("video")
     for container in containers():
         muxer = _Muxer(container)
-        for codec in codecs:
+        for codec in sorted(codecs, key=lambda codec: codec.name != muxer.picture):
             if not muxer.takes(codec):
                 continue
             formats = [f.name for f in codec.video_formats or ()] or sorted(pixel_format_names)

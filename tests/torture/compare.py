@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import av
@@ -19,6 +19,7 @@ from engines import Engine, EngineError
 from streamstyle import Look, UserError, VideoSettings, open_engine, paint_video
 from streamstyle.sinks import Encoding
 from tests.helpers.clips import EXACT
+from tests.helpers.isolated import Failure, Isolated
 from tests.helpers.models import write_inverter
 from tests.torture.clips import PATCHES, TONE_HZ, CannotWriteError, Case, suffix, write_clip
 
@@ -71,6 +72,35 @@ class Decoded:
     sound_seconds: float = 0.0
     sound_start: float | None = None
     pitch: float = 0.0
+
+
+SECONDS = 60.0
+"""The longest that one case may take."""
+
+
+class Checker:
+    """Checks cases in another process, because some encoders of FFmpeg crash."""
+
+    def __init__(self, target: str) -> None:
+        self._check = Isolated(partial(check, target=target), lambda _: SECONDS)
+        self._write = Isolated(_write, lambda _: SECONDS)
+
+    def __call__(self, case: Case) -> Verdict:
+        verdict = self._check(case)
+        if not isinstance(verdict, Failure):
+            return verdict
+        if isinstance(self._write(case), Failure):
+            return Verdict(Outcome.NOT_MADE)
+        return Verdict(Outcome.WRONG, (verdict.reason,))
+
+    def close(self) -> None:
+        self._check.close()
+        self._write.close()
+
+
+def _write(case: Case) -> None:
+    with tempfile.TemporaryDirectory() as folder, suppress(CannotWriteError):
+        write_clip(Path(folder, f"in{suffix(case.container)}"), case)
 
 
 def check(case: Case, target: str) -> Verdict:

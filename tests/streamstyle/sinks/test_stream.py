@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from streamstyle.errors import UserError
@@ -45,6 +46,13 @@ def frames() -> Iterator[Frame]:
         yield Frame(image, index, Fraction(index, 25))
 
 
+def wait_until_bound(pid: int, port: int) -> None:
+    deadline = time.perf_counter() + 20
+    while port not in {at.laddr.port for at in psutil.Process(pid).net_connections()}:
+        assert time.perf_counter() < deadline, "the receiver does not listen"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("address", "options"),
     [
@@ -55,13 +63,14 @@ def frames() -> Iterator[Frame]:
     ids=["rtmp", "tcp", "udp"],
 )
 def test_stream_is_received_and_decoded(address: str, options: dict[str, str]) -> None:
-    address = address.format(port=free_port())
+    port = free_port()
+    address = address.format(port=port)
     receiver = subprocess.Popen(
         [sys.executable, "-c", RECEIVER, address, json.dumps(options)],
         stdout=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.0)  # until the receiver listens
+    wait_until_bound(receiver.pid, port)
     sink = StreamSink(address, fps=25)
     try:
         for frame in frames():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -100,10 +101,15 @@ class TestEverySource:
     def test_closing_early_and_twice(
         self, tmp_path: Path, make: Callable[[Path], Source], count: int
     ) -> None:
+        process = psutil.Process()
+        threads = process.num_threads()
         source = make(tmp_path)
         next(iter(source))
         source.close()
         source.close()
+        used = [file.path for file in process.open_files() if Path(file.path).parent == tmp_path]
+        assert not used
+        assert process.num_threads() <= threads
 
 
 @pytest.mark.parametrize("name", PATTERNS)
