@@ -129,6 +129,11 @@ def paint_video(
         sink: Sink
         if folder:
             sink = ImageSink(Path(target), folder=True, overwrite=overwrite, inputs=inputs)
+            if (video.info.video.sample_aspect_ratio or 1) != 1:
+                sink.notes.append(
+                    f"the pixels of {video.info.name} are not square "
+                    f"({video.info.video.sample_aspect_ratio}), which PNG images can't say"
+                )
         else:
             sink = VideoSink(target, video.info.video, video.tracks, encoding, overwrite)
         with _opened(style, engine) as used, _painter(used, settings, clip) as painter:

@@ -11,7 +11,18 @@ from engines import Engine
 from streamstyle import Clip, Look, UserError, paint_video
 from streamstyle.media import color as colors
 from streamstyle.media.color import Converter
-from tests.helpers.clips import BLUE, BT601, BT709, FULL, GREEN, GREY, LIMITED, RED, Recipe
+from tests.helpers.clips import (
+    BLUE,
+    BT601,
+    BT709,
+    FULL,
+    GREEN,
+    GREY,
+    LIMITED,
+    RED,
+    Recipe,
+    make_clip,
+)
 
 
 @pytest.mark.parametrize("size", [(65, 48), (64, 49), (65, 49), (17, 16)])
@@ -44,6 +55,14 @@ def test_rotated_and_mirrored_video_comes_out_upright(painted, rotation, mirrore
 def test_pixel_aspect_stays(painted) -> None:
     _, after, _ = painted(Recipe(pixel_aspect=Fraction(16, 11)))
     assert after.pixel_aspect == Fraction(16, 11)
+
+
+def test_images_do_not_tell_the_pixel_aspect(tmp_path: Path, inverter: Engine) -> None:
+    clip = make_clip(tmp_path / "in.mkv", Recipe(pixel_aspect=Fraction(16, 11), pts=range(2)))
+    report = paint_video(clip, f"{tmp_path / 'frames'}/", engine=inverter)
+    assert report.notes == (
+        "the pixels of in.mkv are not square (16/11), which PNG images can't say",
+    )
 
 
 def test_pixel_aspect_of_a_turned_video_turns_with_it(painted) -> None:
