@@ -40,9 +40,8 @@ class Segmentation:
         self._path = path
         self._graph = open_graph(path, placement)
         shapes = {name: port.shape for name, port in self._graph.inputs.items()}
-        if [len(s) == 4 and 3 in (s[1], s[3]) and max(s) <= MOST for s in shapes.values()] != [
-            True
-        ]:
+        fits = [len(s) == 4 and 3 in (s[1], s[3]) and max(s) <= MOST for s in shapes.values()]
+        if fits != [True]:
             raise EngineError(
                 f"{path} takes {shapes}; a network for masks takes one picture, (1, 3, H, W) or "
                 f"(1, H, W, 3), of at most {MOST} pixels a side"
