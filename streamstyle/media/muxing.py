@@ -24,6 +24,7 @@ class OutputTrack:
         is_loose = output.format.flags & cast(int, Flags.ts_nonstrict.value)
         self._step = 0 if is_loose or stream.type in ("subtitle", "data") else 1
         self._earliest: int | None = None  # for the next packet, in the container's ticks
+        self._decoded: int | None = None  # time of the packet before
         self._end = 0
 
     def mux(self, packet: av.Packet[Stream]) -> None:
@@ -39,7 +40,10 @@ class OutputTrack:
         decoded = next(times)
         if self._earliest is not None:
             decoded = max(decoded, self._earliest)
-        packet.dts = decoded
+        if not packet.duration and self._decoded is not None and self._stream.type == "audio":
+            # AVI and FLV state none, and MP4 would hide a last packet of no duration.
+            packet.duration = decoded - self._decoded
+        self._decoded = packet.dts = decoded
         packet.pts = decoded if packet.pts is None else max(packet.pts, decoded)
         self._earliest = decoded + self._step
         self._end = decoded + (packet.duration or 0)

@@ -119,6 +119,7 @@ class EncodedSound:
         self._kind: tuple[str, str, int] | None = None  # what the resampler takes
         self._start: Fraction | None = None  # when the first sample is heard, in seconds
         self._samples = 0  # written since then
+        self._last_stated: Fraction | None = None  # time of the last frame that came with one
         self._skips = False  # sound that comes too early is left out until the times agree
         self._given_end: Fraction | None = None
         self._failed = False
@@ -184,8 +185,12 @@ class EncodedSound:
     def _add(self, frame: AudioFrame) -> None:
         length = Fraction(frame.samples, frame.sample_rate)
         self._heard_s += length
+        time = None
         if frame.pts is not None and frame.time_base is not None:
             time = frame.pts * frame.time_base
+        # Where all packets have one time, as in RealMedia, it says nothing.
+        if time is not None and time != self._last_stated:
+            self._last_stated = time
             self._reach(time)
             early = self._end - time
             self._skips = early > (length / 2 if self._skips else TOLERANCE_S)

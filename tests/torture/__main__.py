@@ -1,6 +1,6 @@
 """Try every container with every codec and pixel format, and print or write what came out.
 
-python -m tests.torture --write docs/measured/formats.md
+python -m tests.torture --write formats.md
 """
 
 import argparse
@@ -36,7 +36,7 @@ six colors (within 1.5 of 255 levels), and length, pitch and start of the sound.
 - **refused**: one sentence says why, and nothing is written.
 
 ```bash
-python -m tests.torture --write docs/measured/formats.md
+python -m tests.torture --write formats.md
 ```
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from engines import Engine
 from streamstyle import paint_video
-from tests.helpers.clips import Recipe, make_clip, read_clip
+from tests.helpers.clips import Recipe, make_clip, needs_encoder, read_clip
 
 WINDOWS_MEDIA = Recipe(
     codec="wmv2",
@@ -30,6 +30,11 @@ def heard(path: Path) -> tuple[np.ndarray, int, Fraction]:
         to_mono = av.AudioResampler(format="flt", layout="mono")
         parts = [part.to_ndarray()[0] for frame in frames for part in to_mono.resample(frame)]
     return np.concatenate(parts), frames[0].sample_rate, first
+
+
+def seconds_of(path: Path) -> float:
+    samples, rate, _ = heard(path)
+    return len(samples) / rate
 
 
 def pitch(samples: np.ndarray, rate: int) -> float:
@@ -146,3 +151,31 @@ def test_sound_that_is_announced_and_never_comes(tmp_path: Path, inverter: Engin
         True
     ]
     assert [kind for kind, *_ in read_clip(tmp_path / f"out{to}").kinds] == ["video"]
+
+
+@needs_encoder("real_144")
+def test_packets_that_all_have_one_time_follow_one_another(
+    tmp_path: Path, inverter: Engine
+) -> None:
+    recipe = Recipe(
+        size=(176, 144),
+        pts=range(50),
+        codec="rv10",
+        audio_seconds=(2.0,),
+        audio_codec="real_144",
+        audio_rate=8000,
+        audio_layout="mono",
+    )
+    source = make_clip(tmp_path / "in.rm", recipe)
+    with av.open(source) as file:
+        assert {packet.pts for packet in file.demux(audio=0) if packet.size} == {0}
+    paint_video(source, tmp_path / "out.mp4", engine=inverter)
+    assert abs(seconds_of(tmp_path / "out.mp4") - 2) < 0.15
+
+
+def test_last_packet_of_a_copied_track_stays(tmp_path: Path, inverter: Engine) -> None:
+    """AVI states no durations, and MP4 hides a packet that has none."""
+    recipe = Recipe(pts=range(50), codec="mpeg4", audio_seconds=(2.0,), audio_codec="flac")
+    source = make_clip(tmp_path / "in.avi", recipe)
+    paint_video(source, tmp_path / "out.mp4", engine=inverter)
+    assert seconds_of(tmp_path / "out.mp4") == seconds_of(source) == 2
