@@ -11,6 +11,7 @@ from export.common.checkpoint import read_checkpoint
 from export.common.engine_file import Description, write_engine
 from export.data.photos import list_photos
 from export.data.style_table import StylePicture
+from export.errors import ExportError
 from export.families.any_picture.model import AnyPicture
 from export.families.any_picture.onnx_file import write_any_picture_engine
 from export.families.any_picture.train import FAMILY as ANY_PICTURE
@@ -41,7 +42,10 @@ def write_from_checkpoint(checkpoint: Path, out: Path, photos: Path) -> dict[str
     The check compares the file with PyTorch on `photos`. Raises ExportError, and writes nothing, if
     the file paints differently.
     """
-    config = json.loads(read_checkpoint(checkpoint)["config"])
+    try:
+        config = json.loads(read_checkpoint(checkpoint)["config"])
+    except ValueError as error:
+        raise ExportError(f"the settings in {checkpoint} are damaged: {error}") from error
     writers = {STYTR2: _write_stytr2, WCT: _write_wct, ANY_PICTURE: _write_any_picture}
     learned_styles = "styles" in config  # true for a net of any family
     write = _write_feed_forward if learned_styles else writers[config["family"]]

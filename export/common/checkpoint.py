@@ -1,7 +1,6 @@
 """Checkpoints, logs and optimizer steps of all trainings."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -66,7 +65,7 @@ def read_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device or "cpu", weights_only=True)
-        json.loads(state["config"]), state["step"]
+        state["config"], state["step"]
     except (
         AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError,
         UnpicklingError, ValueError,

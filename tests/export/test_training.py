@@ -19,7 +19,6 @@ from export.common import (
     sheets,
     training_loop,
 )
-from export.common.checkpoint import read_checkpoint
 from export.common.comparison import psnr
 from export.common.engine_file import Description, load_weights, write_engine
 from export.common.losses import LossConfig
@@ -29,6 +28,7 @@ from export.errors import ExportError
 from export.families.johnson.model import Johnson, JohnsonConfig
 from export.families.many_style import train as training
 from export.families.many_style.train import TrainConfig, load_trained, train
+from export.from_checkpoint import write_from_checkpoint
 from tests.helpers.nets import check_resuming, write_training_material
 
 pytestmark = pytest.mark.slow
@@ -176,8 +176,8 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
 def test_checkpoint_with_damaged_settings(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save({"config": "{damaged", "step": 1}, path)
-    with pytest.raises(ExportError, match="is not a checkpoint"):
-        read_checkpoint(path)
+    with pytest.raises(ExportError, match=r"settings in .* are damaged"):
+        write_from_checkpoint(path, tmp_path / "out.onnx", tmp_path)
 
 
 def test_unreadable_style_picture(config: TrainConfig, tmp_path: Path) -> None:
