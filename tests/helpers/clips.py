@@ -202,14 +202,28 @@ def _as_shown(frame: av.VideoFrame) -> NDArray[np.uint8]:
     if matrix in (0, 2):
         matrix = _usual_matrix(frame.width, frame.height)
     color_range = FULL if frame.format.name.startswith("yuvj") else int(frame.color_range)
-    return frame.reformat(
-        format="rgb24",
-        src_colorspace={6: 5}.get(matrix, matrix),
-        dst_colorspace={6: 5}.get(matrix, matrix),
-        src_color_range=color_range or LIMITED,
-        dst_color_range=FULL,
-        interpolation=EXACT,
-    ).to_ndarray()
+    return (
+        _without_siting(frame)
+        .reformat(
+            format="rgb24",
+            src_colorspace={6: 5}.get(matrix, matrix),
+            dst_colorspace={6: 5}.get(matrix, matrix),
+            src_color_range=color_range or LIMITED,
+            dst_color_range=FULL,
+            interpolation=EXACT,
+        )
+        .to_ndarray()
+    )
+
+
+def _without_siting(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return a copy that does not say where chroma lies: codecs differ in that by half a pixel."""
+    copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    for source, target in zip(frame.planes, copy.planes, strict=True):
+        rows, copied = (np.asarray(memoryview(p)).reshape(p.height, -1) for p in (source, target))
+        width = min(rows.shape[1], copied.shape[1])
+        copied[:, :width] = rows[:, :width]
+    return copy
 
 
 def _picture(recipe: Recipe, index: int) -> av.VideoFrame:
