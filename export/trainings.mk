@@ -37,7 +37,8 @@ COMMON = --photos $(DATA)/photos/train --evaluate $(DATA)/photos/eval --judge $(
 	--device $(DEVICE) --batch-size $(BATCH) --out $@ --run $(@:.onnx=.run)
 STYLES := --styles export/sixteen.csv --pictures $(DATA)/paintings/train
 PICTURES := --pictures $(DATA)/paintings/train --evaluate-pictures $(DATA)/paintings/eval
-STEADY := --temporal-weight 400 --clips $(DATA)/clips/train
+# $(call STEADY,200): the temporal term, with this weight.
+STEADY = --temporal-weight $(1) --clips $(DATA)/clips/train
 # Gentle settings, for trainings that start from a net that already paints.
 REFINE := --learning-rate 5e-4 --style-warm-up 1 --style-weight 8
 # $(call FROM,small) starts from what there is of `small`; from nothing if there is nothing.
@@ -47,10 +48,10 @@ all: $(addprefix $(OUT)/,medium.onnx any-picture.onnx stytr2.onnx small.onnx lar
 
 $(OUT)/medium-draft.onnx: | $(OUT)
 	$(TRAIN) many-style $(STYLES) $(COMMON) --network $(DISTILLED) $(call FROM,medium) \
-		--style-warm-up 1 --content-weight 1.5 --crop 160 --steps $(STEPS)
+		$(call STEADY,200) --style-warm-up 1 --content-weight 1.8 --crop 160 --steps $(STEPS)
 
 $(OUT)/medium.onnx: $(OUT)/medium-draft.onnx
-	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) $(REFINE) $(STEADY) \
+	$(TRAIN) many-style $(STYLES) $(COMMON) $(REAL_SHALLOW) $(REFINE) $(call STEADY,400) \
 		--content-weight 2.2 --crop 160 --start-from $< --steps $(LAST_STEPS)
 
 $(OUT)/any-picture-draft.onnx: $(OUT)/medium.onnx
