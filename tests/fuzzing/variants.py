@@ -27,7 +27,7 @@ TRAINING_SECONDS = 120.0
 """The same for one that trains and exports."""
 MEMORY_MIB = 2048
 _CEILING_MIB = 16384
-"""Of addresses, so that a runaway allocation fails instead of stopping the machine."""
+"""Maximum address space, so that a runaway allocation fails instead of stopping the machine."""
 
 
 @dataclass(frozen=True)
