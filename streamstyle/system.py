@@ -1,4 +1,4 @@
-"""Describe the machine for reports of measurements, and give memory back to it."""
+"""Describe the machine for reports, and leave its memory and processor to others."""
 
 import ctypes
 import os

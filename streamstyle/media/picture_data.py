@@ -24,8 +24,8 @@ _OF_NO_USE = {
 
 _WORDS = {
     "A53_CC": "closed captions",
-    "EXIF": "the EXIF data of the pictures",
     "AFD": "the active format description",
+    "EXIF": "the EXIF data of the pictures",
     "ICC_PROFILE": "the color profile",
     "S12M_TIMECODE": "the timecode in the pictures",
     "SEI_UNREGISTERED": "the data that the camera stored in each picture",

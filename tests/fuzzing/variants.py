@@ -127,7 +127,7 @@ def _read_whole(path: Path) -> None:
             image.load()
     else:
         with av.open(path) as file:
-            if not any(True for _ in file.decode(video=0)):
+            if sum(1 for _ in file.decode(video=0)) == 0:
                 raise ValueError("no picture")
 
 
